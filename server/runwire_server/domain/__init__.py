@@ -1,0 +1,1 @@
+"""Pure rules over messages: no gRPC, no SQL, no I/O."""
