@@ -1,1 +1,197 @@
-"""The Runwire client."""
+"""Runwire: experiment tracking over gRPC.
+
+    import runwire
+
+    runwire.set_tracking_uri("runwire://127.0.0.1:50051")
+    runwire.set_experiment("wine")
+    with runwire.start_run():
+        runwire.log_param("alpha", 0.1)
+        for step in range(100):
+            runwire.log_metric("loss", 1 / (step + 1), step=step)
+
+The functions read like MLflow's fluent API. `Client` and `AsyncClient` say the same without a current
+run; `runwire.v1` holds the generated messages and stubs.
+
+Names are imported when they are first used (PEP 562), so that `import runwire.v1` costs neither gRPC nor
+the fluent layer.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from runwire._version import __version__
+
+if TYPE_CHECKING:
+    from runwire import errors
+    from runwire._channel import Retry
+    from runwire._dataset import dataset_from_arrays
+    from runwire._session import ActiveRun
+    from runwire.aio import AsyncClient
+    from runwire.client import Client
+    from runwire.entities import (
+        Dataset,
+        DatasetInput,
+        Experiment,
+        ExperimentTag,
+        Metric,
+        MetricBlock,
+        MetricHistory,
+        MetricSummary,
+        Param,
+        Run,
+        RunStatus,
+        RunTag,
+        ViewType,
+    )
+    from runwire.errors import RunwireError
+    from runwire.tracking import (
+        active_run,
+        create_experiment,
+        delete_experiment,
+        delete_run,
+        delete_tag,
+        end_run,
+        get_experiment,
+        get_experiment_by_name,
+        get_metric_history,
+        get_run,
+        get_tracking_uri,
+        last_active_run,
+        log_batch,
+        log_input,
+        log_metric,
+        log_metrics,
+        log_param,
+        log_params,
+        search_experiments,
+        search_runs,
+        set_experiment,
+        set_experiment_tag,
+        set_experiment_tags,
+        set_tag,
+        set_tags,
+        set_tracking_uri,
+        start_run,
+    )
+
+_MODULES: Final[dict[str, tuple[str, ...]]] = {
+    "_channel": ("Retry",),
+    "_dataset": ("dataset_from_arrays",),
+    "_session": ("ActiveRun",),
+    "aio": ("AsyncClient",),
+    "client": ("Client",),
+    "entities": (
+        "Dataset",
+        "DatasetInput",
+        "Experiment",
+        "ExperimentTag",
+        "Metric",
+        "MetricBlock",
+        "MetricHistory",
+        "MetricSummary",
+        "Param",
+        "Run",
+        "RunStatus",
+        "RunTag",
+        "ViewType",
+    ),
+    "errors": ("RunwireError",),
+    "tracking": (
+        "active_run",
+        "create_experiment",
+        "delete_experiment",
+        "delete_run",
+        "delete_tag",
+        "end_run",
+        "get_experiment",
+        "get_experiment_by_name",
+        "get_metric_history",
+        "get_run",
+        "get_tracking_uri",
+        "last_active_run",
+        "log_batch",
+        "log_input",
+        "log_metric",
+        "log_metrics",
+        "log_param",
+        "log_params",
+        "search_experiments",
+        "search_runs",
+        "set_experiment",
+        "set_experiment_tag",
+        "set_experiment_tags",
+        "set_tag",
+        "set_tags",
+        "set_tracking_uri",
+        "start_run",
+    ),
+}
+_HOME: Final = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "ActiveRun",
+    "AsyncClient",
+    "Client",
+    "Dataset",
+    "DatasetInput",
+    "Experiment",
+    "ExperimentTag",
+    "Metric",
+    "MetricBlock",
+    "MetricHistory",
+    "MetricSummary",
+    "Param",
+    "Retry",
+    "Run",
+    "RunStatus",
+    "RunTag",
+    "RunwireError",
+    "ViewType",
+    "__version__",
+    "active_run",
+    "create_experiment",
+    "dataset_from_arrays",
+    "delete_experiment",
+    "delete_run",
+    "delete_tag",
+    "end_run",
+    "errors",
+    "get_experiment",
+    "get_experiment_by_name",
+    "get_metric_history",
+    "get_run",
+    "get_tracking_uri",
+    "last_active_run",
+    "log_batch",
+    "log_input",
+    "log_metric",
+    "log_metrics",
+    "log_param",
+    "log_params",
+    "search_experiments",
+    "search_runs",
+    "set_experiment",
+    "set_experiment_tag",
+    "set_experiment_tags",
+    "set_tag",
+    "set_tags",
+    "set_tracking_uri",
+    "start_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("runwire.errors")
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'runwire' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"runwire.{home}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,142 @@
+"""The core that the sync and the async client share: when a call is repeated and how it ends.
+
+No I/O and no clock here: the clients send, sleep and tell the time; this decides.
+"""
+
+from __future__ import annotations
+
+import abc
+import random
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from runwire import errors
+from runwire._channel import Retry, Settings
+from runwire._requests import Call, Requests
+
+R = TypeVar("R")
+
+# Nothing of these was stored, or a repeat under the same request id gets the first answer.
+_REPEATABLE: Final = (errors.Unavailable, errors.Aborted)
+
+
+class Attempts:
+    """The attempts of one call: how long the next may take, and whether there is one."""
+
+    def __init__(
+        self,
+        given: Settings,
+        timeout: float,
+        now: float,
+        *,
+        reached: bool,
+        uniform: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Starts the call's clock.
+
+        Args:
+            given: The client's settings.
+            timeout: Seconds that all attempts may take together.
+            now: The time, seconds of a monotonic clock.
+            reached: Whether the client has had an answer from its server before.
+            uniform: Draws a number between two.
+        """
+        self._address = given.address.text
+        self._retry = given.retry
+        self._start = now
+        self._deadline = now + timeout
+        self._reached = reached
+        self._uniform = uniform
+        self._count = 0
+
+    def remaining(self, now: float) -> float:
+        """Returns the seconds that the next attempt may take."""
+        return self._deadline - now
+
+    def pause(self, error: errors.RunwireError, now: float) -> float | None:
+        """Decides what follows a failed attempt.
+
+        Args:
+            error: How it failed.
+            now: The time, seconds of a monotonic clock.
+
+        Returns:
+            Seconds to wait before the next attempt; None if there is none.
+        """
+        self._count += 1
+        retry = self._retry
+        if not _repeatable(error) or self._count == retry.max_attempts:
+            return None
+        pause = self._uniform(0, backoff(retry, self._count)) + (error.retry_delay or 0)
+        if isinstance(error, errors.ServerUnavailable) and not self._reached:
+            left = min(self._start + retry.connect_timeout, self._deadline) - now
+            # One last attempt at the end of the window, so that it is as long as it says.
+            return min(pause, left) if left > 0 else None
+        self._reached = True
+        return pause if now + pause < self._deadline else None
+
+    def final(self, error: errors.RunwireError, now: float) -> errors.RunwireError:
+        """Makes the error to raise once there is no further attempt.
+
+        Args:
+            error: How the last attempt failed.
+            now: The time, seconds of a monotonic clock.
+
+        Returns:
+            The same error, or one that says in a sentence where no server was found.
+        """
+        if not isinstance(error, errors.ServerUnavailable):
+            return error
+        attempts = "1 attempt" if self._count == 1 else f"{self._count} attempts"
+        cause = " ".join(error.message.split())
+        return errors.ServerUnavailable(
+            f"no Runwire server answers at {self._address} ({attempts} in {now - self._start:.1f} s). "
+            f"Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI. gRPC says: {cause}",
+            metadata={"address": self._address},
+        )
+
+
+def backoff(retry: Retry, attempt: int) -> float:
+    """Bounds the pause behind an attempt.
+
+    Args:
+        retry: How to repeat.
+        attempt: Number of the attempt that failed, from 1.
+
+    Returns:
+        The longest pause, seconds.
+    """
+    # The exponent is bounded because a long deadline with short pauses would overflow a float.
+    return float(min(retry.maximum, retry.initial * retry.multiplier ** min(attempt - 1, 64)))
+
+
+def _repeatable(error: errors.RunwireError) -> bool:
+    if isinstance(error, errors.ResourceExhausted):
+        # A full disk may be cleared; a message that is too large stays so, and carries no RetryInfo.
+        return error.retry_delay is not None
+    return isinstance(error, _REPEATABLE)
+
+
+def answered(error: errors.RunwireError) -> bool:
+    """Says whether an error came from a Runwire server, and not from gRPC or a proxy on the way."""
+    return bool(error.reason)
+
+
+class Sender(abc.ABC):
+    """What the groups of sync methods need of the client that they are part of."""
+
+    _requests: Requests
+
+    @abc.abstractmethod
+    def _send(self, call: Call[R], timeout: float | None) -> R:
+        """Sends a call, repeats it as need be, and returns its result."""
+
+
+class AsyncSender(abc.ABC):
+    """What the groups of async methods need of the client that they are part of."""
+
+    _requests: Requests
+
+    @abc.abstractmethod
+    async def _send(self, call: Call[R], timeout: float | None) -> R:
+        """Sends a call, repeats it as need be, and returns its result."""

@@ -1,0 +1,333 @@
+"""The methods of both clients that deal with runs as a whole: create, find, change, end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from runwire._calls import AsyncSender, Sender
+from runwire._requests import Mask, Pairs
+from runwire.entities import PagedList, Run, ViewType
+
+
+class RunMethods(Sender):
+    """What `Client` does with runs."""
+
+    def create_run(
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: Pairs = None,
+        run_name: str | None = None,
+        *,
+        params: Pairs = None,
+        parent_run_id: str | None = None,
+        run_id: str | None = None,
+        allow_existing: bool = False,
+        status: str = "RUNNING",
+        timeout: float | None = None,
+    ) -> Run:
+        """Creates a run, with its first params and tags, in one step.
+
+        Args:
+            experiment_id: The experiment; it must be active.
+            start_time: When it began, unix ms; None for now.
+            tags: A dict, or a list of `RunTag`.
+            run_name: Its name; None for a readable one that the server makes up.
+            params: A dict, or a list of `Param`.
+            parent_run_id: A run of the same experiment that this one is a part of.
+            run_id: 32 lower-case hex digits; None for a new id. The same id and arguments again return
+                the run, whenever that is.
+            allow_existing: Return the run if `run_id` exists, whatever it was created with, so that the
+                processes of one job can all create the run that they share.
+            status: `RUNNING` or `SCHEDULED`.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Returns:
+            The run.
+
+        Raises:
+            AlreadyExists: The id belongs to a run that was created with other arguments (RUN_EXISTS).
+            FailedPrecondition: EXPERIMENT_DELETED, PARENT_RUN_INVALID or RUN_PURGED.
+            NotFound: There is no such experiment (EXPERIMENT_NOT_FOUND).
+        """
+        call = self._requests.create_run(
+            experiment_id,
+            run_id=run_id,
+            allow_existing=allow_existing,
+            run_name=run_name,
+            start_time=start_time,
+            parent_run_id=parent_run_id,
+            status=status,
+            params=params,
+            tags=tags,
+        )
+        return self._send(call, timeout)
+
+    def get_run(
+        self,
+        run_id: str,
+        *,
+        fields: Iterable[str] | None = None,
+        metric_keys: Iterable[str] | None = None,
+        param_keys: Iterable[str] | None = None,
+        tag_keys: Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> Run:
+        """Returns one run, deleted or not.
+
+        Args:
+            run_id: The run.
+            fields: Which fields of `Run` in `run.proto` to return, such as `["name", "params"]`.
+            metric_keys: Only these metrics.
+            param_keys: Only these params.
+            tag_keys: Only these tags.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Returns:
+            The run; what was not asked for is empty.
+
+        Raises:
+            NotFound: There is none, or it was purged (RUN_NOT_FOUND).
+        """
+        mask = Mask(fields, metric_keys, param_keys, tag_keys)
+        return self._send(self._requests.get_run(run_id, mask), timeout)
+
+    def search_runs(
+        self,
+        experiment_ids: Iterable[str],
+        filter_string: str = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        order_by: Iterable[str] | None = None,
+        page_token: str | None = None,
+        *,
+        fields: Iterable[str] | None = None,
+        metric_keys: Iterable[str] | None = None,
+        param_keys: Iterable[str] | None = None,
+        tag_keys: Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> PagedList[Run]:
+        """Returns a page of the runs of some experiments that match a filter.
+
+        Args:
+            experiment_ids: 1 to 100 experiments.
+            filter_string: Such as `metrics.loss < 0.1 AND params.model = 'x'`; empty matches all.
+            run_view_type: Which lifecycle stages to look at, a `ViewType`.
+            max_results: Most runs in the page, at most 1,000.
+            order_by: Such as `["metrics.loss ASC"]`; by default the newest come first.
+            page_token: `token` of the page before; None for the first page.
+            fields: Which fields of `Run` in `run.proto` to return.
+            metric_keys: Only these metrics.
+            param_keys: Only these params.
+            tag_keys: Only these tags.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Returns:
+            The page; its `token` is None on the last.
+
+        Raises:
+            InvalidArgument: The filter, order or token can not be read.
+            NotFound: There is no such experiment (EXPERIMENT_NOT_FOUND).
+        """
+        mask = Mask(fields, metric_keys, param_keys, tag_keys)
+        call = self._requests.search_runs(
+            experiment_ids, filter_string, run_view_type, max_results, order_by, page_token, mask
+        )
+        return self._send(call, timeout)
+
+    def update_run(
+        self, run_id: str, status: str | None = None, name: str | None = None, *, timeout: float | None = None
+    ) -> Run:
+        """Changes a run's status or name.
+
+        Args:
+            run_id: The run.
+            status: The new status; `RUNNING` and `SCHEDULED` clear the end time. None to keep it.
+            name: The new name; None to keep it.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Returns:
+            The run as it is now, without its data and inputs.
+
+        Raises:
+            FailedPrecondition: RUN_DELETED, RUN_PURGED or EXPERIMENT_DELETED.
+            NotFound: There is no such run (RUN_NOT_FOUND).
+        """
+        return self._send(self._requests.update_run(run_id, status, name), timeout)
+
+    def finish_run(
+        self,
+        run_id: str,
+        status: str | None = None,
+        end_time: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Run:
+        """Ends a run.
+
+        Args:
+            run_id: The run.
+            status: `FINISHED` (the default), `FAILED` or `KILLED`.
+            end_time: When it ended, unix ms; None for now.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Returns:
+            The run as it is now, without its data and inputs.
+
+        Raises:
+            FailedPrecondition: RUN_DELETED, RUN_PURGED or EXPERIMENT_DELETED.
+            NotFound: There is no such run (RUN_NOT_FOUND).
+        """
+        return self._send(self._requests.finish_run(run_id, status, end_time), timeout)
+
+    def set_terminated(
+        self,
+        run_id: str,
+        status: str | None = None,
+        end_time: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Ends a run; `finish_run` under the name that MLflow has for it.
+
+        Args:
+            run_id: The run.
+            status: `FINISHED` (the default), `FAILED` or `KILLED`.
+            end_time: When it ended, unix ms; None for now.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Raises:
+            FailedPrecondition: RUN_DELETED, RUN_PURGED or EXPERIMENT_DELETED.
+            NotFound: There is no such run (RUN_NOT_FOUND).
+        """
+        self.finish_run(run_id, status, end_time, timeout=timeout)
+
+    def delete_run(self, run_id: str, *, timeout: float | None = None) -> None:
+        """Deletes a run until it is restored or purged.
+
+        Args:
+            run_id: The run.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Raises:
+            FailedPrecondition: RUN_PURGED or EXPERIMENT_DELETED.
+            NotFound: There is no such run (RUN_NOT_FOUND).
+        """
+        self._send(self._requests.delete_run(run_id), timeout)
+
+    def restore_run(self, run_id: str, *, timeout: float | None = None) -> None:
+        """Takes the deletion of a run back.
+
+        Args:
+            run_id: The run.
+            timeout: Seconds that the call may take; None for the client's.
+
+        Raises:
+            FailedPrecondition: RUN_PURGED, or EXPERIMENT_DELETED if its experiment must be restored first.
+            NotFound: There is no such run (RUN_NOT_FOUND).
+        """
+        self._send(self._requests.restore_run(run_id), timeout)
+
+
+class AsyncRunMethods(AsyncSender):
+    """What `AsyncClient` does with runs; each method is `Client`'s, awaited."""
+
+    async def create_run(
+        self,
+        experiment_id: str,
+        start_time: int | None = None,
+        tags: Pairs = None,
+        run_name: str | None = None,
+        *,
+        params: Pairs = None,
+        parent_run_id: str | None = None,
+        run_id: str | None = None,
+        allow_existing: bool = False,
+        status: str = "RUNNING",
+        timeout: float | None = None,
+    ) -> Run:
+        """Creates a run; see `Client.create_run`."""
+        call = self._requests.create_run(
+            experiment_id,
+            run_id=run_id,
+            allow_existing=allow_existing,
+            run_name=run_name,
+            start_time=start_time,
+            parent_run_id=parent_run_id,
+            status=status,
+            params=params,
+            tags=tags,
+        )
+        return await self._send(call, timeout)
+
+    async def get_run(
+        self,
+        run_id: str,
+        *,
+        fields: Iterable[str] | None = None,
+        metric_keys: Iterable[str] | None = None,
+        param_keys: Iterable[str] | None = None,
+        tag_keys: Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> Run:
+        """Returns one run; see `Client.get_run`."""
+        mask = Mask(fields, metric_keys, param_keys, tag_keys)
+        return await self._send(self._requests.get_run(run_id, mask), timeout)
+
+    async def search_runs(
+        self,
+        experiment_ids: Iterable[str],
+        filter_string: str = "",
+        run_view_type: int = ViewType.ACTIVE_ONLY,
+        max_results: int = 1000,
+        order_by: Iterable[str] | None = None,
+        page_token: str | None = None,
+        *,
+        fields: Iterable[str] | None = None,
+        metric_keys: Iterable[str] | None = None,
+        param_keys: Iterable[str] | None = None,
+        tag_keys: Iterable[str] | None = None,
+        timeout: float | None = None,
+    ) -> PagedList[Run]:
+        """Returns a page of runs; see `Client.search_runs`."""
+        mask = Mask(fields, metric_keys, param_keys, tag_keys)
+        call = self._requests.search_runs(
+            experiment_ids, filter_string, run_view_type, max_results, order_by, page_token, mask
+        )
+        return await self._send(call, timeout)
+
+    async def update_run(
+        self, run_id: str, status: str | None = None, name: str | None = None, *, timeout: float | None = None
+    ) -> Run:
+        """Changes a run's status or name; see `Client.update_run`."""
+        return await self._send(self._requests.update_run(run_id, status, name), timeout)
+
+    async def finish_run(
+        self,
+        run_id: str,
+        status: str | None = None,
+        end_time: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> Run:
+        """Ends a run; see `Client.finish_run`."""
+        return await self._send(self._requests.finish_run(run_id, status, end_time), timeout)
+
+    async def set_terminated(
+        self,
+        run_id: str,
+        status: str | None = None,
+        end_time: int | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Ends a run; see `Client.set_terminated`."""
+        await self.finish_run(run_id, status, end_time, timeout=timeout)
+
+    async def delete_run(self, run_id: str, *, timeout: float | None = None) -> None:
+        """Deletes a run; see `Client.delete_run`."""
+        await self._send(self._requests.delete_run(run_id), timeout)
+
+    async def restore_run(self, run_id: str, *, timeout: float | None = None) -> None:
+        """Takes the deletion of a run back; see `Client.restore_run`."""
+        await self._send(self._requests.restore_run(run_id), timeout)

@@ -1,0 +1,396 @@
+"""The fluent layer: MLflow's functions, that log to the current run.
+
+The server and the experiment are the process's, the current run is each thread's. What is logged
+outside of a run starts one. Each call is on the server's disk when it returns. Runs that are open
+when the interpreter exits end as FINISHED.
+
+Environment: RUNWIRE_TRACKING_URI names the server, RUNWIRE_TOKEN its token, RUNWIRE_EXPERIMENT the
+experiment, RUNWIRE_RUN_ID the run that the first `start_run` resumes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from runwire import _results, errors
+from runwire._requests import Pairs
+from runwire._session import SESSION, ActiveRun, get_or_create_experiment, source_tags
+from runwire.entities import Dataset, DatasetInput, Experiment, MetricHistory, Run, RunStatus, ViewType
+
+_DEFAULT_EXPERIMENT = "0"
+
+
+def set_tracking_uri(uri: str) -> None:
+    """Sets the server that everything goes to from now on.
+
+    Args:
+        uri: `runwire://host:port`, `runwires://host:port`, `unix:path` or `host:port`.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    SESSION.move(uri)
+
+
+def get_tracking_uri() -> str:
+    """Returns the address of the server that everything goes to."""
+    return SESSION.address
+
+
+def set_experiment(experiment_name: str | None = None, experiment_id: str | None = None) -> Experiment:
+    """Sets the experiment that runs are started in; one with a new name is created.
+
+    Args:
+        experiment_name: Its name, or
+        experiment_id: its id.
+
+    Returns:
+        The experiment.
+
+    Raises:
+        ValueError: Both are given, or neither.
+        FailedPrecondition: The experiment is deleted.
+        NotFound: There is no experiment with the id.
+    """
+    if (experiment_name is None) == (experiment_id is None):
+        raise ValueError("set_experiment takes either a name or an experiment_id")
+    if experiment_name is not None:
+        found = get_or_create_experiment(SESSION.client(), experiment_name)
+    else:
+        found = get_experiment(str(experiment_id))
+    if found.lifecycle_stage == "deleted":
+        raise errors.FailedPrecondition(
+            f"the experiment {found.name!r} is deleted; restore it, or purge it to use the name again",
+            reason="EXPERIMENT_DELETED",
+            metadata={"experiment_id": found.experiment_id},
+        )
+    SESSION.experiment_id = found.experiment_id
+    return found
+
+
+def _experiment_id() -> str:
+    if SESSION.experiment_id is None and os.environ.get("RUNWIRE_EXPERIMENT"):
+        set_experiment(os.environ["RUNWIRE_EXPERIMENT"])
+    return SESSION.experiment_id or _DEFAULT_EXPERIMENT
+
+
+def start_run(
+    run_id: str | None = None,
+    experiment_id: str | None = None,
+    run_name: str | None = None,
+    nested: bool = False,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, Any] | None = None,
+    description: str | None = None,
+) -> ActiveRun:
+    """Starts a run, or resumes one, and makes it this thread's current run.
+
+    Args:
+        run_id: The run to resume; it is RUNNING again. None for a new run.
+        experiment_id: The experiment of a new run; None for the one that is set, else Default.
+        run_name: Its name; None for one that the server makes up.
+        nested: Allow a current run, which becomes the new run's parent.
+        parent_run_id: The parent, where it is not the current run.
+        tags: Tags to set.
+        description: A text about the run, kept as the tag `mlflow.note.content`.
+
+    Returns:
+        The run. As a context manager it ends as FINISHED, as KILLED on Ctrl-C, and as FAILED on any other
+        exception.
+
+    Raises:
+        FailedPrecondition: There is a current run and `nested` is not set; or the run to resume is deleted.
+        NotFound: There is no such run or experiment.
+    """
+    if SESSION.stack and not nested:
+        raise errors.FailedPrecondition(
+            f"the run {SESSION.stack[-1].info.run_id} is active already: end it with runwire.end_run(), "
+            "or start a run inside it with nested=True"
+        )
+    given = dict(tags or {})
+    if description is not None:
+        given["mlflow.note.content"] = description
+    resumed = run_id or SESSION.environment_run()
+    if resumed is not None:
+        return SESSION.push(_resume(resumed, run_name, given))
+    client = SESSION.client()
+    parent = parent_run_id or (SESSION.stack[-1].info.run_id if SESSION.stack else None)
+    if experiment_id is None and SESSION.stack:
+        # A parent is of the same experiment.
+        experiment_id = SESSION.stack[-1].info.experiment_id
+    run = client.create_run(
+        experiment_id or _experiment_id(),
+        run_name=run_name,
+        parent_run_id=parent,
+        tags={**source_tags(), **given},
+    )
+    return SESSION.push(run)
+
+
+def _resume(run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
+    client = SESSION.client()
+    client.update_run(run_id, RunStatus.RUNNING, run_name)
+    if tags:
+        client.set_tags(run_id, tags)
+    return client.get_run(run_id)
+
+
+def end_run(status: str = RunStatus.FINISHED) -> None:
+    """Ends this thread's current run; without one nothing happens.
+
+    Args:
+        status: `FINISHED`, `FAILED` or `KILLED`.
+    """
+    SESSION.end_current(status)
+
+
+def active_run() -> ActiveRun | None:
+    """Returns this thread's current run as it was when it started, or None."""
+    return SESSION.stack[-1] if SESSION.stack else None
+
+
+def last_active_run() -> Run | None:
+    """Returns the run that this thread used last, as it is now, ended or not; None if there was none."""
+    return None if SESSION.last is None else SESSION.client().get_run(SESSION.last)
+
+
+def _current(run_id: str | None = None) -> str:
+    if run_id is not None:
+        return run_id
+    return (active_run() or start_run()).info.run_id
+
+
+def log_param(key: str, value: Any) -> Any:
+    """Sets a param of the current run, for good; see `Client.log_param`.
+
+    Args:
+        key: The param.
+        value: Its value, sent as `str(value)`.
+
+    Returns:
+        The value as it was given.
+    """
+    return SESSION.client().log_param(_current(), key, value)
+
+
+def log_params(params: Pairs, run_id: str | None = None) -> None:
+    """Sets params, for good; see `Client.log_params`.
+
+    Args:
+        params: A dict, or a list of `Param`.
+        run_id: The run; None for the current one.
+    """
+    SESSION.client().log_params(_current(run_id), params)
+
+
+def log_metric(
+    key: str, value: Any, step: int | None = None, timestamp: int | None = None, run_id: str | None = None
+) -> None:
+    """Adds one point to a metric; see `Client.log_metric`.
+
+    Args:
+        key: The metric.
+        value: A number, or an array or tensor of one element.
+        step: The step; None for 0.
+        timestamp: When it was measured, unix ms; None for now.
+        run_id: The run; None for the current one.
+
+    Raises:
+        TypeError: The value is no number, or the step no int; nothing is sent.
+    """
+    SESSION.client().log_metric(_current(run_id), key, value, timestamp, step)
+
+
+def log_metrics(
+    metrics: Mapping[str, Any],
+    step: int | None = None,
+    run_id: str | None = None,
+    timestamp: int | None = None,
+) -> None:
+    """Adds one point to each of several metrics: all or none; see `Client.log_metrics`.
+
+    Args:
+        metrics: The values.
+        step: The step; None for 0.
+        run_id: The run; None for the current one.
+        timestamp: When they were measured, unix ms; None for now.
+
+    Raises:
+        TypeError: A value is no number, or the step no int; nothing is sent.
+    """
+    SESSION.client().log_metrics(_current(run_id), metrics, timestamp, step)
+
+
+def log_batch(
+    metrics: Pairs = None, params: Pairs = None, tags: Pairs = None, run_id: str | None = None
+) -> None:
+    """Adds points, params and tags: all or nothing; see `Client.log_batch`.
+
+    Args:
+        metrics: A dict of values at step 0, or a list of `Metric` and `MetricBlock`.
+        params: A dict, or a list of `Param`.
+        tags: A dict, or a list of `RunTag`.
+        run_id: The run; None for the current one.
+    """
+    SESSION.client().log_batch(_current(run_id), metrics, params, tags)
+
+
+def set_tag(key: str, value: Any) -> None:
+    """Sets one tag of the current run; see `Client.set_tag`.
+
+    Args:
+        key: The tag's key.
+        value: Its value, sent as `str(value)`.
+    """
+    SESSION.client().set_tag(_current(), key, value)
+
+
+def set_tags(tags: Pairs) -> None:
+    """Sets tags of the current run: all or none; see `Client.set_tags`.
+
+    Args:
+        tags: A dict, or a list of `RunTag`.
+    """
+    SESSION.client().set_tags(_current(), tags)
+
+
+def delete_tag(key: str) -> None:
+    """Removes one tag of the current run; see `Client.delete_tag`.
+
+    Args:
+        key: The tag's key.
+
+    Raises:
+        NotFound: The run has no such tag (TAG_NOT_FOUND).
+    """
+    SESSION.client().delete_tag(_current(), key)
+
+
+def log_input(dataset: Dataset, context: str | None = None) -> None:
+    """Records a data set that the current run reads; see `Client.log_inputs`.
+
+    Args:
+        dataset: The data set; `dataset_from_arrays` makes one.
+        context: What the run uses it for, such as `training`.
+    """
+    SESSION.client().log_inputs(_current(), [DatasetInput(dataset, context or "")])
+
+
+def get_run(run_id: str) -> Run:
+    """Returns one run, deleted or not; see `Client.get_run`."""
+    return SESSION.client().get_run(run_id)
+
+
+def delete_run(run_id: str) -> None:
+    """Deletes a run until it is restored or purged; see `Client.delete_run`."""
+    SESSION.client().delete_run(run_id)
+
+
+def get_metric_history(run_id: str, key: str) -> MetricHistory:
+    """Returns the points of one metric of one run; see `Client.get_metric_history`."""
+    return SESSION.client().get_metric_history(run_id, key)
+
+
+def create_experiment(name: str, tags: Pairs = None) -> str:
+    """Creates an experiment and returns its id; see `Client.create_experiment`."""
+    return SESSION.client().create_experiment(name, tags=tags)
+
+
+def get_experiment(experiment_id: str) -> Experiment:
+    """Returns one experiment, deleted or not; see `Client.get_experiment`."""
+    return SESSION.client().get_experiment(experiment_id)
+
+
+def get_experiment_by_name(name: str) -> Experiment | None:
+    """Returns the experiment of a name, or None; see `Client.get_experiment_by_name`."""
+    return SESSION.client().get_experiment_by_name(name)
+
+
+def delete_experiment(experiment_id: str) -> None:
+    """Deletes an experiment with its runs; see `Client.delete_experiment`."""
+    SESSION.client().delete_experiment(experiment_id)
+
+
+def set_experiment_tag(key: str, value: Any) -> None:
+    """Sets one tag of the experiment that is set; see `Client.set_experiment_tag`."""
+    SESSION.client().set_experiment_tag(_experiment_id(), key, value)
+
+
+def set_experiment_tags(tags: Pairs) -> None:
+    """Sets tags of the experiment that is set: all or none; see `Client.set_experiment_tags`."""
+    SESSION.client().set_experiment_tags(_experiment_id(), tags)
+
+
+def search_experiments(
+    view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int | None = None,
+    filter_string: str = "",
+    order_by: Iterable[str] | None = None,
+) -> list[Experiment]:
+    """Returns all experiments that match a filter; see `Client.search_experiments`.
+
+    Args:
+        view_type: Which lifecycle stages to look at, a `ViewType`.
+        max_results: Most experiments; None for all.
+        filter_string: Such as `name LIKE 'wine%'`; empty matches all.
+        order_by: Such as `["name ASC"]`; by default the newest come first.
+
+    Returns:
+        The experiments.
+    """
+    client, order = SESSION.client(), list(order_by or ())
+    return _results.gather(
+        lambda size, token: client.search_experiments(view_type, size, filter_string, order, token),
+        max_results,
+    )
+
+
+def search_runs(
+    experiment_ids: Iterable[str] | None = None,
+    filter_string: str = "",
+    run_view_type: int = ViewType.ACTIVE_ONLY,
+    max_results: int = 100_000,
+    order_by: Iterable[str] | None = None,
+    output_format: str = "pandas",
+    experiment_names: Iterable[str] | None = None,
+) -> Any:
+    """Returns all runs that match a filter, as a table where pandas is installed.
+
+    Args:
+        experiment_ids: Their experiments; None for the one that is set, else Default.
+        filter_string: Such as `metrics.loss < 0.1 AND params.model = 'x'`; empty matches all.
+        run_view_type: Which lifecycle stages to look at, a `ViewType`.
+        max_results: Most runs.
+        order_by: Such as `["metrics.loss ASC"]`; by default the newest come first.
+        output_format: `pandas`, or `list` for a list of `Run`.
+        experiment_names: The experiments by name, instead of ids; names that do not exist are left out.
+
+    Returns:
+        A DataFrame with the columns run_id, run_name, experiment_id, status, start_time, end_time,
+        `metrics.x`, `params.x` and `tags.x`; without pandas, or with `list`, a list of `Run`.
+
+    Raises:
+        ValueError: `output_format` is neither, or both ids and names are given.
+        InvalidArgument: The filter or order can not be read.
+    """
+    if output_format not in ("pandas", "list"):
+        raise ValueError(f"output_format must be 'pandas' or 'list', and is {output_format!r}")
+    client, order = SESSION.client(), list(order_by or ())
+    ids = _experiment_ids(experiment_ids, experiment_names)
+    runs = _results.gather(
+        lambda size, token: client.search_runs(ids, filter_string, run_view_type, size, order, token),
+        max_results if ids else 0,
+    )
+    pandas = _results.load_pandas() if output_format == "pandas" else None
+    return runs if pandas is None else _results.to_frame(pandas, runs)
+
+
+def _experiment_ids(ids: Iterable[str] | None, names: Iterable[str] | None) -> list[str]:
+    if ids is not None and names is not None:
+        raise ValueError("search_runs takes either experiment_ids or experiment_names")
+    if names is not None:
+        found = (get_experiment_by_name(name) for name in names)
+        return [one.experiment_id for one in found if one is not None]
+    return [_experiment_id()] if ids is None else list(ids)
