@@ -1,0 +1,91 @@
+"""Addresses and settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runwire._channel import _options, parse_address, settings
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RUNWIRE_TRACKING_URI", "RUNWIRE_TOKEN", "RUNWIRE_TLS_CA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "secure", "local"),
+    [
+        ("runwire://host:1234", "host:1234", False, False),
+        ("runwire://host", "host:50051", False, False),
+        ("runwires://host:443/", "host:443", True, False),
+        ("host:1234", "host:1234", False, False),
+        ("host", "host:50051", False, False),
+        ("127.0.0.1:1", "127.0.0.1:1", False, True),
+        ("localhost:1", "localhost:1", False, True),
+        ("runwire://[::1]:1", "[::1]:1", False, True),
+        ("runwire://[2001:db8::1]", "[2001:db8::1]:50051", False, False),
+        ("unix:/run/runwire.sock", "unix:/run/runwire.sock", False, True),
+        ("unix:///run/runwire.sock", "unix:/run/runwire.sock", False, True),
+        ("unix:socket", "unix:socket", False, True),
+    ],
+)
+def test_addresses(text: str, target: str, secure: bool, local: bool) -> None:
+    found = parse_address(text)
+    assert (found.target, found.secure, found.local) == (target, secure, local)
+    assert parse_address(found.text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "unix:",
+        "http://host:5000",
+        "runwire://",
+        "runwire://:1",
+        "host:port",
+        "host:70000",
+        "runwire://h/path",
+        "u@h:1",
+    ],
+)
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        parse_address(text)
+
+
+def test_the_environment_fills_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert settings(None, None, None, 30, None).address.text == "runwire://127.0.0.1:50051"
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes(b"pem")
+    monkeypatch.setenv("RUNWIRE_TRACKING_URI", "runwires://far:1")
+    monkeypatch.setenv("RUNWIRE_TOKEN", "secret\n")
+    monkeypatch.setenv("RUNWIRE_TLS_CA", str(authority))
+    given = settings(None, None, None, 30, None)
+    assert given.address.text == "runwires://far:1"
+    assert given.metadata == (("authorization", "Bearer secret"),)
+    assert given.tls_ca == b"pem"
+    assert settings("near:1", "other", None, 30, None).metadata == (("authorization", "Bearer other"),)
+    assert settings("near:1", None, None, 30, None).tls_ca is None
+
+
+def test_settings_that_can_not_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="plain text"):
+        settings("runwire://h:1", None, tmp_path / "ca.pem", 30, None)
+    with pytest.raises(ValueError, match="timeout"):
+        settings("h:1", None, None, 0, None)
+    with pytest.raises(ValueError, match="ASCII"):
+        settings("h:1", "s\u00e9cret", None, 30, None)
+    with pytest.raises(OSError, match=r"missing\.pem"):
+        settings("runwires://h:1", None, tmp_path / "missing.pem", 30, None)
+
+
+def test_channels_leave_retries_and_sizes_to_us() -> None:
+    near, far = (dict(_options(settings(text, None, None, 30, None))) for text in ("127.0.0.1", "far"))
+    assert near["grpc.enable_retries"] == 0
+    assert near["grpc.max_receive_message_length"] == -1
+    assert near["grpc.enable_http_proxy"] == 0
+    assert "grpc.enable_http_proxy" not in far
