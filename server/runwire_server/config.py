@@ -1,0 +1,144 @@
+"""What the server is told at its start; the only reader of argv and environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+
+@dataclass(frozen=True)
+class Config:
+    """The server's settings.
+
+    Attributes:
+        host: Address to listen at.
+        port: Port for gRPC; 0 picks one.
+        data_dir: Folder of the SQLite database, and of the server's lock.
+        database: `postgresql://` URL, or None for SQLite in data_dir.
+        ready_file: Where to write address and pid once the server serves.
+        tls_cert: Certificate chain, PEM.
+        tls_key: Its private key, PEM.
+        token: Shared token that callers must send, or None.
+        grace: Seconds for calls in flight when stopping.
+        log_level: Least severe level to log.
+    """
+
+    host: str
+    port: int
+    data_dir: Path
+    database: str | None
+    ready_file: Path | None
+    tls_cert: bytes | None
+    tls_key: bytes | None
+    token: str | None
+    grace: float
+    log_level: str
+
+
+@click.command("server", context_settings={"auto_envvar_prefix": "RUNWIRE_SERVER", "show_default": True})
+@click.option("--host", default="127.0.0.1", help="Address to listen at.")
+@click.option("--grpc-port", "port", default=50051, type=click.IntRange(0, 65535), help="Port; 0 picks one.")
+@click.option(
+    "--data-dir",
+    default="runwire-data",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of the data.",
+)
+@click.option("--database", metavar="URL", help="postgresql://USER:PASSWORD@HOST/NAME instead of SQLite.")
+@click.option(
+    "--ready-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write address and pid here once ready.",
+)
+@click.option(
+    "--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Certificates (PEM)."
+)
+@click.option(
+    "--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Private key (PEM)."
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Callers must send this token.",
+)
+@click.option("--insecure", is_flag=True, help="Listen on a public address without a token.")
+@click.option(
+    "--grace", default=30.0, type=click.FloatRange(0), help="Seconds for running calls when stopping."
+)
+@click.option(
+    "--log-level",
+    default="info",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="debug logs each call.",
+)
+def _command(
+    host: str,
+    port: int,
+    data_dir: Path,
+    database: str | None,
+    ready_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    token_file: Path | None,
+    insecure: bool,
+    grace: float,
+    log_level: str,
+) -> Config:
+    """Run the Runwire server.
+
+    Without options it listens at 127.0.0.1:50051 and keeps its data in ./runwire-data. Each option can
+    be set by an environment variable too, such as RUNWIRE_SERVER_GRPC_PORT.
+    """
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key go together")
+    if database is not None and not database.startswith(("postgresql://", "postgres://")):
+        raise click.UsageError("--database is a URL such as postgresql://user@host/name")
+    token = token_file.read_text().strip() if token_file else None
+    if token is not None and (len(token) < 16 or not token.isascii() or not token.isprintable()):
+        raise click.UsageError("--token-file must hold one line of at least 16 printable ASCII characters")
+    if token is None and not insecure and not _loopback(host):
+        raise click.UsageError(
+            f"{host} can be reached from other machines: give --token-file, or say --insecure"
+        )
+    return Config(
+        host=host,
+        port=port,
+        data_dir=data_dir.absolute(),
+        database=database,
+        ready_file=ready_file,
+        tls_cert=tls_cert.read_bytes() if tls_cert else None,
+        tls_key=tls_key.read_bytes() if tls_key else None,
+        token=token,
+        grace=grace,
+        log_level=log_level,
+    )
+
+
+def read(arguments: Sequence[str]) -> Config:
+    """Reads the settings from the command line and the environment.
+
+    Raises:
+        SystemExit: for --help, and with code 2 for wrong usage, after saying what is wrong.
+    """
+    try:
+        result = _command.main(args=list(arguments), prog_name="runwire server", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    if not isinstance(result, Config):
+        # Help was asked for and shown.
+        raise SystemExit(0)
+    return result
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""Checks of LogBatch, whose blocks become arrays on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from runwire_server.domain import packed
+from runwire_server.domain.blocks import GROUP_BYTES, Int64s, Points
+from runwire_server.domain.validate import (
+    INT64_MAX,
+    MAX_BATCH_PARAMS,
+    MAX_BATCH_POINTS,
+    MAX_BATCH_TAGS,
+    MAX_PARAM_VALUE,
+    MAX_RUN_TAG_VALUE,
+    Checks,
+)
+
+
+def log_batch(request: Any) -> list[Points]:
+    """Checks LogBatch, and returns its blocks as arrays.
+
+    Args:
+        request: A LogBatchRequest of the packed kind (see `packed`).
+
+    Raises:
+        InvalidArgument: naming every broken field.
+    """
+    checks = Checks(request)
+    checks.run_id(request.run_id)
+    checks.pairs(request.params, "params", MAX_BATCH_PARAMS, MAX_PARAM_VALUE)
+    checks.pairs(request.tags, "tags", MAX_BATCH_TAGS, MAX_RUN_TAG_VALUE)
+    read = [_points(block, f"blocks[{i}]", checks) for i, block in enumerate(request.blocks)]
+    blocks = [block for block in read if block is not None]
+    points = sum(block.values.size for block in blocks)
+    checks.that(points <= MAX_BATCH_POINTS, "blocks", f"must have at most {MAX_BATCH_POINTS} points in all")
+    checks.done()
+    return blocks
+
+
+def _points(block: Any, path: str, checks: Checks) -> Points | None:
+    """Reads one block; None if it is broken, which is then noted."""
+    noted = len(checks.violations)
+    block = packed.repacked(block)
+    _check_keys(block, path, checks)
+    try:
+        times, values = packed.int64s(block.timestamps_ms), packed.doubles(block.values)
+        steps = _steps(block, len(times), path, checks)
+    except ValueError as error:
+        checks.that(False, path, f"has packed numbers that are {error}")
+        return None
+    rows = len(times)
+    checks.that(rows > 0, f"{path}.timestamps_ms", "must not be empty")
+    checks.that(not (times < 0).any(), f"{path}.timestamps_ms", "must not be negative")
+    checks.that(len(steps) == rows, f"{path}.steps", f"must be as many as timestamps_ms ({rows})")
+    width = len(block.keys)
+    if width:
+        checks.that(
+            len(values) == rows * width, f"{path}.values", f"must be {rows} steps x {width} keys numbers"
+        )
+    else:
+        whole = rows > 0 and len(values) > 0 and len(values) % rows == 0
+        checks.that(whole, f"{path}.values", "must be a multiple of the number of timestamps_ms")
+    if len(checks.violations) > noted:
+        return None
+    return Points(tuple(block.keys), steps, times, values.reshape(rows, -1), block.group)
+
+
+def _check_keys(block: Any, path: str, checks: Checks) -> None:
+    if block.group:
+        checks.that(not block.keys, f"{path}.keys", "must be empty when group is given")
+        checks.that(len(block.group) == GROUP_BYTES, f"{path}.group", f"must have {GROUP_BYTES} bytes")
+        return
+    # A block of more keys than points allowed is refused anyway; do not look at a million of them.
+    if not checks.that(
+        1 <= len(block.keys) <= MAX_BATCH_POINTS, f"{path}.keys", "must not be empty, nor too many"
+    ):
+        return
+    checks.that(len(set(block.keys)) == len(block.keys), f"{path}.keys", "must not have a key twice")
+    for k, key in enumerate(block.keys):
+        checks.key(key, f"{path}.keys[{k}]")
+
+
+def _steps(block: Any, rows: int, path: str, checks: Checks) -> Int64s:
+    which = block.WhichOneof("axis")
+    if which == "steps":
+        return packed.int64s(block.steps.steps)
+    if not checks.that(which == "range", path, "must have steps or range"):
+        return np.zeros(rows, np.int64)
+    first, stride = block.range.first, block.range.stride
+    last = first + stride * max(rows - 1, 0)
+    checks.that(-INT64_MAX - 1 <= last <= INT64_MAX, f"{path}.range", "must not leave the range of int64")
+    # Wraps around only when the check above has failed.
+    return np.int64(first) + np.int64(stride) * np.arange(rows, dtype=np.int64)

@@ -1,0 +1,135 @@
+"""Metric points as arrays: from the wire, to and from log rows, and folded into summaries.
+
+A `Points` is a block on this side of the wire: S steps by K keys, arrays throughout. Rows of the
+metric log hold points in a format of their own, named by its first byte, so that the wire format can
+change without a rewrite of what is on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT = 1
+GROUP_BYTES = 16
+# Up to here the keys stand in the log row itself; more are a group, stored once for a run.
+INLINE_KEYS = 8
+
+# Steps S, keys K, flags.
+_HEADER = struct.Struct("<IIB")
+_REGULAR = struct.Struct("<qq")
+_REGULAR_STEPS, _REGULAR_TIMES, _GROUPED = 1, 2, 4
+
+Int64s = NDArray[np.int64]
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Points:
+    """A matrix of points of one run.
+
+    Attributes:
+        keys: K distinct keys; empty while they have to be looked up by `group`.
+        steps: S steps.
+        times: S unix milliseconds.
+        values: S x K.
+        group: Hash of the keys where the block names them so, else empty.
+    """
+
+    keys: tuple[str, ...]
+    steps: Int64s
+    times: Int64s
+    values: Doubles
+    group: bytes = b""
+
+    @property
+    def rows(self) -> int:
+        """S, the number of log positions that it takes."""
+        return len(self.steps)
+
+
+def joined(keys: Sequence[str]) -> bytes:
+    """Returns keys as bytes, each followed by a NUL, which no key holds."""
+    return ("\0".join(keys) + "\0").encode()
+
+
+def split(data: bytes) -> tuple[str, ...]:
+    """The inverse of `joined`."""
+    return tuple(data[:-1].decode().split("\0"))
+
+
+def group_hash(keys: bytes) -> bytes:
+    """Names a group of joined keys by its contents."""
+    return hashlib.sha256(keys).digest()[:GROUP_BYTES]
+
+
+def encode(blocks: Sequence[Points]) -> bytes:
+    """Returns the log row of some blocks.
+
+    Blocks of more than `INLINE_KEYS` keys are written by their group's hash; the caller stores the
+    group in the same transaction.
+    """
+    parts = [bytes([FORMAT])]
+    for block in blocks:
+        keys = joined(block.keys)
+        flags = _GROUPED if len(block.keys) > INLINE_KEYS else 0
+        steps, times = _regular(block.steps), _regular(block.times)
+        flags |= (_REGULAR_STEPS if steps else 0) | (_REGULAR_TIMES if times else 0)
+        parts += [
+            _HEADER.pack(len(block.steps), len(block.keys), flags),
+            group_hash(keys) if flags & _GROUPED else struct.pack("<I", len(keys)) + keys,
+            steps or block.steps.astype("<i8", copy=False).tobytes(),
+            times or block.times.astype("<i8", copy=False).tobytes(),
+            block.values.astype("<f8", copy=False).tobytes(),
+        ]
+    return b"".join(parts)
+
+
+def _regular(numbers: Int64s) -> bytes:
+    """Returns first and stride of an arithmetic progression, b"" for other numbers."""
+    if len(numbers) < 3:
+        return b""
+    first, stride = int(numbers[0]), int(numbers[1]) - int(numbers[0])
+    # Differences may wrap around; the last number tells, since all have equal strides modulo 2^64.
+    if first + stride * (len(numbers) - 1) != int(numbers[-1]) or (np.diff(numbers) != stride).any():
+        return b""
+    return _REGULAR.pack(first, stride)
+
+
+def decode(data: bytes) -> Iterator[Points]:
+    """Yields the blocks of a log row.
+
+    Raises:
+        ValueError: if the row has a format that this version does not know.
+    """
+    if data[0] != FORMAT:
+        raise ValueError(f"metric log row of unknown format {data[0]}")
+    at = 1
+    while at < len(data):
+        rows, width, flags = _HEADER.unpack_from(data, at)
+        at += _HEADER.size
+        group, keys = b"", ()
+        if flags & _GROUPED:
+            group = data[at : at + GROUP_BYTES]
+            at += GROUP_BYTES
+        else:
+            (length,) = struct.unpack_from("<I", data, at)
+            keys = split(data[at + 4 : at + 4 + length])
+            at += 4 + length
+        steps, at = _axis(data, at, rows, bool(flags & _REGULAR_STEPS))
+        times, at = _axis(data, at, rows, bool(flags & _REGULAR_TIMES))
+        values = np.frombuffer(data, "<f8", rows * width, at).reshape(rows, width)
+        at += rows * width * 8
+        yield Points(keys, steps, times, values, group)
+
+
+def _axis(data: bytes, at: int, rows: int, regular: bool) -> tuple[Int64s, int]:
+    if regular:
+        first, stride = _REGULAR.unpack_from(data, at)
+        return first + stride * np.arange(rows, dtype=np.int64), at + _REGULAR.size
+    return np.frombuffer(data, "<i8", rows, at), at + rows * 8

@@ -1,0 +1,80 @@
+"""Messages whose packed number fields are read as bytes, so that a block is an array at once.
+
+On the wire, a packed `repeated double` is the same as a `bytes` field. Message classes derived here
+from the public ones declare such fields of `Block` and `StepList` as `repeated bytes`: parsing 10,000
+doubles then costs one copy and no Python number. A legal writer that does not pack its numbers shows up
+as unknown fields of wire type 1; its message is read again through the public class.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, field_mask_pb2, message_factory, timestamp_pb2
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto
+from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire_server.domain.blocks import Doubles, Int64s
+
+# Which fields are read as bytes, by message.
+PACKED = {"Block": {"timestamps_ms", "values"}, "StepList": {"steps"}}
+
+
+def _derived_pool() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    for module in (timestamp_pb2, field_mask_pb2, experiment_pb2, metric_pb2, run_pb2):
+        file = descriptor_pb2.FileDescriptorProto()
+        module.DESCRIPTOR.CopyToProto(file)
+        for message in file.message_type:
+            for field in message.field:
+                if field.name in PACKED.get(message.name, ()):
+                    field.type = FieldDescriptorProto.TYPE_BYTES
+                    field.ClearField("options")
+        pool.Add(file)
+    return pool
+
+
+def message_class(name: str) -> type[Message]:
+    """Returns the derived class of a message of `runwire.v1`."""
+    return message_factory.GetMessageClass(_POOL.FindMessageTypeByName(f"runwire.v1.{name}"))
+
+
+_POOL = _derived_pool()
+
+
+def int64s(chunks: Any) -> Int64s:
+    """Returns the numbers of a packed sfixed64 field.
+
+    Raises:
+        ValueError: if the bytes are not whole numbers.
+    """
+    return np.frombuffer(_whole(chunks), "<i8")
+
+
+def doubles(chunks: Any) -> Doubles:
+    """Returns the numbers of a packed double field.
+
+    Raises:
+        ValueError: if the bytes are not whole numbers.
+    """
+    return np.frombuffer(_whole(chunks), "<f8")
+
+
+def _whole(chunks: Any) -> bytes:
+    # A writer may split a packed field into several.
+    data: bytes = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if len(data) % 8:
+        raise ValueError("not a whole number of 8-byte numbers")
+    return data
+
+
+def repacked(block: Any) -> Any:
+    """Returns a block whose writer did not pack its numbers as one whose writer did."""
+    steps = block.steps if block.WhichOneof("axis") == "steps" else None
+    if not len(UnknownFieldSet(block)) and not (steps is not None and len(UnknownFieldSet(steps))):
+        return block
+    public = metric_pb2.Block.FromString(block.SerializeToString())
+    return type(block).FromString(public.SerializeToString())

@@ -1,0 +1,30 @@
+"""ServerService."""
+
+from __future__ import annotations
+
+from runwire._version import __version__
+from runwire.v1 import server_pb2 as pb
+from runwire_server.domain import validate
+from runwire_server.interceptors import Context
+from runwire_server.storage.base import MaintenanceStore
+
+
+class ServerService:
+    """See `server.proto`."""
+
+    def __init__(self, maintenance: MaintenanceStore, database: str) -> None:
+        self._maintenance = maintenance
+        self._info = pb.GetServerInfoResponse(
+            version=__version__, api_version="v1", limits=validate.limits(), database=database
+        )
+
+    async def GetServerInfo(
+        self, request: pb.GetServerInfoRequest, context: Context
+    ) -> pb.GetServerInfoResponse:
+        """Returns version, limits and features."""
+        return self._info
+
+    async def Purge(self, request: pb.PurgeRequest, context: Context) -> pb.PurgeResponse:
+        """Removes for good what was deleted long enough ago."""
+        validate.purge(request)
+        return await self._maintenance.purge(request)

@@ -1,0 +1,199 @@
+"""What storage promises to the rooms above it, role by role.
+
+Every mutation is one transaction, on disk when the call returns. Those that take a request with a
+`request_id` answer a repeat within 24 hours with the first answer, and raise FailedPrecondition
+(REQUEST_ID_REUSED) when the id comes with another payload. Requests were checked before they come here
+(`domain.validate`). All methods may raise what `Engine.read` and `Engine.write` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire_server.domain.blocks import Points
+
+
+class ExperimentStore(Protocol):
+    """Experiments and their tags."""
+
+    async def create(
+        self, request: experiment_pb2.CreateExperimentRequest
+    ) -> experiment_pb2.CreateExperimentResponse:
+        """Creates an experiment.
+
+        Raises:
+            AlreadyExists: EXPERIMENT_EXISTS.
+        """
+
+    async def get(self, request: experiment_pb2.GetExperimentRequest) -> experiment_pb2.GetExperimentResponse:
+        """Returns an experiment, deleted or not.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+        """
+
+    async def search(
+        self, request: experiment_pb2.SearchExperimentsRequest
+    ) -> experiment_pb2.SearchExperimentsResponse:
+        """Returns a page of experiments.
+
+        Raises:
+            InvalidArgument: INVALID_FILTER, INVALID_PAGE_TOKEN.
+        """
+
+    async def update(
+        self, request: experiment_pb2.UpdateExperimentRequest
+    ) -> experiment_pb2.UpdateExperimentResponse:
+        """Changes the fields in the mask.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+            FailedPrecondition: EXPERIMENT_DELETED, EXPERIMENT_PROTECTED.
+            AlreadyExists: EXPERIMENT_EXISTS.
+        """
+
+    async def delete(
+        self, request: experiment_pb2.DeleteExperimentRequest
+    ) -> experiment_pb2.DeleteExperimentResponse:
+        """Deletes softly; again is a no-op.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+            FailedPrecondition: EXPERIMENT_PROTECTED.
+        """
+
+    async def restore(
+        self, request: experiment_pb2.RestoreExperimentRequest
+    ) -> experiment_pb2.RestoreExperimentResponse:
+        """Takes a deletion back; again is a no-op.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+        """
+
+    async def set_tags(
+        self, request: experiment_pb2.SetExperimentTagsRequest
+    ) -> experiment_pb2.SetExperimentTagsResponse:
+        """Sets tags, all or none.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+            FailedPrecondition: EXPERIMENT_DELETED.
+        """
+
+    async def delete_tag(
+        self, request: experiment_pb2.DeleteExperimentTagRequest
+    ) -> experiment_pb2.DeleteExperimentTagResponse:
+        """Removes a tag.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND, TAG_NOT_FOUND.
+            FailedPrecondition: EXPERIMENT_DELETED.
+        """
+
+
+class RunStore(Protocol):
+    """Runs with their params, tags, inputs and metric points.
+
+    Every mutation but `create` may raise NotFound (RUN_NOT_FOUND) and FailedPrecondition (RUN_DELETED,
+    RUN_PURGED, EXPERIMENT_DELETED).
+    """
+
+    async def create(self, request: run_pb2.CreateRunRequest) -> run_pb2.CreateRunResponse:
+        """Creates a run, or returns the one that has its client-minted id.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+            FailedPrecondition: EXPERIMENT_DELETED, PARENT_RUN_INVALID, RUN_PURGED.
+            AlreadyExists: RUN_EXISTS.
+        """
+
+    async def get(self, request: run_pb2.GetRunRequest) -> run_pb2.GetRunResponse:
+        """Returns a run, deleted or not.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND.
+        """
+
+    async def search(self, request: run_pb2.SearchRunsRequest) -> run_pb2.SearchRunsResponse:
+        """Returns a page of runs.
+
+        Raises:
+            InvalidArgument: INVALID_FILTER, INVALID_PAGE_TOKEN.
+            NotFound: EXPERIMENT_NOT_FOUND.
+        """
+
+    async def update(self, request: run_pb2.UpdateRunRequest) -> run_pb2.UpdateRunResponse:
+        """Changes the fields in the mask."""
+
+    async def finish(self, request: run_pb2.FinishRunRequest) -> run_pb2.FinishRunResponse:
+        """Sets status and end time."""
+
+    async def delete(self, request: run_pb2.DeleteRunRequest) -> run_pb2.DeleteRunResponse:
+        """Deletes softly; again is a no-op."""
+
+    async def restore(self, request: run_pb2.RestoreRunRequest) -> run_pb2.RestoreRunResponse:
+        """Takes a deletion back; again is a no-op."""
+
+    async def log_batch(self, request: Any, blocks: Sequence[Points]) -> run_pb2.LogBatchResponse:
+        """Adds points, params and tags, all or none.
+
+        Args:
+            request: A LogBatchRequest, of the packed kind or not; its blocks are not looked at.
+            blocks: Its blocks.
+
+        Raises:
+            FailedPrecondition: PARAM_IMMUTABLE, GROUP_UNKNOWN.
+        """
+
+    async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:
+        """Sets tags, all or none."""
+
+    async def delete_tag(self, request: run_pb2.DeleteRunTagRequest) -> run_pb2.DeleteRunTagResponse:
+        """Removes a tag.
+
+        Raises:
+            NotFound: TAG_NOT_FOUND.
+        """
+
+    async def log_inputs(self, request: run_pb2.LogInputsRequest) -> run_pb2.LogInputsResponse:
+        """Records input data sets, all or none."""
+
+
+class MetricStore(Protocol):
+    """Metric points, read."""
+
+    def history(
+        self, request: metric_pb2.GetMetricHistoryRequest
+    ) -> AsyncIterator[metric_pb2.GetMetricHistoryResponse]:
+        """Yields the points of some keys of some runs.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND, before anything is yielded.
+        """
+
+
+class MaintenanceStore(Protocol):
+    """Housekeeping."""
+
+    async def purge(self, request: server_pb2.PurgeRequest) -> server_pb2.PurgeResponse:
+        """Removes for good what was deleted long enough ago, in steps that let writers in between."""
+
+    async def finish_purges(self) -> None:
+        """Removes what an interrupted purge has left."""
+
+    async def forget_requests(self) -> None:
+        """Removes request ids that are older than 24 hours, in steps."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """All roles, over one database."""
+
+    experiments: ExperimentStore
+    runs: RunStore
+    metrics: MetricStore
+    maintenance: MaintenanceStore

@@ -1,0 +1,125 @@
+"""PostgreSQL: each unit in a transaction of its own, on a pool of connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from runwire_server.errors import Aborted, ResourceExhausted, StartupError, Unavailable
+from runwire_server.storage.engine import Unit
+
+T = TypeVar("T")
+
+# Serialization failure, deadlock: the transaction is gone as a whole and can be run again.
+CONFLICTS = {"40001", "40P01"}
+ATTEMPTS = 5
+# Classes of states in which the server is there but can not work: starting, stopping, out of slots.
+AWAY = {"57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25006"}
+FULL = {"53100"}
+# Any number that other programs are unlikely to lock on; held during migrations.
+MIGRATION_LOCK = 0x52554E57
+
+
+class PostgresEngine:
+    """Units on one PostgreSQL database, of which any number of servers are users."""
+
+    dialect = "postgresql"
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._snapshots = engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    @classmethod
+    async def open(cls, url: str) -> PostgresEngine:
+        """Connects to a database given as `postgresql://...`.
+
+        Raises:
+            StartupError: if the URL is wrong or nothing answers there.
+        """
+        try:
+            parsed = sa.make_url(url).set(drivername="postgresql+asyncpg")
+            engine = create_async_engine(
+                parsed,
+                pool_size=16,
+                max_overflow=0,
+                pool_timeout=30,
+                connect_args={
+                    "timeout": 5,
+                    # An ack means on disk, whatever the server's default is.
+                    "server_settings": {"synchronous_commit": "on", "application_name": "runwire"},
+                },
+            )
+        except ImportError as error:
+            raise StartupError("PostgreSQL needs: pip install 'runwire[postgres]'") from error
+        except sa.exc.ArgumentError as error:
+            raise StartupError("--database is not a URL such as postgresql://user@host/name") from error
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(sa.text("SELECT 1"))
+        except Exception as error:
+            await engine.dispose()
+            where = parsed.render_as_string(hide_password=True).replace("+asyncpg", "")
+            raise StartupError(f"can not connect to {where}: {error}") from error
+        return cls(engine)
+
+    async def write(self, unit: Unit[T]) -> T:
+        """See `Engine.write`."""
+        for attempt in range(ATTEMPTS):
+            try:
+                async with self._engine.begin() as connection:
+                    return await connection.run_sync(unit)
+            except (TimeoutError, sa.exc.SQLAlchemyError, OSError) as error:
+                if state_of(error) not in CONFLICTS:
+                    raise translated(error) from error
+                await asyncio.sleep(0.01 * 2**attempt)
+        raise Aborted("STORAGE_CONFLICT", "other transactions kept getting in the way", retry_after=0.1)
+
+    async def read(self, unit: Unit[T]) -> T:
+        """See `Engine.read`."""
+        try:
+            async with self._snapshots.connect() as connection:
+                return await connection.run_sync(unit)
+        except (TimeoutError, sa.exc.SQLAlchemyError, OSError) as error:
+            raise translated(error) from error
+
+    async def migrate(self, upgrade: Unit[T]) -> T:
+        """See `Engine.migrate`: an advisory lock makes servers that start at once take turns."""
+
+        def locked(connection: sa.Connection) -> T:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            return upgrade(connection)
+
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(locked)
+
+    async def close(self) -> None:
+        """See `Engine.close`."""
+        await self._engine.dispose()
+
+
+def state_of(error: BaseException) -> str:
+    """Returns the SQLSTATE behind an error, or "" if there is none."""
+    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+    return getattr(cause, "sqlstate", None) or ""
+
+
+def translated(error: Exception) -> Exception:
+    """Turns a driver's error into the one that callers are promised; others pass."""
+    state = state_of(error)
+    if state in FULL:
+        return ResourceExhausted(
+            "STORAGE_FULL", "the database's disk is full; nothing was stored", retry_after=1.0
+        )
+    lost = isinstance(error, OSError | asyncio.TimeoutError | sa.exc.TimeoutError) or (
+        isinstance(error, sa.exc.DBAPIError) and (error.connection_invalidated or not state)
+    )
+    if lost or state in AWAY:
+        return Unavailable(
+            "STORAGE_UNAVAILABLE", "the database can not be reached at present", retry_after=1.0
+        )
+    return error

@@ -1,0 +1,186 @@
+"""Runs from rows to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire_server.domain.folding import Summary, exact
+from runwire_server.storage.engine import HotStatement, one_of
+from runwire_server.storage.schema import (
+    ACTIVE,
+    PURGED,
+    datasets,
+    experiments,
+    metric_series,
+    params,
+    run_inputs,
+    runs,
+    tags,
+)
+
+# The columns of `metric_series` that make a Summary, in its order, and the bytes that correct it.
+SUMMARY_COLUMNS = [metric_series.c[name] for name in Summary._fields]
+
+RUN_COLUMNS = (
+    runs.c.id,
+    runs.c.run_id,
+    runs.c.experiment,
+    runs.c.name,
+    runs.c.status,
+    runs.c.start_time,
+    runs.c.end_time,
+    runs.c.lifecycle,
+    runs.c.parent_run_id,
+    experiments.c.lifecycle,
+)
+_FROM = runs.outerjoin(experiments, experiments.c.id == runs.c.experiment)
+_RUNS = HotStatement(lambda d: sa.select(*RUN_COLUMNS).select_from(_FROM).where(one_of(d, runs.c.id, "runs")))
+_RUN = HotStatement(
+    lambda _: sa.select(*RUN_COLUMNS).select_from(_FROM).where(runs.c.run_id == bindparam("run_id"))
+)
+
+
+def _of_runs(table: sa.Table, *columns: sa.Column[Any]) -> tuple[HotStatement, HotStatement]:
+    """Statements for all keys, and for some keys, of some runs; ordered by run and key."""
+
+    def build(dialect: str) -> sa.Select[Any]:
+        query = sa.select(table.c.run, table.c.key, *columns).where(one_of(dialect, table.c.run, "runs"))
+        return query.order_by(table.c.run, table.c.key)
+
+    return HotStatement(build), HotStatement(lambda d: build(d).where(one_of(d, table.c.key, "keys")))
+
+
+_PARAMS = _of_runs(params, params.c.value)
+_TAGS = _of_runs(tags, tags.c.value)
+_SERIES = _of_runs(metric_series, *SUMMARY_COLUMNS, metric_series.c.bits)
+_INPUTS = HotStatement(
+    lambda d: (
+        sa.select(
+            run_inputs.c.run,
+            run_inputs.c.context,
+            datasets.c.name,
+            datasets.c.digest,
+            datasets.c.source_type,
+            datasets.c.source,
+            datasets.c.schema,
+            datasets.c.profile,
+        )
+        .join(datasets, datasets.c.id == run_inputs.c.dataset)
+        .where(one_of(d, run_inputs.c.run, "runs"))
+        .order_by(run_inputs.c.run, run_inputs.c.position)
+    )
+)
+
+
+def key_of(connection: sa.Connection, run_id: str) -> int | None:
+    """Returns the row key of a run; None if it is unknown or purged."""
+    row = _RUN.rows(connection, run_id=run_id)
+    if not row or PURGED in (row[0][7], row[0][9]):
+        return None
+    return int(row[0][0])
+
+
+def load_runs(
+    connection: sa.Connection, keys: Sequence[int], mask: run_pb2.RunMask | None = None
+) -> list[run_pb2.Run]:
+    """Returns runs in the order of their row keys, all of which exist.
+
+    Args:
+        connection: Of the unit.
+        keys: Row keys.
+        mask: Which parts to load; None or an empty one for all.
+    """
+    mask = mask or run_pb2.RunMask()
+    if not keys:
+        return []
+    wanted = set(mask.fields.paths) or set(run_pb2.Run.DESCRIPTOR.fields_by_name)
+    found = {row[0]: _message(row) for row in _RUNS.rows(connection, runs=list(keys))}
+    unwanted = {
+        "name",
+        "status",
+        "start_time",
+        "end_time",
+        "lifecycle_stage",
+        "experiment_id",
+        "parent_run_id",
+    }
+    for field in unwanted - wanted:
+        for run in found.values():
+            run.ClearField(field)  # type: ignore[arg-type]
+    for field, statements, only in (
+        ("params", _PARAMS, mask.param_keys),
+        ("tags", _TAGS, mask.tag_keys),
+    ):
+        if field in wanted:
+            for run, key, value in _select(connection, statements, keys, only):
+                getattr(found[run], field).add(key=key, value=value)
+    if "metrics" in wanted:
+        for run, key, *summary, bits in _select(connection, _SERIES, keys, mask.metric_keys):
+            _add_metric(found[run], key, exact(Summary(*summary), bits))
+    if "inputs" in wanted:
+        for run, context, *dataset in _INPUTS.rows(connection, runs=list(keys)):
+            _add_input(found[run], context, dataset)
+    return [found[key] for key in keys]
+
+
+def _select(
+    connection: sa.Connection,
+    statements: tuple[HotStatement, HotStatement],
+    keys: Sequence[int],
+    only: Sequence[str],
+) -> Sequence[Any]:
+    everything, some = statements
+    if only:
+        return some.rows(connection, runs=list(keys), keys=list(only))
+    return everything.rows(connection, runs=list(keys))
+
+
+def _message(row: Sequence[Any]) -> run_pb2.Run:
+    _, run_id, experiment, name, status, start, end, lifecycle, parent, experiment_lifecycle = row
+    run = run_pb2.Run(
+        run_id=run_id,
+        experiment_id=str(experiment),
+        name=name,
+        status=status,
+        lifecycle_stage=experiment_pb2.LIFECYCLE_STAGE_ACTIVE
+        if lifecycle == ACTIVE == experiment_lifecycle
+        else experiment_pb2.LIFECYCLE_STAGE_DELETED,
+        parent_run_id=parent or "",
+    )
+    run.start_time.FromMilliseconds(start)
+    if end is not None:
+        run.end_time.FromMilliseconds(end)
+    return run
+
+
+def _add_metric(run: run_pb2.Run, key: str, summary: Summary) -> metric_pb2.MetricSummary:
+    return run.metrics.add(
+        key=key,
+        value=summary.latest,
+        step=summary.latest_step,
+        timestamp_ms=summary.latest_time,
+        count=summary.count,
+        nan_count=summary.nan_count,
+        min_value=summary.min,
+        min_step=summary.min_step,
+        max_value=summary.max,
+        max_step=summary.max_step,
+        first_value=summary.first,
+        first_step=summary.first_step,
+        first_timestamp_ms=summary.first_time,
+    )
+
+
+def _add_input(run: run_pb2.Run, context: str, fields: Sequence[str]) -> None:
+    name, digest, source_type, source, schema, profile = fields
+    run.inputs.add(
+        context=context,
+        dataset=run_pb2.Dataset(
+            name=name, digest=digest, source_type=source_type, source=source, schema=schema, profile=profile
+        ),
+    )

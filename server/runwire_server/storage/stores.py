@@ -1,0 +1,57 @@
+"""Opens a database: the engine, the schema brought up to date, and the stores over it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from runwire_server.storage.base import Stores
+from runwire_server.storage.engine import Engine
+from runwire_server.storage.experiments import SqlExperiments
+from runwire_server.storage.metrics import SqlMetrics
+from runwire_server.storage.migrations import upgrade
+from runwire_server.storage.postgresql import PostgresEngine
+from runwire_server.storage.purge import SqlMaintenance
+from runwire_server.storage.runs import SqlRuns
+from runwire_server.storage.sqlite import SqliteEngine
+
+POSTGRES_SCHEMES = ("postgresql://", "postgres://")
+
+
+async def open_engine(database: str | Path | None) -> Engine:
+    """Opens a database and brings its schema up to date.
+
+    Args:
+        database: A `postgresql://` URL, the path of an SQLite file, or None for SQLite in memory.
+
+    Raises:
+        StartupError: if that can not be done; an SQLite file is then as it was.
+    """
+    engine: Engine
+    if isinstance(database, str):
+        engine = await PostgresEngine.open(database.replace("postgres://", "postgresql://", 1))
+    else:
+        engine = await SqliteEngine.open(database)
+    try:
+        await engine.migrate(upgrade)
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
+
+
+def stores_on(engine: Engine, clock: Callable[[], int], chance: random.Random) -> Stores:
+    """Makes the stores over an open database.
+
+    Args:
+        engine: The database.
+        clock: Returns unix milliseconds.
+        chance: For the names of runs.
+    """
+    return Stores(
+        experiments=SqlExperiments(engine, clock),
+        runs=SqlRuns(engine, clock, chance),
+        metrics=SqlMetrics(engine),
+        maintenance=SqlMaintenance(engine, clock),
+    )

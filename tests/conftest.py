@@ -1,0 +1,79 @@
+"""Fixtures: real databases and servers, each test with data of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from runwire_server.app import clock
+from runwire_server.storage.engine import Engine
+from runwire_server.storage.stores import open_engine, stores_on
+from tests.support.postgres import Postgres
+from tests.support.server import ServerProcess
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL instance for this test process."""
+    instance = Postgres()
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str | Path:
+    """A database that outlives a server: an SQLite file or a fresh PostgreSQL database."""
+    if request.param == "sqlite":
+        return tmp_path / "runwire.db"
+    return asyncio.run(request.getfixturevalue("postgres").create_database())
+
+
+@pytest.fixture(params=["sqlite", "memory", "postgresql"])
+async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Engine]:
+    """An engine with the schema, on each kind of database."""
+    where: str | Path | None = None
+    if request.param == "sqlite":
+        where = tmp_path / "runwire.db"
+    elif request.param == "postgresql":
+        where = await request.getfixturevalue("postgres").create_database()
+    opened = await open_engine(where)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def stores(engine):
+    """The stores over `engine`, with names by chance but the same each time."""
+    return stores_on(engine, clock, random.Random(1))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server process on each database, shared by the tests of a module."""
+    arguments = []
+    if request.param == "postgresql":
+        arguments = ["--database", asyncio.run(request.getfixturevalue("postgres").create_database())]
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data", *arguments) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server process on SQLite, shared by the tests of a module."""
+    with ServerProcess(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
+
+
+@pytest.fixture
+def channel(any_server: ServerProcess) -> Iterator[grpc.Channel]:
+    """A raw channel to `any_server`."""
+    with grpc.insecure_channel(any_server.address) as opened:
+        yield opened

@@ -1,0 +1,1 @@
+"""Real servers and databases for the tests."""

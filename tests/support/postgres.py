@@ -1,0 +1,87 @@
+"""A PostgreSQL of the tests' own: Debian's binaries, a temporary folder, a socket and no port."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import asyncpg
+
+
+def binaries() -> Path:
+    """Returns the folder of initdb and postgres; raises if PostgreSQL is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        raise RuntimeError("PostgreSQL is not installed (make test installs it)")
+    return found[-1].parent
+
+
+class Postgres:
+    """One instance; `start` and `kill` may alternate."""
+
+    def __init__(self) -> None:
+        # Short, since socket paths end at 107 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="rwpg", dir="/tmp"))
+        # PostgreSQL refuses to run as root.
+        self._as = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        if self._as:
+            shutil.chown(self.folder, "postgres", "postgres")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(binaries() / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd="/", **self._as)
+
+    def start(self) -> None:
+        """Starts it, and waits until it takes connections."""
+        arguments = ["-D", str(self.folder / "data"), "-k", str(self.folder), "-c", "listen_addresses="]
+        self._process = subprocess.Popen(
+            [str(binaries() / "postgres"), *arguments, "-c", "max_connections=200"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            cwd="/",
+            start_new_session=True,
+            **self._as,
+        )
+        assert self._process.stderr
+        for line in self._process.stderr:
+            if b"ready to accept connections" in line:
+                break
+        else:
+            raise RuntimeError("PostgreSQL did not start")
+        # Somebody must read on, or it blocks on a full pipe.
+        subprocess.Popen(["cat"], stdin=self._process.stderr, stdout=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        assert self._process
+        os.killpg(self._process.pid, 9)
+        self._process.wait()
+        if self._process.stderr:
+            self._process.stderr.close()
+        self._process = None
+
+    def close(self) -> None:
+        """Ends it, and removes its folder."""
+        if self._process:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """Returns the URL of a database."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    async def create_database(self) -> str:
+        """Makes an empty database, and returns its URL."""
+        name = f"t{uuid.uuid4().hex}"
+        connection = await asyncpg.connect(host=str(self.folder), user="postgres", database="postgres")
+        try:
+            await connection.execute(f"CREATE DATABASE {name}")
+        finally:
+            await connection.close()
+        return self.url(name)

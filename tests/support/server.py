@@ -1,0 +1,102 @@
+"""A real server process."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+
+class ServerProcess:
+    """`runwire server` as a child; `start` and `kill` or `stop` may alternate.
+
+    Attributes:
+        address: `host:port` while it runs; the port stays the same over restarts.
+        log: Its standard error so far.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *arguments: str,
+        prefix: tuple[str, ...] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.data_dir = data_dir
+        self.arguments = arguments
+        self.prefix = prefix
+        self.address = ""
+        self._environment = {**os.environ, **(environment or {})}
+        self._port = 0
+        self._log = data_dir.with_name(data_dir.name + ".log")
+        self.process: subprocess.Popen[str] | None = None
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def pid(self) -> int:
+        ready = json.loads(self.data_dir.with_name(self.data_dir.name + ".ready").read_text())
+        return int(ready["pid"])
+
+    def start(self) -> ServerProcess:
+        """Starts it, and waits for its ready line."""
+        ready_file = self.data_dir.with_name(self.data_dir.name + ".ready")
+        command = [
+            *self.prefix,
+            sys.executable,
+            "-m",
+            "runwire_server",
+            "--data-dir",
+            str(self.data_dir),
+            "--grpc-port",
+            str(self._port),
+            "--ready-file",
+            str(ready_file),
+            *self.arguments,
+        ]
+        with self._log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment, start_new_session=True
+            )
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        found = re.search(r"ready at runwires?://(\S+)", line)
+        if not found:
+            self.process.wait()
+            raise RuntimeError(f"the server did not start: {line}{self.log}")
+        self.address = found.group(1)
+        self._port = int(self.address.rsplit(":", 1)[1])
+        return self
+
+    def kill(self) -> None:
+        """Ends it as kill -9 does."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self._reap()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Asks it to stop, and returns its exit code."""
+        assert self.process
+        os.kill(self.pid, number)
+        return self._reap()
+
+    def _reap(self) -> int:
+        assert self.process
+        code = self.process.wait(timeout=60)
+        if self.process.stdout:
+            self.process.stdout.close()
+        self.process = None
+        return code
+
+    def __enter__(self) -> ServerProcess:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        if self.process:
+            self.kill()
