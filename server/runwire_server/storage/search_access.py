@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from runwire_server.domain.filter_ast import And, Field, Kind, Node, Not, Operator, Or, Term, Type
+from runwire_server.domain.filter_ast import And, Field, Kind, Node, Not, Operator, Or, Term
 
 from .schema import INDEXED_VALUE_LENGTH
 from .search_sql import Statement, comparison
@@ -61,27 +61,31 @@ class Source:
         """SQL for the start time of an entry's run."""
         return "r.start_time" if self.table == "runs" else "d.start_time"
 
-    def entries(self, statement: Statement, partition: Partition) -> str:
-        """Writes FROM and WHERE for the entries, not joined with their runs."""
-        where = [comparison(statement, self.column, term) for term in self.terms]
+    def tables(self, statement: Statement) -> str:
+        """Writes the FROM list of the entries, not joined with their runs."""
+        # SQLite's name for the index of a UNIQUE constraint is its own.
+        hint = "" if self.index == "runs_by_run_id" else statement.indexed(self.index)
         if self.table == "datasets":
-            where.append(f"s.experiment = {statement.bind(partition.experiment)}")
-            tables = f"datasets AS s{statement.indexed(self.index)} CROSS JOIN run_inputs AS i"
-            return f"{tables} WHERE i.dataset = s.id AND {' AND '.join(where)}"
-        alias = "r" if self.table == "runs" else "d"
-        # The plus keeps these conditions from drawing the planner to another index.
-        plus = "+" if self.index in ("runs_by_run_id", "runs_by_parent") else ""
-        where.append(f"{plus}{alias}.experiment = {statement.bind(partition.experiment)}")
-        where.append(f"{plus}{alias}.lifecycle = {statement.bind(partition.lifecycle)}")
+            return f"datasets AS s{hint} CROSS JOIN run_inputs AS i"
+        return f"{self.table} AS {'r' if self.table == 'runs' else 'd'}{hint}"
+
+    def where(self, statement: Statement, partition: Partition) -> list[str]:
+        """Writes the conditions that the entries meet."""
+        where = [comparison(statement, self.column, term) for term in self.terms]
+        experiment, lifecycle = statement.bind(partition.experiment), statement.bind(partition.lifecycle)
+        if self.table == "datasets":
+            return [*where, "i.dataset = s.id", f"s.experiment = {experiment}"]
         if self.key:
             where.append(f"d.key = {statement.bind(self.key)}")
         if self.index in ("params_by_value", "tags_by_value"):
             where.append(f"length(d.value) <= {INDEXED_VALUE_LENGTH}")
-        if self.index in ("params_long", "tags_long"):
+        elif self.index in ("params_long", "tags_long"):
             where.append(f"length(d.value) > {INDEXED_VALUE_LENGTH}")
-        # SQLite's name for the index of a UNIQUE constraint is its own.
-        hint = "" if self.index == "runs_by_run_id" else statement.indexed(self.index)
-        return f"{self.table} AS {alias}{hint} WHERE {' AND '.join(where)}"
+        alias = "r" if self.table == "runs" else "d"
+        # The plus keeps these conditions from drawing the planner to another index.
+        plus = "+" if self.index in ("runs_by_run_id", "runs_by_parent") else ""
+        where += [f"{plus}{alias}.experiment = {experiment}", f"{plus}{alias}.lifecycle = {lifecycle}"]
+        return where
 
     def __str__(self) -> str:
         """For people: the index and what it is asked."""
@@ -130,13 +134,15 @@ def accesses(operands: Sequence[Node]) -> list[Access]:
         elif access := _access(operand):
             found.append(access)
     for field, terms in ranges.items():
-        found.append(Access((_range_source(field, tuple(terms)),), tuple(terms)))
+        source = _range_source(field, tuple(terms))
+        found.append(Access((source,), tuple(terms), (source,) if source.by_time else ()))
     return found
 
 
 def metric_source(key: str, terms: tuple[Term, ...] = ()) -> Source:
     """The latest values of a metric in order, NaN among them only when there are no terms."""
-    return Source("metric_series", "metric_series_by_latest", "d.latest", key, terms)
+    by_time = any(term.operator is Operator.EQ for term in terms)
+    return Source("metric_series", "metric_series_by_latest", "d.latest", key, terms, by_time)
 
 
 def required_ranges(operands: Sequence[Node], field: Field) -> tuple[Term, ...]:
@@ -166,12 +172,9 @@ def _flatten(kind: type[And] | type[Or], nodes: Sequence[Node]) -> Iterator[Node
 
 def _is_range(term: Term) -> bool:
     """Whether the term is a range of an index of numbers."""
-    is_latest = term.field.kind is Kind.METRIC and term.field.part == "latest"
-    return term.operator in _RANGES and (is_latest or term.field.key == "start_time" and _is_attribute(term))
-
-
-def _is_attribute(term: Term) -> bool:
-    return term.field.kind is Kind.ATTRIBUTE
+    if term.field.kind is Kind.METRIC:
+        return term.operator in _RANGES and term.field.part == "latest"
+    return term.operator in _RANGES and term.field.kind is Kind.ATTRIBUTE and term.field.key == "start_time"
 
 
 def _range_source(field: Field, terms: tuple[Term, ...]) -> Source:
@@ -184,7 +187,7 @@ def _access(operand: Node) -> Access | None:
     match operand:
         case Term():
             if _is_range(operand):
-                return Access((_range_source(operand.field, (operand,)),), (operand,))
+                return accesses([operand])[0]
             return _set_access(operand)
         case Or(alternatives):
             return _union(operand, alternatives)
@@ -252,9 +255,12 @@ def _set_access(term: Term) -> Access | None:
 def _source_maker(field: Field, values: Sequence[object]) -> Callable[[Term], Source] | None:
     """How to make the source of an equality or IN term over a field, or None if it has no index."""
     if field.kind in (Kind.PARAM, Kind.TAG):
-        if any(len(str(value)) > INDEXED_VALUE_LENGTH for value in values):
-            return None
         table = "params" if field.kind is Kind.PARAM else "tags"
+        long = [len(str(value)) > INDEXED_VALUE_LENGTH for value in values]
+        if all(long):
+            return lambda term: Source(table, f"{table}_long", "d.value", field.key, (term,))
+        if any(long):
+            return None
         return lambda term: Source(table, f"{table}_by_value", "d.value", field.key, (term,), by_time=True)
     if field.kind is Kind.DATASET and field.key == "name":
         return lambda term: Source("datasets", "datasets_by_name", "s.name", terms=(term,))

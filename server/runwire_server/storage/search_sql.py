@@ -12,7 +12,7 @@ with their keys `k0`, `k1` ...
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -103,23 +103,22 @@ class Statement:
         return [Found(row[0], row[1], row[2], tuple(row[3:])) for row in self.fetch(sql)]
 
 
-def condition(statement: Statement, node: Node, run: str) -> str:
-    """Writes a filter as a condition that is true or false, never NULL.
-
-    Args:
-        statement: Gets the values.
-        node: The filter.
-        run: SQL for the row key of the run at hand.
-    """
+def boolean(node: Node, leaf: Callable[[Term], str]) -> str:
+    """Writes a filter as a condition that is true or false, never NULL, as its leaves must be."""
     match node:
         case And(operands):
-            return "(" + " AND ".join([condition(statement, o, run) for o in operands]) + ")"
+            return "(" + " AND ".join([boolean(operand, leaf) for operand in operands]) + ")"
         case Or(operands):
-            return "(" + " OR ".join([condition(statement, o, run) for o in operands]) + ")"
+            return "(" + " OR ".join([boolean(operand, leaf) for operand in operands]) + ")"
         case Not(operand):
-            return f"NOT {condition(statement, operand, run)}"
+            return f"NOT {boolean(operand, leaf)}"
         case Term():
-            return _term(statement, node, run)
+            return leaf(node)
+
+
+def condition(statement: Statement, node: Node, run: str) -> str:
+    """Writes a filter over runs; `run` is SQL for the row key of the run at hand."""
+    return boolean(node, lambda term: _term(statement, term, run))
 
 
 def key_sql(statement: Statement, field: Field, run: str) -> str:
@@ -129,10 +128,8 @@ def key_sql(statement: Statement, field: Field, run: str) -> str:
             whens = " ".join(f"WHEN {number} THEN {rank}" for number, rank in STATUS_RANKS.items())
             return f"CASE r.status {whens} END"
         return _RUN_COLUMNS[field.key]
-    key = statement.bind(field.key)
-    return (
-        f"(SELECT x.{_column(field)} FROM {_TABLES[field.kind]} AS x WHERE x.run = {run} AND x.key = {key})"
-    )
+    probe = f"x.run = {run} AND x.key = {statement.bind(field.key)}"
+    return f"(SELECT x.{_column(field)} FROM {_TABLES[field.kind]} AS x WHERE {probe})"
 
 
 def order_sql(order: Sequence[OrderKey]) -> str:
@@ -144,8 +141,21 @@ def order_sql(order: Sequence[OrderKey]) -> str:
 def after_sql(statement: Statement, order: Sequence[OrderKey], cursor: Cursor) -> str:
     """Writes the condition on `q` for the rows behind a cursor."""
     time = statement.bind(cursor.time)
-    rest = f"(q.start_time < {time} OR (q.start_time = {time} AND q.run_id > {statement.bind(cursor.id)}))"
-    for i, (key, value) in reversed(list(enumerate(zip(order, cursor.values, strict=True)))):
+    last = f"(q.start_time < {time} OR (q.start_time = {time} AND q.run_id > {statement.bind(cursor.id)}))"
+    return behind(statement, order, cursor.values, last)
+
+
+def behind(statement: Statement, order: Sequence[OrderKey], values: Sequence[Value], last: str) -> str:
+    """Writes the condition on `q` for the rows behind some values of an order's keys.
+
+    Args:
+        statement: Gets the values.
+        order: The keys.
+        values: A value for each key.
+        last: The condition among rows that are equal under all keys.
+    """
+    rest = last
+    for i, (key, value) in reversed(list(enumerate(zip(order, values, strict=True)))):
         if value is None:
             rest = f"(q.k{i} IS NULL AND {rest})"
             continue
@@ -203,7 +213,8 @@ def _term(statement: Statement, term: Term, run: str) -> str:
             "EXISTS (SELECT 1 FROM run_inputs AS i JOIN datasets AS s ON s.id = i.dataset"
             f" WHERE i.run = {run} AND {where}{statement.fence})"
         )
-    probe = f"SELECT 1 FROM {_TABLES[field.kind]} AS x WHERE x.run = {run} AND x.key = {statement.bind(field.key)}"
+    key = statement.bind(field.key)
+    probe = f"SELECT 1 FROM {_TABLES[field.kind]} AS x WHERE x.run = {run} AND x.key = {key}"
     if operator is Operator.IS_NULL:
         return f"NOT EXISTS ({probe}{statement.fence})"
     if operator is Operator.IS_NOT_NULL:
@@ -217,11 +228,14 @@ def _term(statement: Statement, term: Term, run: str) -> str:
 
 
 def _attribute_term(statement: Statement, term: Term) -> str:
-    column = _RUN_COLUMNS[term.field.key]
-    nullable = term.field.key in _NULLABLE
+    return column_term(statement, _RUN_COLUMNS[term.field.key], term, nullable=term.field.key in _NULLABLE)
+
+
+def column_term(statement: Statement, column: str, term: Term, *, nullable: bool) -> str:
+    """Writes a term about a column of the row at hand."""
     if term.operator is Operator.IS_NULL:
-        return f"{column} IS NULL" if nullable else "1 = 0"
+        return f"({column} IS NULL)" if nullable else "(1 = 0)"
     if term.operator is Operator.IS_NOT_NULL:
-        return f"{column} IS NOT NULL" if nullable else "1 = 1"
+        return f"({column} IS NOT NULL)" if nullable else "(1 = 1)"
     where = comparison(statement, column, term)
     return f"({column} IS NOT NULL AND {where})" if nullable else f"({where})"
