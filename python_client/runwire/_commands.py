@@ -78,7 +78,7 @@ def _connected(function: Callable[..., None]) -> Callable[..., None]:
             function(options, client, **given)
 
     passed: Any = click.pass_context(run)  # type: ignore[arg-type]
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(passed)  # type: ignore[no-any-return]
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(passed)
 
 
 _HELP = """Records machine-learning runs, and looks at them.

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-# The helpers beside the tests: importlib mode puts no folder on the path by itself.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from blocking import KINDS, connect
-from lossy_proxy import LossyProxy
+from tests.client.blocking import KINDS, connect
+from tests.client.lossy_proxy import LossyProxy
 
 
 @pytest.fixture(autouse=True)

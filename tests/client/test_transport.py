@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from blocking import KINDS, connect
-from scripted import HERE, Failure, Script, serve
+from tests.client.blocking import KINDS, connect
+from tests.client.scripted import HERE, Failure, Script, serve
 
 from runwire import Client, Retry, errors
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
