@@ -64,7 +64,7 @@ class Door:
             servicer: Has a method for each of the service's.
             classes: Request classes other than the public ones, by method name.
         """
-        handlers = {}
+        handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for method in service.methods:
             request = classes.get(method.name) or message_factory.GetMessageClass(method.input_type)
             wrap, make = (
@@ -140,7 +140,7 @@ class Door:
             )
 
 
-class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+class TokenCheck(grpc.aio.ServerInterceptor):
     """Lets in only callers that know the server's token; reflection needs it too, health does not."""
 
     def __init__(self, token: str) -> None:
@@ -163,17 +163,17 @@ class TokenCheck(grpc.aio.ServerInterceptor):  # type: ignore[misc]
         )
 
 
-class UnknownMethods(grpc.GenericRpcHandler):  # type: ignore[misc]
+class UnknownMethods(grpc.GenericRpcHandler):
     """Registered last: answers what no service knows."""
 
-    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Answers UNIMPLEMENTED, with the method's name."""
         return refusal(
             Unimplemented("METHOD_UNKNOWN", f"no method {details.method}", {"method": details.method})
         )
 
 
-def refusal(error: RunwireError) -> grpc.RpcMethodHandler:
+def refusal(error: RunwireError) -> grpc.RpcMethodHandler[bytes, bytes]:
     """Makes a handler that fails before it reads anything, whatever kind of call it is."""
 
     async def refuse(_: AsyncIterator[bytes], context: Context) -> None:

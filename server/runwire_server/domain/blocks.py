@@ -11,6 +11,7 @@ import hashlib
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,7 +114,7 @@ def decode(data: bytes) -> Iterator[Points]:
     while at < len(data):
         rows, width, flags = _HEADER.unpack_from(data, at)
         at += _HEADER.size
-        group, keys = b"", ()
+        group, keys = b"", cast("tuple[str, ...]", ())
         if flags & _GROUPED:
             group = data[at : at + GROUP_BYTES]
             at += GROUP_BYTES

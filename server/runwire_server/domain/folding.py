@@ -25,7 +25,7 @@ class Summary(NamedTuple):
     `min`, `max` and their steps are None when all points are NaN.
     """
 
-    count: int
+    count: int  # type: ignore[assignment]  # the column's name; nobody wants tuple.count
     nan_count: int
     latest: float
     latest_step: int
@@ -119,11 +119,8 @@ def _reduce(block: Points) -> list[Summary]:
     for k, ((a, a_step), (b, b_step)) in enumerate(zip(low, high, strict=True)):
         # NaN wins numpy's argmin and argmax; look again without it.
         bounds = _bounds_without_nan(steps, values[:, k]) if nans[k] else (a, a_step, b, b_step)
-        summaries.append(
-            Summary(
-                rows, nans[k], latest[k], latest_step, latest_time, *bounds, first[k], first_step, first_time
-            )
-        )
+        head = (rows, nans[k], latest[k], latest_step, latest_time)
+        summaries.append(Summary._make((*head, *bounds, first[k], first_step, first_time)))
     return summaries
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runwire.v1 import experiment_pb2 as pb
 from runwire_server.domain import validate
-from runwire_server.interceptors import Context
+from runwire_server.services import Context
 from runwire_server.storage.base import ExperimentStore
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from runwire.v1 import metric_pb2 as pb
 from runwire_server.domain import validate
-from runwire_server.interceptors import Context
+from runwire_server.services import Context
 from runwire_server.storage.base import MetricStore
 
 

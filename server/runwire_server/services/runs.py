@@ -6,7 +6,7 @@ from typing import Any
 
 from runwire.v1 import run_pb2 as pb
 from runwire_server.domain import batches, validate
-from runwire_server.interceptors import Context
+from runwire_server.services import Context
 from runwire_server.storage.base import RunStore
 
 

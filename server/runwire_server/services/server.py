@@ -5,7 +5,7 @@ from __future__ import annotations
 from runwire._version import __version__
 from runwire.v1 import server_pb2 as pb
 from runwire_server.domain import validate
-from runwire_server.interceptors import Context
+from runwire_server.services import Context
 from runwire_server.storage.base import MaintenanceStore
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,7 +68,7 @@ _ADVANCE = HotStatement(
     )
 )
 _GROUP_KEYS = HotStatement(
-    lambda _: sa.select(metric_group.c.keys).where(
+    lambda _: sa.select(metric_group.c["keys"]).where(
         metric_group.c.run == bindparam("run"), metric_group.c.hash == bindparam("hash")
     )
 )
@@ -189,7 +190,7 @@ class SqlMetrics:
                 .order_by(metric_log.c.first)
                 .limit(PAGE_ROWS)
             )
-            page = await self._engine.read(lambda c, query=query: c.execute(query).all())
+            page = await self._engine.read(partial(_all, query))
             if not page:
                 return
             position = page[-1].first + page[-1].rows
@@ -207,6 +208,10 @@ class SqlMetrics:
                 return replace(block, keys=(), values=block.values[:, :0])
             groups[block.group] = split(bytes(rows[0][0]))
         return replace(block, keys=groups[block.group])
+
+
+def _all(query: sa.Select[Any], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    return connection.execute(query).all()
 
 
 class _Columns:

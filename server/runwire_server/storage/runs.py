@@ -38,14 +38,9 @@ M = TypeVar("M", bound=Message)
 # Everything that copies a run's lifecycle.
 COPIES = (params, tags, metric_series)
 # What UpdateRun and FinishRun answer with.
-_BARE = run_pb2.RunMask(
-    fields={
-        "paths": [
-            f
-            for f in run_pb2.Run.DESCRIPTOR.fields_by_name
-            if f not in {"params", "tags", "metrics", "inputs"}
-        ]
-    }
+_BARE = run_pb2.RunMask()
+_BARE.fields.paths.extend(
+    f for f in run_pb2.Run.DESCRIPTOR.fields_by_name if f not in {"params", "tags", "metrics", "inputs"}
 )
 
 
@@ -130,18 +125,19 @@ class SqlRuns:
     async def create(self, request: run_pb2.CreateRunRequest) -> run_pb2.CreateRunResponse:
         """See `base.RunStore.create`."""
         now = self._clock()
-        row = {
+        payload = _payload_hash(request)
+        row: dict[str, Any] = {
             "run_id": request.run_id or uuid7(now),
             "name": request.name or readable(self._chance),
             "status": request.status or run_pb2.RUN_STATUS_RUNNING,
             "lifecycle": ACTIVE,
             "start_time": request.start_time.ToMilliseconds() if request.HasField("start_time") else now,
             "parent_run_id": request.parent_run_id or None,
-            "create_hash": _payload_hash(request),
+            "create_hash": payload,
         }
 
         def unit(connection: sa.Connection) -> run_pb2.CreateRunResponse:
-            key = _existing(connection, request, row["create_hash"]) if request.run_id else None
+            key = _existing(connection, request, payload) if request.run_id else None
             if key is None:
                 key = _create(connection, request, row)
             return run_pb2.CreateRunResponse(run=load_runs(connection, [key])[0])

@@ -55,7 +55,7 @@ class UnitConnection(aiosqlite.Connection):
 
     async def run(self, function: Callable[[], T]) -> T:
         """Runs a function in the connection's thread."""
-        return await cast("Awaitable[T]", self._execute(function))
+        return await cast("Awaitable[T]", self._execute(function))  # type: ignore[no-untyped-call]
 
     @classmethod
     async def open(cls, path: str, pragmas: tuple[str, ...]) -> UnitConnection:
@@ -65,7 +65,8 @@ class UnitConnection(aiosqlite.Connection):
             sqlite3.Error: if it can not be opened.
         """
         connect = partial(sqlite3.connect, path, isolation_level=None, cached_statements=512)
-        connection = await cls(connect, iter_chunk_size=64)
+        connection = cls(connect, iter_chunk_size=64)
+        await connection
         try:
             await connection.run(partial(connection._prepare, pragmas))
         except BaseException:
@@ -92,7 +93,7 @@ class UnitConnection(aiosqlite.Connection):
             if self._conn.in_transaction:
                 self._conn.execute("ROLLBACK")
 
-    def commit(self, units: list[Unit[Any]]) -> list[Outcome]:
+    def commit_units(self, units: list[Unit[Any]]) -> list[Outcome]:
         """Runs units in one transaction, each in a savepoint; in the connection's thread.
 
         Some errors, a full disk among them, end the whole transaction. Then nothing of it counts, and
@@ -197,7 +198,7 @@ class SqliteEngine:
                 self._waiting.clear()
                 if not batch:
                     continue
-                outcomes = await self._writer.run(partial(self._writer.commit, [u for u, _ in batch]))
+                outcomes = await self._writer.run(partial(self._writer.commit_units, [u for u, _ in batch]))
                 for (_, future), (worked, result) in zip(batch, outcomes, strict=True):
                     if future.done():
                         continue

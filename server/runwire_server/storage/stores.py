@@ -30,7 +30,7 @@ async def open_engine(database: str | Path | None) -> Engine:
     """
     engine: Engine
     if isinstance(database, str):
-        engine = await PostgresEngine.open(database.replace("postgres://", "postgresql://", 1))
+        engine = await PostgresEngine.open("postgresql://" + database.split("://", 1)[1])
     else:
         engine = await SqliteEngine.open(database)
     try:
