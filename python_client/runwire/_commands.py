@@ -77,8 +77,10 @@ def _connected(function: Callable[..., None]) -> Callable[..., None]:
         with options.client() as client:
             function(options, client, **given)
 
-    passed: Any = click.pass_context(run)  # type: ignore[arg-type]
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(passed)
+    passed: Any = click.pass_context(run)
+    option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+    decorated: Callable[..., None] = option(passed)
+    return decorated
 
 
 _HELP = """Records machine-learning runs, and looks at them.
