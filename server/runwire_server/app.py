@@ -177,15 +177,15 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def say_ready(config: Config, address: str) -> None:
-    """Prints the one ready line, and writes the ready file."""
-    scheme = "runwires" if config.tls_cert else "runwire"
-    where = "PostgreSQL" if config.database else str(config.data_dir)
-    print(f"runwire server ready at {scheme}://{address} (data: {where}, pid {os.getpid()})", flush=True)
+    """Writes the ready file, then prints the one ready line: who sees the line finds the file."""
     if config.ready_file:
         # Renamed into place, so that nobody reads half of it.
         draft = config.ready_file.with_name(config.ready_file.name + ".new")
         draft.write_text(json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
         draft.replace(config.ready_file)
+    scheme = "runwires" if config.tls_cert else "runwire"
+    where = "PostgreSQL" if config.database else str(config.data_dir)
+    print(f"runwire server ready at {scheme}://{address} (data: {where}, pid {os.getpid()})", flush=True)
 
 
 def configure_log(level: str) -> None:

@@ -51,10 +51,45 @@ def fold(blocks: Iterable[Points], stored: Mapping[str, Summary]) -> dict[str, S
     """
     folded: dict[str, Summary] = {}
     for block in blocks:
+        if block.rows == 1:
+            _fold_row(block, stored, folded)
+            continue
         for key, new in zip(block.keys, _reduce(block), strict=True):
             old = folded.get(key) or stored.get(key)
             folded[key] = merge(old, new) if old else new
     return folded
+
+
+def _fold_row(block: Points, stored: Mapping[str, Summary], folded: dict[str, Summary]) -> None:
+    """The common case of one step, in a microsecond a key: numpy costs more for small arrays."""
+    step, time = int(block.steps[0]), int(block.times[0])
+    for key, value in zip(block.keys, block.values[0].tolist(), strict=True):
+        old = folded.get(key) or stored.get(key)
+        if old is None:
+            folded[key] = _of_point(value, step, time)
+            continue
+        count, nans, latest, latest_step, latest_time = old[:5]
+        low, low_step, high, high_step, first, first_step, first_time = old[5:]
+        if value != value or low is None or low_step is None or high is None or high_step is None:
+            folded[key] = merge(old, _of_point(value, step, time))
+            continue
+        if step > latest_step or (step == latest_step and time >= latest_time):
+            latest, latest_step, latest_time = value, step, time
+        if value < low or (value == low and step < low_step):
+            low, low_step = value, step
+        if value > high or (value == high and step < high_step):
+            high, high_step = value, step
+        if step < first_step or (step == first_step and time < first_time):
+            first, first_step, first_time = value, step, time
+        bounds = (low, low_step, high, high_step)
+        latest_point = (latest, latest_step, latest_time)
+        folded[key] = Summary._make((count + 1, nans, *latest_point, *bounds, first, first_step, first_time))
+
+
+def _of_point(value: float, step: int, time: int) -> Summary:
+    if value != value:
+        return Summary(1, 1, value, step, time, None, None, None, None, value, step, time)
+    return Summary(1, 0, value, step, time, value, step, value, step, value, step, time)
 
 
 def merge(old: Summary, new: Summary) -> Summary:
@@ -97,8 +132,6 @@ def _higher(old: Summary, new: Summary) -> Summary:
 def _reduce(block: Points) -> list[Summary]:
     """Summarises each column of a block."""
     rows, width = block.values.shape
-    if rows == 1:
-        return _one_row(block)
     order = np.lexsort((block.times, block.steps))
     steps, times, values = block.steps[order], block.times[order], block.values[order]
     nans = np.isnan(values).sum(axis=0).tolist()
@@ -124,17 +157,6 @@ def _reduce(block: Points) -> list[Summary]:
     return summaries
 
 
-def _one_row(block: Points) -> list[Summary]:
-    """The common case of one step, without numpy's cost for each small array."""
-    step, time = int(block.steps[0]), int(block.times[0])
-    return [
-        Summary(1, 1, v, step, time, None, None, None, None, v, step, time)
-        if v != v
-        else Summary(1, 0, v, step, time, v, step, v, step, v, step, time)
-        for v in block.values[0].tolist()
-    ]
-
-
 def _bounds_without_nan(
     steps: Int64s, values: Doubles
 ) -> tuple[float | None, int | None, float | None, int | None]:
@@ -151,10 +173,14 @@ def bits(summary: Summary) -> bytes | None:
 
     SQLite turns NaN into NULL and -0.0 into 0.0.
     """
-    numbers = (summary.latest, summary.min or 0.0, summary.max or 0.0, summary.first)
-    if summary.min is not None and summary.max is not None:
-        numbers = (summary.latest, summary.min, summary.max, summary.first)
-    if all(v == v and (v != 0.0 or math.copysign(1.0, v) > 0) for v in numbers):
+    latest, low, high, first = summary.latest, summary.min, summary.max, summary.first
+    if low is None or high is None:
+        return _BITS.pack(latest, 0.0, 0.0, first)
+    # Neither NaN nor any zero: nearly all of them.
+    if latest and low and high and first and latest == latest and first == first:
+        return None
+    numbers = (latest, low, high, first)
+    if all(v == v and (v or math.copysign(1.0, v) > 0) for v in numbers):
         return None
     return _BITS.pack(*numbers)
 

@@ -117,8 +117,8 @@ def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Po
     _ADVANCE.count(connection, run=run.id, position=run.next_position + rows)
     keys_sent = list(dict.fromkeys(key for block in blocks for key in block.keys))
     stored = {
-        key: exact(Summary(*summary), old_bits)
-        for key, *summary, old_bits in _STORED.rows(connection, run=run.id, keys=keys_sent)
+        row[0]: exact(Summary._make(row[1:-1]), row[-1])
+        for row in _STORED.rows(connection, run=run.id, keys=keys_sent)
     }
     folded = fold(blocks, stored)
     copies = (run.experiment, run.lifecycle, run.start_time)

@@ -17,6 +17,9 @@ from .search_sql import Statement, comparison
 # An access is the union of at most so many sources.
 MAX_SOURCES = 16
 
+# SQLite finds these by itself; its name for the index of a UNIQUE constraint is its own.
+_UNHINTED = ("runs_by_run_id", "runs_by_name", "params_long", "tags_long")
+
 _RANGES = (Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.EQ)
 _SETS = (Operator.EQ, Operator.IN)
 
@@ -63,8 +66,7 @@ class Source:
 
     def tables(self, statement: Statement) -> str:
         """Writes the FROM list of the entries, not joined with their runs."""
-        # SQLite's name for the index of a UNIQUE constraint is its own.
-        hint = "" if self.index == "runs_by_run_id" else statement.indexed(self.index)
+        hint = "" if self.index in _UNHINTED else statement.indexed(self.index)
         if self.table == "datasets":
             return f"datasets AS s{hint} CROSS JOIN run_inputs AS i"
         return f"{self.table} AS {'r' if self.table == 'runs' else 'd'}{hint}"

@@ -1,0 +1,36 @@
+# The front door; each target makes the environment it needs.
+.PHONY: demo test check generate bench bench-search clean
+
+demo: ## Shows the main job on real data, in under three minutes.
+	.ci/setup demo
+	.venv/bin/python clients/examples/python/demo.py
+
+test: ## Passes every test; installs what is missing (as root, Debian packages too).
+	.ci/setup dev
+	.ci/setup generate
+	.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+check: ## Lint, types, import law, generated code in step, buf lint.
+	.ci/setup dev
+	.ci/setup generate
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venvs/generate/bin/python protos/generate.py --check
+	.venv/bin/buf lint protos
+
+generate: ## Generates python_client/runwire/v1 from the protos.
+	.ci/setup generate
+	.venvs/generate/bin/python protos/generate.py
+
+bench: ## Prints figures beside peers and limits measured in the same run.
+	.ci/setup dev
+	.venv/bin/python -m tests.bench
+
+bench-search: ## Fills a million runs and prints what searches cost.
+	.ci/setup dev
+	.venv/bin/python -m tests.bench.bench_search
+
+clean: ## Removes the environments.
+	rm -rf .venv .venvs
