@@ -68,7 +68,7 @@ class RunServiceStub:
     Keys with other characters than letters, digits, _ and - stand in backticks or double
     quotes. `metrics.KEY` is the latest value. A comparison never matches a run that lacks the key, `!=` included;
     NOT matches whatever its operand does not. NaN matches nothing but `!=`.
-    LIKE is case-sensitive (% and _ are wild, \\ escapes); ILIKE ignores the case of ASCII letters.
+    LIKE is case-sensitive (% and _ are wild, a backslash escapes); ILIKE ignores the case of ASCII letters.
 
     NaN and missing sort last in either direction; ties are broken by start time (newest
     first), then by run_id. Pages are stable while runs are added: a page token continues
@@ -202,7 +202,7 @@ class RunServiceAsyncStub:
     Keys with other characters than letters, digits, _ and - stand in backticks or double
     quotes. `metrics.KEY` is the latest value. A comparison never matches a run that lacks the key, `!=` included;
     NOT matches whatever its operand does not. NaN matches nothing but `!=`.
-    LIKE is case-sensitive (% and _ are wild, \\ escapes); ILIKE ignores the case of ASCII letters.
+    LIKE is case-sensitive (% and _ are wild, a backslash escapes); ILIKE ignores the case of ASCII letters.
 
     NaN and missing sort last in either direction; ties are broken by start time (newest
     first), then by run_id. Pages are stable while runs are added: a page token continues
@@ -342,7 +342,7 @@ class RunServiceServicer(metaclass=abc.ABCMeta):
         Keys with other characters than letters, digits, _ and - stand in backticks or double
         quotes. `metrics.KEY` is the latest value. A comparison never matches a run that lacks the key, `!=` included;
         NOT matches whatever its operand does not. NaN matches nothing but `!=`.
-        LIKE is case-sensitive (% and _ are wild, \\ escapes); ILIKE ignores the case of ASCII letters.
+        LIKE is case-sensitive (% and _ are wild, a backslash escapes); ILIKE ignores the case of ASCII letters.
 
         NaN and missing sort last in either direction; ties are broken by start time (newest
         first), then by run_id. Pages are stable while runs are added: a page token continues
