@@ -8,6 +8,7 @@ demo: ## Shows the main job on real data, in under three minutes.
 test: ## Passes every test; installs what is missing (as root, Debian packages too).
 	.ci/setup dev
 	.ci/setup generate
+	.ci/setup versions
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
 check: ## Lint, types, import law, generated code in step, buf lint.

@@ -93,7 +93,7 @@ def train(
     y_test: np.ndarray,
 ) -> None:
     """Trains one model by coordinate descent, an iteration at a time, and logs how it does."""
-    # warm_start goes on from the last coefficients; a single iteration never converges, which is said each time.
+    # warm_start goes on from the last coefficients; one iteration never converges, and says so.
     model = ElasticNet(alpha=alpha, l1_ratio=l1_ratio, max_iter=1, warm_start=True, selection="cyclic")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -131,8 +131,8 @@ class Tag(google.protobuf.message.Message):
     KEY_FIELD_NUMBER: builtins.int
     VALUE_FIELD_NUMBER: builtins.int
     key: builtins.str
-    """Required. 1 to 250 characters: letters, digits, `_ - . : / ` and space, and a relative path
-    with no empty, `.` or `..` part.
+    """Required. 1 to 250 characters, none of them a control character, and a relative path: no `/` at
+    either end, no empty, `.` or `..` part.
     """
     value: builtins.str
     """Optional. At most 8,000 characters on a run, 20,000 on an experiment; no NUL. Empty is a value."""
