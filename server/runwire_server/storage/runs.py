@@ -5,30 +5,29 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
 from sqlalchemy import bindparam
 
-from runwire.v1 import experiment_pb2, run_pb2
+from runwire.v1 import run_pb2
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.names import readable, uuid7
-from runwire_server.errors import AlreadyExists, FailedPrecondition, NotFound, run_not_found, shorten
+from runwire_server.errors import AlreadyExists, FailedPrecondition, NotFound, run_not_found
 from runwire_server.storage import experiments as experiment_rows
-from runwire_server.storage import metrics, search
-from runwire_server.storage.engine import Engine, HotStatement, insert, one_of
+from runwire_server.storage import metrics, run_values, search
+from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.requests import once
 from runwire_server.storage.run_rows import key_of, load_runs
+from runwire_server.storage.run_values import RunRow
 from runwire_server.storage.schema import (
     ACTIVE,
     DELETED,
     PURGED,
-    datasets,
     experiments,
     metric_series,
     params,
-    run_inputs,
     runs,
     tags,
 )
@@ -42,17 +41,6 @@ _BARE = run_pb2.RunMask()
 _BARE.fields.paths.extend(
     f for f in run_pb2.Run.DESCRIPTOR.fields_by_name if f not in {"params", "tags", "metrics", "inputs"}
 )
-
-
-class RunRow(NamedTuple):
-    """What a write has to know of its run."""
-
-    id: int
-    experiment: int
-    lifecycle: int
-    start_time: int
-    next_position: int
-    experiment_lifecycle: int | None
 
 
 # Locks the run until commit on PostgreSQL: writers of one run take turns there too.
@@ -89,27 +77,6 @@ _CREATE = HotStatement(
 _CREATED_AS = HotStatement(
     lambda _: sa.select(runs.c.id, runs.c.create_hash, runs.c.lifecycle).where(
         runs.c.run_id == bindparam("run_id")
-    )
-)
-
-_VALUE_NAMES = ("run", "key", "value", "experiment", "lifecycle", "start_time")
-
-
-def _values(table: sa.Table) -> dict[str, Any]:
-    return {name: bindparam(name, type_=table.c[name].type) for name in _VALUE_NAMES}
-
-
-_ADD_PARAM = HotStatement(lambda _: sa.insert(params).values(_values(params)))
-_STORED_PARAMS = HotStatement(
-    lambda d: sa.select(params.c.key, params.c.value).where(
-        params.c.run == bindparam("run"), one_of(d, params.c.key, "keys")
-    )
-)
-_SET_TAG = HotStatement(
-    lambda _: (
-        insert(tags)
-        .values(_values(tags))
-        .on_conflict_do_update(index_elements=["run", "key"], set_={"value": insert(tags).excluded.value})
     )
 )
 
@@ -220,8 +187,8 @@ class SqlRuns:
         """See `base.RunStore.log_batch`."""
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.LogBatchResponse:
-            _add_params(connection, request.run_id, row, request.params)
-            _set_tags(connection, row, request.tags)
+            run_values.add_params(connection, request.run_id, row, request.params)
+            run_values.set_tags(connection, row, request.tags)
             if blocks:
                 metrics.append(connection, request.run_id, row, blocks)
             return run_pb2.LogBatchResponse()
@@ -232,7 +199,7 @@ class SqlRuns:
         """See `base.RunStore.set_tags`."""
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.SetRunTagsResponse:
-            _set_tags(connection, row, request.tags)
+            run_values.set_tags(connection, row, request.tags)
             return run_pb2.SetRunTagsResponse()
 
         return await self._write(request, run_pb2.SetRunTagsResponse, change)
@@ -253,7 +220,7 @@ class SqlRuns:
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.LogInputsResponse:
             for entry in request.inputs:
-                _add_input(connection, row, entry)
+                run_values.add_input(connection, row, entry)
             return run_pb2.LogInputsResponse()
 
         return await self._write(request, run_pb2.LogInputsResponse, change)
@@ -331,8 +298,8 @@ def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, row: d
         assert key is not None
         return key
     owner = RunRow(created[0][0], experiment.id, ACTIVE, row["start_time"], 0, ACTIVE)
-    _ADD_PARAM.many(connection, [_value(owner, p) for p in request.params], _VALUE_NAMES)
-    _set_tags(connection, owner, request.tags)
+    run_values.add_params(connection, row["run_id"], owner, request.params)
+    run_values.set_tags(connection, owner, request.tags)
     return owner.id
 
 
@@ -361,52 +328,3 @@ def _set_lifecycle(connection: sa.Connection, run: int, lifecycle: int, delete_t
     )
     for table in COPIES:
         connection.execute(sa.update(table).where(table.c.run == run).values(lifecycle=lifecycle))
-
-
-def _value(row: RunRow, pair: run_pb2.Param | experiment_pb2.Tag) -> tuple[int, str, str, int, int, int]:
-    return (row.id, pair.key, pair.value, row.experiment, row.lifecycle, row.start_time)
-
-
-def _add_params(connection: sa.Connection, run_id: str, row: RunRow, sent: Sequence[run_pb2.Param]) -> None:
-    if not sent:
-        return
-    stored = dict(tuple(r) for r in _STORED_PARAMS.rows(connection, run=row.id, keys=[p.key for p in sent]))
-    for param in sent:
-        if stored.get(param.key, param.value) != param.value:
-            raise FailedPrecondition(
-                "PARAM_IMMUTABLE",
-                f"param {param.key!r} is {shorten(stored[param.key])!r} already; params are write-once",
-                {
-                    "run_id": run_id,
-                    "key": param.key,
-                    "stored": shorten(stored[param.key]),
-                    "sent": shorten(param.value),
-                },
-            )
-    _ADD_PARAM.many(connection, [_value(row, p) for p in sent if p.key not in stored], _VALUE_NAMES)
-
-
-def _set_tags(connection: sa.Connection, row: RunRow, sent: Sequence[experiment_pb2.Tag]) -> None:
-    _SET_TAG.many(connection, [_value(row, tag) for tag in sent], _VALUE_NAMES)
-
-
-def _add_input(connection: sa.Connection, row: RunRow, entry: run_pb2.DatasetInput) -> None:
-    content = hashlib.sha256(entry.dataset.SerializeToString(deterministic=True)).digest()
-    fields = {f.name: getattr(entry.dataset, f.name) for f in run_pb2.Dataset.DESCRIPTOR.fields}
-    connection.execute(
-        insert(datasets)
-        .values(experiment=row.experiment, content_hash=content, **fields)
-        .on_conflict_do_nothing(index_elements=["experiment", "content_hash"])
-    )
-    dataset = connection.scalar(
-        sa.select(datasets.c.id).where(
-            datasets.c.experiment == row.experiment, datasets.c.content_hash == content
-        )
-    )
-    # Safe to count: the run is locked.
-    position = sa.select(sa.func.count()).where(run_inputs.c.run == row.id).scalar_subquery()
-    connection.execute(
-        insert(run_inputs)
-        .values(run=row.id, position=position, dataset=dataset, context=entry.context)
-        .on_conflict_do_nothing(index_elements=["run", "dataset", "context"])
-    )
