@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, field_mask_pb2, message_factory, timestamp_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
@@ -21,6 +21,7 @@ from runwire_server.domain.blocks import Doubles, Int64s
 
 # Which fields are read as bytes, by message.
 PACKED = {"Block": {"timestamps_ms", "values"}, "StepList": {"steps"}}
+_FIXED64 = 1
 
 
 def _derived_pool() -> descriptor_pool.DescriptorPool:
@@ -72,9 +73,29 @@ def _whole(chunks: Any) -> bytes:
 
 
 def repacked(block: Any) -> Any:
-    """Returns a block whose writer did not pack its numbers as one whose writer did."""
+    """Returns a block whose writer did not pack its numbers as one whose writer did.
+
+    Raises:
+        ValueError: if the bytes of a packed field are not whole numbers, or a field is packed in part,
+            whose order is lost by now.
+    """
     steps = block.steps if block.WhichOneof("axis") == "steps" else None
     if not len(UnknownFieldSet(block)) and not (steps is not None and len(UnknownFieldSet(steps))):
         return block
-    public = metric_pb2.Block.FromString(block.SerializeToString())
+    if _in_part(block) or (steps is not None and _in_part(steps)):
+        raise ValueError("packed in part")
+    try:
+        public = metric_pb2.Block.FromString(block.SerializeToString())
+    except DecodeError:
+        raise ValueError("not a whole number of 8-byte numbers") from None
     return type(block).FromString(public.SerializeToString())
+
+
+def _in_part(message: Any) -> bool:
+    unknown = UnknownFieldSet(message)
+    unpacked = {unknown[i].field_number for i in range(len(unknown)) if unknown[i].wire_type == _FIXED64}
+    fields = message.DESCRIPTOR.fields_by_name
+    return any(
+        fields[name].number in unpacked and len(getattr(message, name)) > 0
+        for name in PACKED[message.DESCRIPTOR.name]
+    )
