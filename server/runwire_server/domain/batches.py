@@ -33,20 +33,29 @@ def log_batch(request: Any) -> list[Points]:
     checks.run_id(request.run_id)
     checks.pairs(request.params, "params", MAX_BATCH_PARAMS, MAX_PARAM_VALUE)
     checks.pairs(request.tags, "tags", MAX_BATCH_TAGS, MAX_RUN_TAG_VALUE)
-    read = [_points(block, f"blocks[{i}]", checks) for i, block in enumerate(request.blocks)]
-    blocks = [block for block in read if block is not None]
-    points = sum(block.values.size for block in blocks)
-    checks.that(points <= MAX_BATCH_POINTS, "blocks", f"must have at most {MAX_BATCH_POINTS} points in all")
+    blocks = _blocks(request.blocks, checks)
     checks.done()
+    return blocks
+
+
+def _blocks(sent: Any, checks: Checks) -> list[Points]:
+    too_many = f"must have at most {MAX_BATCH_POINTS} points in all"
+    # Each block, and each key of a block, has a point at least: do not look at a million of them.
+    few = len(sent) <= MAX_BATCH_POINTS and sum(len(block.keys) for block in sent) <= MAX_BATCH_POINTS
+    if not checks.that(few, "blocks", too_many):
+        return []
+    read = [_points(block, f"blocks[{i}]", checks) for i, block in enumerate(sent)]
+    blocks = [block for block in read if block is not None]
+    checks.that(sum(block.values.size for block in blocks) <= MAX_BATCH_POINTS, "blocks", too_many)
     return blocks
 
 
 def _points(block: Any, path: str, checks: Checks) -> Points | None:
     """Reads one block; None if it is broken, which is then noted."""
     noted = len(checks.violations)
-    block = packed.repacked(block)
     _check_keys(block, path, checks)
     try:
+        block = packed.repacked(block)
         times, values = packed.int64s(block.timestamps_ms), packed.doubles(block.values)
         steps = _steps(block, len(times), path, checks)
     except ValueError as error:
@@ -74,10 +83,7 @@ def _check_keys(block: Any, path: str, checks: Checks) -> None:
         checks.that(not block.keys, f"{path}.keys", "must be empty when group is given")
         checks.that(len(block.group) == GROUP_BYTES, f"{path}.group", f"must have {GROUP_BYTES} bytes")
         return
-    # A block of more keys than points allowed is refused anyway; do not look at a million of them.
-    if not checks.that(
-        1 <= len(block.keys) <= MAX_BATCH_POINTS, f"{path}.keys", "must not be empty, nor too many"
-    ):
+    if not checks.that(len(block.keys) > 0, f"{path}.keys", "must not be empty"):
         return
     if _sound(tuple(block.keys)):
         return

@@ -33,6 +33,7 @@ MAX_EXPERIMENTS_SEARCHED = 100
 MAX_ORDER_KEYS = 10
 MAX_RUNS_READ = 100
 MAX_KEYS_READ = 1_000
+MAX_PATHS = 100
 MAX_SOURCE = 65_535
 MAX_SCHEMA = 1_048_575
 INT64_MAX = 2**63 - 1
@@ -91,15 +92,18 @@ class Checks:
 
     def name(self, value: str, field: str = "name") -> None:
         """Names are 1 to 500 characters that can be shown."""
+        if not self.that(len(value) <= MAX_NAME, field, f"must have at most {MAX_NAME} characters"):
+            return
         self.that(bool(value.strip()), field, "must not be blank")
-        self.that(len(value) <= MAX_NAME, field, f"must have at most {MAX_NAME} characters")
         self.that(not has_control(value), field, "must not have control characters")
 
     def key(self, value: str, field: str) -> None:
         """Keys are relative paths in their normal form, since clients may show them as folders."""
         if not self.that(value != "", field, "must not be empty"):
             return
-        self.that(len(value) <= MAX_KEY, field, f"must have at most {MAX_KEY} characters")
+        # What follows looks at each character; 4 MiB of them are not looked at.
+        if not self.that(len(value) <= MAX_KEY, field, f"must have at most {MAX_KEY} characters"):
+            return
         self.that(not has_control(value), field, "must not have control characters")
         self.that(
             not value.startswith("/")
@@ -139,8 +143,13 @@ class Checks:
     def update_mask(self, mask: FieldMask, allowed: Collection[str]) -> None:
         """A mask that names at least one field that can be changed."""
         self.that(len(mask.paths) > 0, "update_mask", f"must name at least one of: {', '.join(allowed)}")
-        for i, path in enumerate(mask.paths):
-            self.that(path in allowed, f"update_mask.paths[{i}]", f"must be one of: {', '.join(allowed)}")
+        self.paths(mask, allowed, "update_mask.paths", f"must be one of: {', '.join(allowed)}")
+
+    def paths(self, mask: FieldMask, allowed: Collection[str], field: str, description: str) -> None:
+        """The paths of a mask, each a field's name."""
+        if self.that(len(mask.paths) <= MAX_PATHS, field, f"must have at most {MAX_PATHS} entries"):
+            for i, path in enumerate(mask.paths):
+                self.that(path in allowed, f"{field}[{i}]", description)
 
     def distinct(self, values: Sequence[str], field: str, least: int, most: int) -> bool:
         """A list with bounds on its length and nothing twice."""
@@ -156,8 +165,7 @@ class Checks:
     def run_mask(self, mask: run_pb2.RunMask) -> None:
         """The parts of a run to return."""
         allowed = run_pb2.Run.DESCRIPTOR.fields_by_name
-        for i, path in enumerate(mask.fields.paths):
-            self.that(path in allowed, f"mask.fields.paths[{i}]", "must be a field of Run")
+        self.paths(mask.fields, allowed, "mask.fields.paths", "must be a field of Run")
         self.keys(mask.metric_keys, "mask.metric_keys", MAX_KEYS_READ)
         self.keys(mask.param_keys, "mask.param_keys", MAX_KEYS_READ)
         self.keys(mask.tag_keys, "mask.tag_keys", MAX_KEYS_READ)
@@ -325,8 +333,9 @@ def log_inputs(request: run_pb2.LogInputsRequest) -> None:
     """Checks LogInputs."""
     checks = Checks(request)
     checks.run_id(request.run_id)
-    checks.that(1 <= len(request.inputs) <= MAX_INPUTS, "inputs", f"must have 1 to {MAX_INPUTS} entries")
-    for i, entry in enumerate(request.inputs):
+    sized = 1 <= len(request.inputs) <= MAX_INPUTS
+    checks.that(sized, "inputs", f"must have 1 to {MAX_INPUTS} entries")
+    for i, entry in enumerate(request.inputs if sized else ()):
         path, dataset = f"inputs[{i}]", entry.dataset
         checks.name(dataset.name, f"{path}.dataset.name")
         checks.that(dataset.digest != "", f"{path}.dataset.digest", "must not be empty")
@@ -355,7 +364,7 @@ def purge(request: server_pb2.PurgeRequest) -> None:
     """Checks Purge."""
     checks = Checks(request)
     if request.HasField("older_than"):
-        good = 0 <= request.older_than.seconds <= 315_576_000_000 and request.older_than.nanos >= 0
+        good = 0 <= request.older_than.seconds <= 315_576_000_000 and 0 <= request.older_than.nanos < 10**9
         checks.that(good, "older_than", "must not be negative, nor longer than 10,000 years")
     checks.done()
 
