@@ -30,12 +30,13 @@ from runwire_server.errors import (
     Unauthenticated,
     Unavailable,
     Unimplemented,
+    shorten,
 )
 
 DOMAIN = "runwire"
 CODES = {code.value[0]: code for code in grpc.StatusCode}
-# Metadata as a whole is held to 8 KiB by most gRPC stacks.
-MAX_STATUS_TEXT = 2_000
+# Metadata as a whole is held to 8 KiB by most gRPC stacks, and the text is in it twice.
+MAX_TEXT_BYTES = 1_600
 
 # Anyone may ask whether the server is up.
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
@@ -168,9 +169,8 @@ class UnknownMethods(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
         """Answers UNIMPLEMENTED, with the method's name."""
-        return refusal(
-            Unimplemented("METHOD_UNKNOWN", f"no method {details.method}", {"method": details.method})
-        )
+        method = shorten(details.method)
+        return refusal(Unimplemented("METHOD_UNKNOWN", f"no method {method}", {"method": method}))
 
 
 def refusal(error: RunwireError) -> grpc.RpcMethodHandler[bytes, bytes]:
@@ -223,8 +223,7 @@ async def abort(context: Context, error: RunwireError) -> None:
 
 def rich_status(error: RunwireError) -> status_pb2.Status:
     """Returns an error as `google.rpc.Status`, with its details."""
-    text = str(error)
-    status = status_pb2.Status(code=int(error.code), message=text[:MAX_STATUS_TEXT])
+    status = status_pb2.Status(code=int(error.code), message=fitting(str(error)))
     details: list[Message] = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     ]
@@ -232,8 +231,7 @@ def rich_status(error: RunwireError) -> status_pb2.Status:
         details.append(
             error_details_pb2.BadRequest(
                 field_violations=[
-                    {"field": v.field, "description": v.description[:MAX_STATUS_TEXT]}
-                    for v in error.violations
+                    {"field": v.field, "description": fitting(v.description)} for v in error.violations
                 ]
             )
         )
@@ -246,3 +244,13 @@ def rich_status(error: RunwireError) -> status_pb2.Status:
         packed.Pack(detail)
         status.details.append(packed)
     return status
+
+
+def fitting(text: str) -> str:
+    """Cuts a text whose bytes, of which gRPC makes three each unless they are plain ASCII, are too many."""
+    size = 0
+    for i, character in enumerate(text):
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode())
+        if size > MAX_TEXT_BYTES:
+            return text[:i] + "..."
+    return text
