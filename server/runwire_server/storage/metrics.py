@@ -36,8 +36,9 @@ from runwire_server.storage.schema import metric_group, metric_log, metric_serie
 
 # Log rows in a page of a history; a row holds 10,000 points at most.
 PAGE_ROWS = 512
-# Points in a message of a history, 24 bytes each.
+# Points in a message of a history, and the bytes of each.
 MESSAGE_POINTS = 40_000
+POINT_BYTES = 24
 
 HistoryMessage = packed.message_class("GetMetricHistoryResponse")
 
@@ -123,8 +124,16 @@ def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Po
     folded = fold(blocks, stored)
     copies = (run.experiment, run.lifecycle, run.start_time)
     # Sorted, so that the index is walked, not jumped about in.
-    rows_of_series = [(run.id, key, *copies, *folded[key], bits(folded[key])) for key in sorted(folded)]
+    rows_of_series = [(run.id, key, *copies, *_sortable(folded[key])) for key in sorted(folded)]
     _UPSERT_SERIES.many(connection, rows_of_series, _SERIES_NAMES)
+
+
+def _sortable(summary: Summary) -> tuple[Any, ...]:
+    """Returns what is stored of a summary: NULL for NaN, which PostgreSQL would sort above all numbers."""
+    kept = bits(summary)
+    if kept is None:
+        return (*summary, None)
+    return (*(number if number == number else None for number in summary), kept)
 
 
 def _with_keys(connection: sa.Connection, run_id: str, run: Owner, block: Points, index: int) -> Points:
@@ -270,8 +279,8 @@ class _Messages:
             target.steps.steps.append(block.steps[part].astype("<i8", copy=False).tobytes())
             target.timestamps_ms.append(block.times[part].astype("<i8", copy=False).tobytes())
             target.values.append(block.values[part].astype("<f8", copy=False).tobytes())
-            # A block of one point weighs as much as a few: its ids and keys count too.
-            self._points += len(block.steps[part]) + 4
+            # A block of one point weighs as much as a few: its id and key count too.
+            self._points += len(block.steps[part]) + 4 + len(block.keys[0].encode()) // POINT_BYTES
 
     def rest(self) -> Iterator[Any]:
         """Yields what is left, if anything is."""
