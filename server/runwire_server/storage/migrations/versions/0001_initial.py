@@ -82,10 +82,8 @@ def upgrade() -> None:
     op.create_index(
         "runs_by_name",
         "runs",
-        ["experiment", "name", "lifecycle"],
+        ["experiment", "lifecycle", "name", sa.literal_column("start_time DESC"), "run_id"],
         unique=False,
-        postgresql_where=sa.text("length(name) <= 200"),
-        sqlite_where=sa.text("length(name) <= 200"),
     )
     op.create_index(
         "runs_by_parent",
@@ -211,10 +209,18 @@ def upgrade() -> None:
     op.create_index(
         "params_by_value",
         "params",
-        ["experiment", "key", "value", "lifecycle", sa.literal_column("start_time DESC"), "run"],
+        ["experiment", "key", "lifecycle", "value", sa.literal_column("start_time DESC"), "run"],
         unique=False,
         sqlite_where=sa.text("length(value) <= 200"),
         postgresql_where=sa.text("length(value) <= 200"),
+    )
+    op.create_index(
+        "params_long",
+        "params",
+        ["experiment", "key", "lifecycle", "run"],
+        unique=False,
+        sqlite_where=sa.text("length(value) > 200"),
+        postgresql_where=sa.text("length(value) > 200"),
     )
     op.create_table(
         "run_inputs",
@@ -253,10 +259,18 @@ def upgrade() -> None:
     op.create_index(
         "tags_by_value",
         "tags",
-        ["experiment", "key", "value", "lifecycle", sa.literal_column("start_time DESC"), "run"],
+        ["experiment", "key", "lifecycle", "value", sa.literal_column("start_time DESC"), "run"],
         unique=False,
         sqlite_where=sa.text("length(value) <= 200"),
         postgresql_where=sa.text("length(value) <= 200"),
+    )
+    op.create_index(
+        "tags_long",
+        "tags",
+        ["experiment", "key", "lifecycle", "run"],
+        unique=False,
+        sqlite_where=sa.text("length(value) > 200"),
+        postgresql_where=sa.text("length(value) > 200"),
     )
 
     experiments = sa.table(
