@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from runwire_server import app, config
 from runwire_server.errors import StartupError
-from runwire_server.storage.stores import open_engine
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,23 +26,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def db_upgrade(arguments: Sequence[str]) -> int:
-    """Brings the schema of a database up to date, and says so; takes the server's options."""
-    settings = config.read(arguments)
+    """Brings the schema of a database up to date, and says so.
+
+    Args:
+        arguments: Command line without the program.
+
+    Returns:
+        The exit code.
+    """
+    database = config.read_upgrade(arguments)
 
     async def upgrade() -> None:
-        with app.locked_folder(settings.data_dir) if settings.database is None else contextlib.nullcontext():
-            engine = await open_engine(settings.database or settings.data_dir / "runwire.db")
-            await engine.close()
-        print("the database is up to date")
+        if database.url is None and not database.file.exists():
+            raise StartupError(f"there is no database in {database.data_dir}")
+        async with app.opened(database):
+            print("the database is up to date")
 
     return _run(upgrade())
 
 
-def _run(work: object) -> int:
+def _run(work: Coroutine[Any, Any, None]) -> int:
     try:
-        asyncio.run(work)  # type: ignore[arg-type]
+        asyncio.run(work)
     except StartupError as error:
-        print(f"runwire server: {error}", file=sys.stderr)
+        print(f"runwire: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 

@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha import reflection
 
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server import janitor
-from runwire_server.config import Config
+from runwire_server.config import Config, Database
 from runwire_server.domain import packed
 from runwire_server.errors import StartupError
 from runwire_server.interceptors import Door, TokenCheck, UnknownMethods
@@ -30,6 +30,7 @@ from runwire_server.services.metrics import MetricService
 from runwire_server.services.runs import RunService
 from runwire_server.services.server import ServerService
 from runwire_server.storage.base import Stores
+from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import open_engine, stores_on
 
 # Above the documented limit, so that what exceeds that one is answered with a reason.
@@ -76,19 +77,25 @@ async def serve(config: Config) -> None:
 @contextlib.asynccontextmanager
 async def running(config: Config) -> AsyncIterator[str]:
     """Runs a server within the block, which gets its address; calls in flight may finish at its end."""
-    with locked_folder(config.data_dir) if config.database is None else contextlib.nullcontext():
-        database = config.database or config.data_dir / "runwire.db"
-        engine = await open_engine(database)
+    async with opened(config.database) as engine:
+        stores = stores_on(engine, clock, random.Random())
+        cleaning = asyncio.create_task(janitor.work(stores.maintenance))
         try:
-            stores = stores_on(engine, clock, random.Random())
-            cleaning = asyncio.create_task(janitor.work(stores.maintenance))
-            try:
-                async with listening(config, stores, engine.dialect) as address:
-                    yield address
-            finally:
-                cleaning.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await cleaning
+            async with listening(config, stores, engine.dialect) as address:
+                yield address
+        finally:
+            cleaning.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await cleaning
+
+
+@contextlib.asynccontextmanager
+async def opened(database: Database) -> AsyncIterator[Engine]:
+    """Opens a database within the block, its schema up to date; SQLite's folder is locked meanwhile."""
+    with locked_folder(database.data_dir) if database.url is None else contextlib.nullcontext():
+        engine = await open_engine(database.url or database.file)
+        try:
+            yield engine
         finally:
             await engine.close()
 
@@ -184,7 +191,7 @@ def say_ready(config: Config, address: str) -> None:
         draft.write_text(json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
         draft.replace(config.ready_file)
     scheme = "runwires" if config.tls_cert else "runwire"
-    where = "PostgreSQL" if config.database else str(config.data_dir)
+    where = "PostgreSQL" if config.database.url else str(config.database.data_dir)
     print(f"runwire server ready at {scheme}://{address} (data: {where}, pid {os.getpid()})", flush=True)
 
 

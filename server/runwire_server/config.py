@@ -6,8 +6,29 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import click
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Database:
+    """Where the data are.
+
+    Attributes:
+        data_dir: Folder of the SQLite database, and of the server's lock.
+        url: `postgresql://` URL instead, or None for SQLite in data_dir.
+    """
+
+    data_dir: Path
+    url: str | None
+
+    @property
+    def file(self) -> Path:
+        """The SQLite database."""
+        return self.data_dir / "runwire.db"
 
 
 @dataclass(frozen=True)
@@ -17,8 +38,7 @@ class Config:
     Attributes:
         host: Address to listen at.
         port: Port for gRPC; 0 picks one.
-        data_dir: Folder of the SQLite database, and of the server's lock.
-        database: `postgresql://` URL, or None for SQLite in data_dir.
+        database: Where the data are.
         ready_file: Where to write address and pid once the server serves.
         tls_cert: Certificate chain, PEM.
         tls_key: Its private key, PEM.
@@ -29,8 +49,7 @@ class Config:
 
     host: str
     port: int
-    data_dir: Path
-    database: str | None
+    database: Database
     ready_file: Path | None
     tls_cert: bytes | None
     tls_key: bytes | None
@@ -39,16 +58,23 @@ class Config:
     log_level: str
 
 
-@click.command("server", context_settings={"auto_envvar_prefix": "RUNWIRE_SERVER", "show_default": True})
-@click.option("--host", default="127.0.0.1", help="Address to listen at.")
-@click.option("--grpc-port", "port", default=50051, type=click.IntRange(0, 65535), help="Port; 0 picks one.")
-@click.option(
+_SETTINGS = {"auto_envvar_prefix": "RUNWIRE_SERVER", "show_default": True}
+_DATA_DIR = click.option(
     "--data-dir",
     default="runwire-data",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of the data.",
 )
-@click.option("--database", metavar="URL", help="postgresql://USER:PASSWORD@HOST/NAME instead of SQLite.")
+_DATABASE = click.option(
+    "--database", metavar="URL", help="postgresql://USER:PASSWORD@HOST/NAME instead of SQLite."
+)
+
+
+@click.command("server", context_settings=_SETTINGS)
+@click.option("--host", default="127.0.0.1", help="Address to listen at.")
+@click.option("--grpc-port", "port", default=50051, type=click.IntRange(0, 65535), help="Port; 0 picks one.")
+@_DATA_DIR
+@_DATABASE
 @click.option(
     "--ready-file",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -75,7 +101,7 @@ class Config:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="debug logs each call.",
 )
-def _command(
+def _server(
     host: str,
     port: int,
     data_dir: Path,
@@ -95,8 +121,6 @@ def _command(
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
-    if database is not None and not database.startswith(("postgresql://", "postgres://")):
-        raise click.UsageError("--database is a URL such as postgresql://user@host/name")
     token = token_file.read_text().strip() if token_file else None
     if token is not None and (len(token) < 16 or not token.isascii() or not token.isprintable()):
         raise click.UsageError("--token-file must hold one line of at least 16 printable ASCII characters")
@@ -107,8 +131,7 @@ def _command(
     return Config(
         host=host,
         port=port,
-        data_dir=data_dir.absolute(),
-        database=database,
+        database=_database(data_dir, database),
         ready_file=ready_file,
         tls_cert=tls_cert.read_bytes() if tls_cert else None,
         tls_key=tls_key.read_bytes() if tls_key else None,
@@ -118,21 +141,48 @@ def _command(
     )
 
 
+@click.command("upgrade", context_settings=_SETTINGS)
+@_DATA_DIR
+@_DATABASE
+def _upgrade(data_dir: Path, database: str | None) -> Database:
+    """Bring a database to the schema of this version.
+
+    A server does so by itself when it starts; this is for doing it apart. No server may be running on
+    the data folder.
+    """
+    return _database(data_dir, database)
+
+
 def read(arguments: Sequence[str]) -> Config:
-    """Reads the settings from the command line and the environment.
+    """Reads the server's settings from the command line and the environment.
 
     Raises:
         SystemExit: for --help, and with code 2 for wrong usage, after saying what is wrong.
     """
+    return _read(_server, "runwire server", arguments, Config)
+
+
+def read_upgrade(arguments: Sequence[str]) -> Database:
+    """Reads which database to upgrade; raises as `read` does."""
+    return _read(_upgrade, "runwire db upgrade", arguments, Database)
+
+
+def _read(command: click.Command, name: str, arguments: Sequence[str], kind: type[T]) -> T:
     try:
-        result = _command.main(args=list(arguments), prog_name="runwire server", standalone_mode=False)
+        result = command.main(args=list(arguments), prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
-    if not isinstance(result, Config):
+    if not isinstance(result, kind):
         # Help was asked for and shown.
         raise SystemExit(0)
     return result
+
+
+def _database(data_dir: Path, url: str | None) -> Database:
+    if url is not None and not url.startswith(("postgresql://", "postgres://")):
+        raise click.UsageError("--database is a URL such as postgresql://user@host/name")
+    return Database(data_dir.absolute(), url)
 
 
 def _loopback(host: str) -> bool:
