@@ -165,9 +165,14 @@ def test_the_server_and_its_database_are_passed_on(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "--data-dir" in done.stdout
     assert run(None, "server", "--no-such-option").returncode == 2
-    done = run(None, "db", "upgrade", "--data-dir", str(tmp_path / "data"))
+    done = run(None, "db", "upgrade", "--data-dir", str(tmp_path))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "there is no database" in done.stderr
+    database = tmp_path / "runwire.db"
+    database.touch()
+    done = run(None, "db", "upgrade", "--data-dir", str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "data" / "runwire.db").exists()
+    assert database.stat().st_size > 0
 
 
 @pytest.mark.parametrize(("missing", "extra"), [("click", "cli"), ("rich", "cli"), ("sqlalchemy", "server")])

@@ -199,12 +199,9 @@ def term(field: Field, operator: Operator, literals: Sequence[Literal], position
     if field.type is Type.ID:
         ids = tuple(number for literal in literals if (number := _id(literal)) is not None)
         return Term(field, Operator.NOT_IN if operator in _NEGATIVE else Operator.IN, ids)
-    number = _number(literals[0])
-    return (
-        Term(field, operator, number)
-        if field.type is Type.REAL
-        else _integer_term(field, operator, literals[0])
-    )
+    if field.type is Type.REAL:
+        return Term(field, operator, _number(literals[0]))
+    return _integer_term(field, operator, literals[0])
 
 
 def like_matcher(pattern: str, *, fold: bool) -> Callable[[str], bool]:
