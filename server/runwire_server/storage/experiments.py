@@ -228,10 +228,11 @@ def _taken(connection: sa.Connection, name: str) -> AlreadyExists:
     facts = {"name": shorten(name)}
     what = "an experiment"
     if row is not None:
-        what = "a deleted experiment" if row.lifecycle == DELETED else what
+        # One that is being purged holds its name until it is gone.
+        what = "an experiment" if row.lifecycle == ACTIVE else "a deleted experiment"
         facts |= {
             "experiment_id": str(row.id),
-            "lifecycle_stage": "deleted" if row.lifecycle == DELETED else "active",
+            "lifecycle_stage": "active" if row.lifecycle == ACTIVE else "deleted",
         }
     return AlreadyExists("EXPERIMENT_EXISTS", f"{what} has the name {shorten(name)!r} already", facts)
 
