@@ -31,7 +31,19 @@ class Postgres:
         if self._as:
             shutil.chown(self.folder, "postgres", "postgres")
         self._process: subprocess.Popen[bytes] | None = None
-        self._run("initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8")
+        self._reader: subprocess.Popen[bytes] | None = None
+        self._run(
+            "initdb",
+            "-D",
+            str(self.folder / "data"),
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(binaries() / program), *arguments]
@@ -55,7 +67,7 @@ class Postgres:
         else:
             raise RuntimeError("PostgreSQL did not start")
         # Somebody must read on, or it blocks on a full pipe.
-        subprocess.Popen(["cat"], stdin=self._process.stderr, stdout=subprocess.DEVNULL)
+        self._reader = subprocess.Popen(["cat"], stdin=self._process.stderr, stdout=subprocess.DEVNULL)
 
     def kill(self) -> None:
         """Ends it as a power cut would."""
@@ -64,7 +76,9 @@ class Postgres:
         self._process.wait()
         if self._process.stderr:
             self._process.stderr.close()
-        self._process = None
+        if self._reader:
+            self._reader.wait()
+        self._process = self._reader = None
 
     def close(self) -> None:
         """Ends it, and removes its folder."""
