@@ -212,8 +212,17 @@ class SqliteEngine:
     async def read(self, unit: Unit[T]) -> T:
         """See `Engine.read`."""
         connection = await self._idle.get()
+        running = asyncio.ensure_future(connection.run(partial(connection.read, unit)))
         try:
-            return await asyncio.shield(connection.run(partial(connection.read, unit)))
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # Nobody waits for it any more. The writer's connection is never interrupted.
+            if self._readers:
+                await connection.interrupt()
+            await asyncio.wait([running])
+            # Looked at, or asyncio complains that nobody did.
+            running.exception()
+            raise
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             raise translated(error) from error
         finally:
