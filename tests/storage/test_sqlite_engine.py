@@ -27,10 +27,7 @@ async def test_a_read_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
 
             reading = asyncio.create_task(engine.read(endless))
             await started.wait()
-            # The statement may not have begun when it is interrupted; then it is interrupted again.
-            while not reading.done():
-                reading.cancel()
-                await asyncio.wait([reading], timeout=0.1)
+            reading.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await reading
         assert await engine.read(lambda c: c.scalar(sa.text("SELECT 1"))) == 1

@@ -156,6 +156,7 @@ class SqliteEngine:
             self._idle.put_nowait(reader)
         self._waiting: list[tuple[Unit[Any], asyncio.Future[Any]]] = []
         self._committing: asyncio.Task[None] | None = None
+        self._endings: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, path: Path | None) -> SqliteEngine:
@@ -215,18 +216,27 @@ class SqliteEngine:
         running = asyncio.ensure_future(connection.run(partial(connection.read, unit)))
         try:
             return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            # Nobody waits for it any more. The writer's connection is never interrupted.
-            if self._readers:
-                await connection.interrupt()
-            await asyncio.wait([running])
-            # Looked at, or asyncio complains that nobody did.
-            running.exception()
-            raise
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             raise translated(error) from error
         finally:
-            self._idle.put_nowait(connection)
+            if running.done():
+                self._idle.put_nowait(connection)
+            else:
+                ending = asyncio.create_task(self._end(connection, running))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+
+    async def _end(self, connection: UnitConnection, running: asyncio.Future[Any]) -> None:
+        """Ends a read that nobody waits for any more, then gives its connection back."""
+        while not running.done():
+            # The writer's connection is never interrupted. A statement that has yet to begin does not
+            # notice, so it is told again.
+            if self._readers:
+                await connection.interrupt()
+            await asyncio.wait([running], timeout=0.05)
+        # Looked at, or asyncio complains that nobody did.
+        running.exception()
+        self._idle.put_nowait(connection)
 
     async def migrate(self, upgrade: Unit[T]) -> T:
         """See `Engine.migrate`; the folder's lock keeps other servers away."""
@@ -236,6 +246,7 @@ class SqliteEngine:
         """See `Engine.close`."""
         while self._committing is not None:
             await asyncio.wait([self._committing])
+        await asyncio.gather(*self._endings)
         # The writer goes last: the last connection to go checkpoints.
         for connection in (*self._readers, self._writer):
             with contextlib.suppress(sqlite3.Error):
