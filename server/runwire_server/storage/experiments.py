@@ -92,9 +92,15 @@ class SqlExperiments:
         def unit(connection: sa.Connection) -> experiment_pb2.UpdateExperimentResponse:
             key = writable(connection, request.experiment_id).id
             _refuse_default(key)
+            others = sa.select(experiments.c.id).where(
+                experiments.c.name == request.name, experiments.c.id != key
+            )
+            if connection.scalar(others) is not None:
+                raise _taken(connection, request.name)
             try:
                 _change(connection, key, name=request.name, update_time=now)
             except sa.exc.IntegrityError:
+                # Taken since; on PostgreSQL nothing more can be asked in this transaction.
                 raise AlreadyExists(
                     "EXPERIMENT_EXISTS",
                     f"an experiment has the name {shorten(request.name)!r} already",
