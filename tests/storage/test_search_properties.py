@@ -217,6 +217,7 @@ def visible(one: StoredRun, request: run_pb2.SearchRunsRequest) -> bool:
     view=VIEWS,
     page_sizes=st.lists(st.integers(1, 8), min_size=1, max_size=3),
     candidates=st.sampled_from([0, 2, 5000]),
+    samples=st.sampled_from([1, 4, 300]),
 )
 def test_pages_are_what_the_oracle_says(
     database: Database,
@@ -227,6 +228,7 @@ def test_pages_are_what_the_oracle_says(
     view: int,
     page_sizes: list[int],
     candidates: int,
+    samples: int,
 ) -> None:
     request = run_pb2.SearchRunsRequest(experiment_ids=ids, filter=text, order_by=order, view=view)  # type: ignore[arg-type]
     node = filters.parse_run_filter(text)
@@ -250,6 +252,7 @@ def test_pages_are_what_the_oracle_says(
     # Low bounds bring the ways for many runs to a few runs.
     with (
         mock.patch.object(search_plan, "MAX_CANDIDATES", candidates),
-        mock.patch.object(search_plan, "_REACH", 1),
+        mock.patch.object(search_plan, "REACH", 1),
+        mock.patch.object(search_plan, "SAMPLE", samples),
     ):
         assert database.run(unit) == [run.run_id for run in expected]

@@ -18,8 +18,9 @@ from runwire_server.errors import experiment_not_found
 from . import search_experiments as _experiments
 from .schema import ACTIVE, DELETED
 from .search_access import Partition, normalise
-from .search_plan import Query, find
-from .search_sql import Statement, sort
+from .search_plan import find
+from .search_sql import Statement, prefer_indexes, sort
+from .search_walk import Query
 
 _NEWEST_FIRST = OrderKey(Field(Kind.ATTRIBUTE, "start_time", Type.INTEGER), descending=True)
 _BY_RUN_ID = OrderKey(Field(Kind.ATTRIBUTE, "run_id", Type.TEXT))
@@ -78,6 +79,7 @@ def _search_runs(
     )
     cursor = paging.decode(seal, request.page_token, len(order))
     size = paging.page_size(request.page_size)
+    prefer_indexes(connection)
     partitions = _partitions(connection, request.experiment_ids, view)
     rows = [
         row

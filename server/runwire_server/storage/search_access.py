@@ -16,12 +16,17 @@ from .search_sql import Statement, comparison
 
 # An access is the union of at most so many sources.
 MAX_SOURCES = 16
+# More are not looked at: counting takes time, too.
+MAX_ACCESSES = 8
 
 # SQLite finds these by itself; its name for the index of a UNIQUE constraint is its own.
 _UNHINTED = ("runs_by_run_id", "runs_by_name", "params_long", "tags_long")
 
 _RANGES = (Operator.LT, Operator.LE, Operator.GT, Operator.GE, Operator.EQ)
+_LOWER = (Operator.GT, Operator.GE, Operator.EQ)
+_UPPER = (Operator.LT, Operator.LE, Operator.EQ)
 _SETS = (Operator.EQ, Operator.IN)
+_PATTERNS = (Operator.LIKE, Operator.ILIKE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ class Source:
         column: The index's next column behind the partition and the key.
         by_time: Whether the entries come newest first.
         rest: What is still to be checked of the operand that this source serves.
+        times: Bounds of the start time.
     """
 
     table: str
@@ -53,6 +59,12 @@ class Source:
     terms: tuple[Term, ...] = ()
     by_time: bool = False
     rest: tuple[Node, ...] = ()
+    times: tuple[Term, ...] = ()
+
+    @property
+    def counted(self) -> Source:
+        """The entries between the bounds, whatever their text: a cheap upper bound for counting."""
+        return replace(self, terms=tuple(t for t in self.terms if t.operator not in _PATTERNS))
 
     @property
     def run(self) -> str:
@@ -71,12 +83,17 @@ class Source:
             return f"datasets AS s{hint} CROSS JOIN run_inputs AS i"
         return f"{self.table} AS {'r' if self.table == 'runs' else 'd'}{hint}"
 
-    def where(self, statement: Statement, partition: Partition) -> list[str]:
-        """Writes the conditions that the entries meet."""
-        where = [comparison(statement, self.column, term) for term in self.terms]
+    def where(self, statement: Statement, partition: Partition, times: Sequence[Term] = ()) -> list[str]:
+        """Writes the conditions that the entries meet, and bounds of their start times."""
         experiment, lifecycle = statement.bind(partition.experiment), statement.bind(partition.lifecycle)
         if self.table == "datasets":
+            where = [comparison(statement, self.column, term) for term in self.terms]
             return [*where, "i.dataset = s.id", f"s.experiment = {experiment}"]
+        terms, times = self.terms, (*self.times, *times)
+        if self.column == self.time:
+            terms, times = (), (*terms, *times)
+        where = [comparison(statement, self.column, term) for term in terms]
+        where += [comparison(statement, self.time, term) for term in tighten(times)]
         if self.key:
             where.append(f"d.key = {statement.bind(self.key)}")
         if self.index in ("params_by_value", "tags_by_value"):
@@ -85,7 +102,7 @@ class Source:
             where.append(f"length(d.value) > {INDEXED_VALUE_LENGTH}")
         alias = "r" if self.table == "runs" else "d"
         # The plus keeps these conditions from drawing the planner to another index.
-        plus = "+" if self.index in ("runs_by_run_id", "runs_by_parent") else ""
+        plus = "+" if statement.is_sqlite and self.index in ("runs_by_run_id", "runs_by_parent") else ""
         where += [f"{plus}{alias}.experiment = {experiment}", f"{plus}{alias}.lifecycle = {lifecycle}"]
         return where
 
@@ -106,11 +123,13 @@ class Access:
         sources: Their union holds all these runs.
         operands: The operands that it serves.
         branches: The same as sources that each come newest first; empty if there are none.
+        is_scan: Whether it reads all texts of a key, so that there is no point in counting first.
     """
 
     sources: tuple[Source, ...]
     operands: tuple[Node, ...]
     branches: tuple[Source, ...] = ()
+    is_scan: bool = False
 
     @property
     def exact(self) -> bool:
@@ -127,7 +146,7 @@ def normalise(node: Node | None) -> tuple[Node, ...]:
 
 
 def accesses(operands: Sequence[Node]) -> list[Access]:
-    """All ways that indexes offer to the runs that satisfy all operands."""
+    """The ways that indexes offer to the runs that satisfy all operands, scans last."""
     found: list[Access] = []
     ranges: dict[Field, list[Term]] = {}
     for operand in operands:
@@ -138,11 +157,12 @@ def accesses(operands: Sequence[Node]) -> list[Access]:
     for field, terms in ranges.items():
         source = _range_source(field, tuple(terms))
         found.append(Access((source,), tuple(terms), (source,) if source.by_time else ()))
-    return found
+    return sorted(found, key=lambda access: access.is_scan)[:MAX_ACCESSES]
 
 
 def metric_source(key: str, terms: tuple[Term, ...] = ()) -> Source:
     """The latest values of a metric in order, NaN among them only when there are no terms."""
+    terms = tighten(terms)
     by_time = any(term.operator is Operator.EQ for term in terms)
     return Source("metric_series", "metric_series_by_latest", "d.latest", key, terms, by_time)
 
@@ -150,6 +170,30 @@ def metric_source(key: str, terms: tuple[Term, ...] = ()) -> Source:
 def required_ranges(operands: Sequence[Node], field: Field) -> tuple[Term, ...]:
     """The operands that say between which numbers a field lies: a run without it satisfies none."""
     return tuple(o for o in operands if isinstance(o, Term) and o.field == field and _is_range(o))
+
+
+def tighten(terms: Sequence[Term]) -> tuple[Term, ...]:
+    """The fewest terms on one field that say the same as some ranges do.
+
+    An index search uses one bound on each side, and of two not always the tighter.
+    """
+    if len(terms) < 2:
+        return tuple(terms)
+    if never := [term for term in terms if term.value == ()]:
+        return (never[0],)
+    # Sorted by tightness: of equal bounds, the strict one is tighter.
+    low = max(((t.value, t.operator is Operator.GT) for t in terms if t.operator in _LOWER), default=None)
+    high = min(
+        ((t.value, t.operator is not Operator.LT) for t in terms if t.operator in _UPPER), default=None
+    )
+    field = terms[0].field
+    if low and high and (low[0] > high[0] or (low[0] == high[0] and (low[1] or not high[1]))):  # type: ignore[operator]
+        return (Term(field, Operator.IN, ()),)
+    if low and high and low[0] == high[0]:
+        return (Term(field, Operator.EQ, low[0]),)
+    lower = [Term(field, Operator.GT if low[1] else Operator.GE, low[0])] if low else []
+    upper = [Term(field, Operator.LE if high[1] else Operator.LT, high[0])] if high else []
+    return (*lower, *upper)
 
 
 def _push(node: Node, *, negated: bool) -> Node:
@@ -182,7 +226,7 @@ def _is_range(term: Term) -> bool:
 def _range_source(field: Field, terms: tuple[Term, ...]) -> Source:
     if field.kind is Kind.METRIC:
         return metric_source(field.key, terms)
-    return Source("runs", "runs_by_start_time", "r.start_time", terms=terms, by_time=True)
+    return replace(RUNS_BY_TIME, terms=tighten(terms))
 
 
 def _access(operand: Node) -> Access | None:
@@ -190,7 +234,7 @@ def _access(operand: Node) -> Access | None:
         case Term():
             if _is_range(operand):
                 return accesses([operand])[0]
-            return _set_access(operand)
+            return _pattern_access(operand) if operand.operator in _PATTERNS else _set_access(operand)
         case Or(alternatives):
             return _union(operand, alternatives)
         case _:
@@ -201,11 +245,13 @@ def _union(operand: Or, alternatives: Sequence[Node]) -> Access | None:
     """Serves an OR by the sources of all its alternatives, of which each needs one."""
     sources: list[Source] = []
     branches: list[Source] = []
+    is_scan = False
     for alternative in alternatives:
         served = _alternative(alternative)
         if served is None:
             return None
         access, rest = served
+        is_scan = is_scan or access.is_scan
         sources += [_with_rest(source, rest) for source in access.sources]
         branches += [_with_rest(source, rest) for source in access.branches]
         if not access.branches:
@@ -214,7 +260,7 @@ def _union(operand: Or, alternatives: Sequence[Node]) -> Access | None:
             return None
     if _NO_BRANCH in branches or len(branches) > MAX_SOURCES:
         branches = []
-    return Access(tuple(sources), (operand,), tuple(branches))
+    return Access(tuple(sources), (operand,), tuple(branches), is_scan)
 
 
 _NO_BRANCH = Source("", "", "")
@@ -227,7 +273,7 @@ def _alternative(node: Node) -> tuple[Access, tuple[Node, ...]] | None:
         return (access, ()) if access else None
     served = [(access, o) for o in node.operands if (access := _access(o))]
     # Equal texts are rarer than a range of numbers, as a rule.
-    served.sort(key=lambda pair: _is_range(pair[1]) if isinstance(pair[1], Term) else True)
+    served.sort(key=lambda pair: (pair[0].is_scan, not isinstance(pair[1], Term) or _is_range(pair[1])))
     if not served:
         return None
     access, chosen = served[0]
@@ -252,6 +298,43 @@ def _set_access(term: Term) -> Access | None:
         each = [Term(term.field, Operator.EQ, value) for value in dict.fromkeys(values)]
         branches = tuple(make(one) for one in each)
     return Access((source,), (term,), branches)
+
+
+def _pattern_access(term: Term) -> Access | None:
+    """Serves LIKE by the texts that begin as the pattern does, or by all texts of the key."""
+    prefix = _prefix(str(term.value)) if term.operator is Operator.LIKE else ""
+    terms = (*_beginning_with(term.field, prefix), term)
+    is_scan = not prefix
+    if term.field.kind in (Kind.PARAM, Kind.TAG):
+        table = "params" if term.field.kind is Kind.PARAM else "tags"
+        short = Source(table, f"{table}_by_value", "d.value", term.field.key, terms)
+        return Access((short, replace(short, index=f"{table}_long")), (term,), is_scan=is_scan)
+    if term.field.kind is Kind.ATTRIBUTE and term.field.key == "run_name":
+        return Access((Source("runs", "runs_by_name", "r.name", terms=terms),), (term,), is_scan=is_scan)
+    return None
+
+
+def _prefix(pattern: str) -> str:
+    """What all texts that match a pattern begin with."""
+    prefix = ""
+    characters = iter(pattern)
+    for character in characters:
+        if character in "%_":
+            break
+        prefix += next(characters, "") if character == "\\" else character
+    return prefix
+
+
+def _beginning_with(field: Field, prefix: str) -> tuple[Term, ...]:
+    """Bounds of the texts with a prefix; texts compare by code point."""
+    if not prefix:
+        return ()
+    least = Term(field, Operator.GE, prefix)
+    # Surrogates are no text, and behind the last code point there is none.
+    following = 0xE000 if ord(prefix[-1]) == 0xD7FF else ord(prefix[-1]) + 1
+    if following > 0x10FFFF:
+        return (least,)
+    return (least, Term(field, Operator.LT, prefix[:-1] + chr(following)))
 
 
 def _source_maker(field: Field, values: Sequence[object]) -> Callable[[Term], Source] | None:
