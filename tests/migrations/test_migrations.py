@@ -1,0 +1,81 @@
+"""Databases of earlier versions are brought up to date and read right."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import struct
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire_server.app import clock
+from runwire_server.errors import StartupError
+from runwire_server.storage.engine import Engine
+from runwire_server.storage.schema import metadata
+from runwire_server.storage.stores import open_engine, stores_on
+
+OLD = Path(__file__).parent / "databases"
+
+
+async def test_the_migrations_make_what_the_schema_says(engine: Engine) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    assert await engine.write(differences) == []
+
+
+async def test_a_database_that_is_up_to_date_is_left_alone(tmp_path: Path) -> None:
+    for _ in range(2):
+        engine = await open_engine(tmp_path / "runwire.db")
+        await engine.close()
+    with sqlite3.connect(tmp_path / "runwire.db") as raw:
+        assert raw.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+
+
+async def test_a_newer_schema_is_refused(database: str | Path) -> None:
+    engine = await open_engine(database)
+    await engine.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
+    await engine.close()
+    with pytest.raises(StartupError, match=r"9999.*newer"):
+        await open_engine(database)
+
+
+@pytest.mark.parametrize("dump", sorted(OLD.glob("*.sql")), ids=lambda p: p.stem)
+def test_an_old_database_is_upgraded_and_read(dump: Path, tmp_path: Path) -> None:
+    """Each dump holds the same run; see `databases/README.md`."""
+    path = tmp_path / "runwire.db"
+    with sqlite3.connect(path) as raw:
+        raw.executescript(dump.read_text())
+    raw.close()
+    asyncio.run(_check(path))
+
+
+async def _check(path: Path) -> None:
+    engine = await open_engine(path)
+    try:
+        stores = stores_on(engine, clock, random.Random(1))
+        search = run_pb2.SearchRunsRequest(
+            experiment_ids=["1"], filter="params.alpha = '0.1' AND metrics.loss.min < 0.3"
+        )
+        (run,) = (await stores.runs.search(search)).runs
+        assert run.run_id == "01900000000070008000000000000001"
+        assert [(p.key, p.value) for p in run.params] == [("alpha", "0.1")]
+        assert [(t.key, t.value) for t in run.tags] == [("team", "blue")]
+        assert [(i.dataset.name, i.context) for i in run.inputs] == [("wine", "training")]
+        loss, odd = run.metrics[-2:]
+        assert (loss.key, loss.value, loss.count, loss.min_value, loss.max_step) == ("loss", 0.25, 3, 0.25, 0)
+        assert struct.pack("<d", odd.value) == struct.pack("<Q", 0x7FF8000000000001)
+        asked = metric_pb2.GetMetricHistoryRequest(run_ids=[run.run_id], keys=["loss"])
+        (message,) = [m async for m in stores.metrics.history(asked)]
+        history = metric_pb2.GetMetricHistoryResponse.FromString(message.SerializeToString())
+        assert list(history.blocks[0].block.values) == [1.0, 0.5, 0.25]
+        found = await stores.experiments.get(experiment_pb2.GetExperimentRequest(name="wine"))
+        assert found.experiment.experiment_id == "1"
+    finally:
+        await engine.close()
