@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import sqlite3
 import time
@@ -90,7 +89,7 @@ def _ddl(dialect: Any) -> tuple[list[str], list[str]]:
     tables, indexes = [], []
     for table in schema.metadata.sorted_tables:
         tables.append(str(sa.schema.CreateTable(table).compile(dialect=dialect)))
-        indexes += [str(sa.schema.CreateIndex(i).compile(dialect=dialect)) for i in table.indexes]
+        indexes += [str(sa.schema.CreateIndex(index).compile(dialect=dialect)) for index in table.indexes]
     return tables, indexes
 
 
@@ -127,8 +126,7 @@ async def fill_postgresql(connection: asyncpg.Connection, runs: int, report: Cal
         await connection.execute(statement)
     for chunk in chunks(runs):
         for name, some in chunk.items():
-            for part in itertools.batched(some, 100_000) if hasattr(itertools, "batched") else [some]:
-                await connection.copy_records_to_table(name, records=part, columns=COLUMNS[name])
+            await connection.copy_records_to_table(name, records=some, columns=COLUMNS[name])
     report(f"rows after {time.perf_counter() - began:.0f} s")
     for statement in indexes:
         await connection.execute(statement)

@@ -253,6 +253,7 @@ def test_pages_are_what_the_oracle_says(
     with (
         mock.patch.object(search_plan, "MAX_CANDIDATES", candidates),
         mock.patch.object(search_plan, "REACH", 1),
-        mock.patch.object(search_plan, "SAMPLE", samples),
+        mock.patch.object(search_plan, "SAMPLES", (samples,)),
+        mock.patch.object(search_plan, "LONG_WALK", samples),
     ):
         assert database.run(unit) == [run.run_id for run in expected]

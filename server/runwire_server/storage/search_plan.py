@@ -23,8 +23,10 @@ from .search_walk import Query, count, drive, reach, sample, sort_all, walk_time
 # Up to so many candidates are all looked at and sorted.
 MAX_CANDIDATES = 5000
 # So many entries of a walk are tried, and so many matches among them mean that it will end soon.
-SAMPLE = 300
+SAMPLES = (300, 3000)
 ENOUGH = 3
+# Longer walks are not told apart, and are as slow as reading all texts of a key.
+LONG_WALK = 100_000
 # How far ahead sparse is told from dense.
 REACH = 500
 
@@ -130,18 +132,24 @@ def _better(
         return None
     if own and own.count <= MAX_CANDIDATES:
         return None
-    tried, matched = sample(query, walks, SAMPLE)
-    if matched >= ENOUGH or tried < SAMPLE // len(walks):
+    length = _length(query, walks)
+    if own and length:
+        length = min(length, *count(query, [own.access], length))
+    if not length:
         return None
-    # No match says little about how rare they are; this is a guess on the low side.
-    length = int(tried / max(matched, 0.25) * query.limit)
-    if own:
-        (ahead,) = count(query, [own.access], length)
-        length = min(length, ahead)
     shortest = min(zip(count(query, others, length), range(len(others)), strict=True), default=None)
     if shortest and shortest[0] < length:
         return others[shortest[1]]
-    return scans[0] if scans and matched == 0 and not own else None
+    return scans[0] if scans and length >= LONG_WALK else None
+
+
+def _length(query: Query, walks: _Walks) -> int:
+    """How many entries a walk will pass, as far as its first ones tell; 0 if not worth a thought."""
+    for size in SAMPLES:
+        tried, matched = sample(query, walks, size)
+        if matched >= ENOUGH or tried < size // len(walks):
+            return 0
+    return min(tried * query.limit // max(matched, 1), LONG_WALK)
 
 
 def _by_status(query: Query) -> list[Found]:
