@@ -1,0 +1,138 @@
+"""Database files that can not be used: a clear line, exit code 1, and the file as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runwire_server.storage.stores import open_engine
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that other users can look into, unlike pytest's."""
+    made = Path(tempfile.mkdtemp(prefix="rw-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def database(folder: Path) -> Path:
+    """A sound database, closed."""
+    path = folder / "runwire.db"
+
+    async def make() -> None:
+        await (await open_engine(path)).close()
+
+    asyncio.run(make())
+    return path
+
+
+def start(folder: Path, **how: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runwire_server", "--data-dir", str(folder), "--grpc-port", "0"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **how)
+
+
+def assert_refused(done: subprocess.CompletedProcess[str], path: Path, *said: str) -> None:
+    assert done.returncode == 1, done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    for words in (str(path), *said):
+        assert words in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_file_that_is_no_database(folder: Path) -> None:
+    path = folder / "runwire.db"
+    path.write_bytes(b"These are somebody's notes, not a database.\n" * 100)
+    before = path.read_bytes()
+    assert_refused(start(folder), path, "damaged or not a Runwire database", "was not changed")
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in folder.iterdir()) == ["runwire.db", "runwire.lock"]
+
+
+def test_a_database_whose_first_page_is_damaged(folder: Path, database: Path) -> None:
+    data = bytearray(database.read_bytes())
+    data[100:400] = b"\xff" * 300
+    database.write_bytes(data)
+    assert_refused(start(folder), database, "damaged", "was not changed")
+    assert database.read_bytes() == data
+    assert sorted(p.name for p in folder.iterdir()) == ["runwire.db", "runwire.lock"]
+
+
+def test_a_database_that_was_cut_short(folder: Path, database: Path) -> None:
+    data = database.read_bytes()[:6000]
+    database.write_bytes(data)
+    assert_refused(start(folder), database, "damaged", "was not changed")
+    assert database.read_bytes() == data
+
+
+def test_another_programs_database(folder: Path) -> None:
+    path = folder / "runwire.db"
+    with sqlite3.connect(path) as raw:
+        raw.execute("CREATE TABLE experiments (name TEXT)")
+        raw.execute("INSERT INTO experiments VALUES ('theirs')")
+    raw.close()
+    before = path.read_bytes()
+    assert_refused(start(folder), path, "not a Runwire database", "was not changed")
+    assert path.read_bytes() == before
+
+
+def test_a_newer_schema(folder: Path, database: Path) -> None:
+    with sqlite3.connect(database) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw.close()
+    before = database.read_bytes()
+    assert_refused(start(folder), database, "9999", "newer", "was not changed")
+    assert database.read_bytes() == before
+    assert sorted(p.name for p in folder.iterdir()) == ["runwire.db", "runwire.lock"]
+
+
+def test_a_newer_schema_that_is_still_in_the_log(folder: Path, database: Path) -> None:
+    # As a newer server leaves it after kill -9: the version is in the write-ahead log only.
+    script = (
+        "import os, sqlite3, sys\n"
+        "raw = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "raw.execute(\"UPDATE alembic_version SET version_num = '9999'\")\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, database], check=True)
+    log = database.with_name("runwire.db-wal")
+    assert log.stat().st_size > 0
+    assert_refused(start(folder), database, "9999", "newer")
+    with sqlite3.connect(database) as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can run the server as another user")
+def test_a_database_that_the_user_may_only_read(folder: Path, database: Path) -> None:
+    # The interpreter may lie where other users can not look; a child that gives up root after its
+    # imports is that other user all the same.
+    script = (
+        "import concurrent.futures.thread, os, sys\n"
+        "from runwire_server.__main__ import main\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    database.chmod(0o644)
+    (folder / "runwire.lock").touch()
+    (folder / "runwire.lock").chmod(0o666)
+    before = database.read_bytes()
+    command = [sys.executable, "-c", script, "--data-dir", str(folder), "--grpc-port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert_refused(done, database, "can not be written by this user", "was not changed")
+    assert database.read_bytes() == before
+    # And a folder in which nothing can be made.
+    (folder / "runwire.lock").unlink()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert_refused(done, folder, "can not be used")
