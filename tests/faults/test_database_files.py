@@ -116,19 +116,24 @@ def test_a_newer_schema_that_is_still_in_the_log(folder: Path, database: Path) -
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can run the server as another user")
 def test_a_database_that_the_user_may_only_read(folder: Path, database: Path) -> None:
-    # The interpreter may lie where other users can not look; a child that gives up root after its
-    # imports is that other user all the same.
+    # The interpreter may lie where other users can not look. A child that gives up root once it has
+    # imported all that a start needs is that other user all the same.
     script = (
-        "import concurrent.futures.thread, os, sys\n"
+        "import asyncio, os, sys\n"
         "from runwire_server.__main__ import main\n"
+        "from runwire_server.storage.stores import open_engine\n"
+        "async def start(): await (await open_engine(Path(sys.argv[1]))).close()\n"
+        "from pathlib import Path\n"
+        "asyncio.run(start())\n"
         "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
-        "sys.exit(main(sys.argv[1:]))"
+        "sys.exit(main(sys.argv[2:]))"
     )
     database.chmod(0o644)
     (folder / "runwire.lock").touch()
     (folder / "runwire.lock").chmod(0o666)
     before = database.read_bytes()
-    command = [sys.executable, "-c", script, "--data-dir", str(folder), "--grpc-port", "0"]
+    other = folder / "other.db"
+    command = [sys.executable, "-c", script, str(other), "--data-dir", str(folder), "--grpc-port", "0"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert_refused(done, database, "can not be written by this user", "was not changed")
     assert database.read_bytes() == before

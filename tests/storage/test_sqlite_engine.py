@@ -9,13 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from runwire_server.errors import Unavailable
+from runwire_server.storage.migrations import check
 from runwire_server.storage.sqlite import READERS, SqliteEngine
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 
 
 async def test_a_read_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
-    engine = await SqliteEngine.open(tmp_path / "x.db")
+    engine = await SqliteEngine.open(tmp_path / "x.db", check)
     try:
         for _ in range(READERS + 1):
             started = asyncio.Event()
@@ -36,7 +37,7 @@ async def test_a_read_that_nobody_waits_for_is_ended(tmp_path: Path) -> None:
 
 
 async def test_a_reader_can_not_write(tmp_path: Path) -> None:
-    engine = await SqliteEngine.open(tmp_path / "x.db")
+    engine = await SqliteEngine.open(tmp_path / "x.db", check)
     try:
         with pytest.raises(Unavailable):
             await engine.read(lambda c: c.exec_driver_sql("CREATE TABLE t (a)"))
@@ -46,7 +47,7 @@ async def test_a_reader_can_not_write(tmp_path: Path) -> None:
 
 
 async def test_a_write_whose_caller_has_gone_before_its_turn_is_not_made(tmp_path: Path) -> None:
-    engine = await SqliteEngine.open(tmp_path / "x.db")
+    engine = await SqliteEngine.open(tmp_path / "x.db", check)
     try:
         await engine.write(lambda c: c.exec_driver_sql("CREATE TABLE t (a)"))
         gone = asyncio.create_task(engine.write(lambda c: c.exec_driver_sql("INSERT INTO t VALUES (1)")))

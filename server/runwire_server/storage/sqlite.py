@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from runwire_server.errors import ResourceExhausted, StartupError, Unavailable
 from runwire_server.storage.engine import Unit
@@ -159,14 +159,18 @@ class SqliteEngine:
         self._endings: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, path: Path | None) -> SqliteEngine:
+    async def open(cls, path: Path | None, check: Unit[None]) -> SqliteEngine:
         """Opens a database file, or one in memory for None.
+
+        Args:
+            path: The file; made when it is not there.
+            check: Looks at an existing file before anything is done to it.
 
         Raises:
             StartupError: if the file is not a database, is damaged or can not be written.
         """
         if path is not None:
-            await asyncio.to_thread(_check_readable, path)
+            await asyncio.to_thread(_look_at, path, check)
         try:
             writer = await UnitConnection.open(str(path or ":memory:"), WRITER_PRAGMAS)
             try:
@@ -287,18 +291,26 @@ def _refused(path: Path | None, error: sqlite3.Error) -> StartupError:
     return StartupError(f"{path} can not be opened: {error}")
 
 
-def _check_readable(path: Path) -> None:
-    """Looks at a database file without any chance of changing it.
+def _look_at(path: Path, check: Unit[None]) -> None:
+    """Checks a database file without any chance of changing it.
 
     Raises:
-        StartupError: if it is no database, or has a schema that this version does not know.
+        StartupError: what `check` raises, or that it is no database.
     """
     if not path.exists() or path.stat().st_size == 0:
         return
+    # immutable: not even a lock or a -shm file is made. What a dead server left in the write-ahead log
+    # is not seen that way, so where there is one it is read too.
+    log = path.with_name(path.name + "-wal")
+    mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
+    connect = partial(sqlite3.connect, f"{path.as_uri()}?{mode}", uri=True)
+    engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
     try:
-        # immutable: not even a lock or a -shm file is made. A write-ahead log is then not seen, so what
-        # is found here may be old, but never newer than what the file will say.
-        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
-            raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with engine.connect() as connection:
+            check(connection)
+    except sa.exc.DBAPIError as error:
+        raise _refused(path, cast("sqlite3.Error", error.orig)) from error
     except sqlite3.Error as error:
         raise _refused(path, error) from error
+    except StartupError as error:
+        raise StartupError(f"{path} {error}") from error

@@ -6,11 +6,12 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from runwire_server.errors import StartupError
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.experiments import SqlExperiments
 from runwire_server.storage.metrics import SqlMetrics
-from runwire_server.storage.migrations import upgrade
+from runwire_server.storage.migrations import check, upgrade
 from runwire_server.storage.postgresql import PostgresEngine
 from runwire_server.storage.purge import SqlMaintenance
 from runwire_server.storage.runs import SqlRuns
@@ -32,9 +33,12 @@ async def open_engine(database: str | Path | None) -> Engine:
     if isinstance(database, str):
         engine = await PostgresEngine.open("postgresql://" + database.split("://", 1)[1])
     else:
-        engine = await SqliteEngine.open(database)
+        engine = await SqliteEngine.open(database, check)
     try:
         await engine.migrate(upgrade)
+    except StartupError as error:
+        await engine.close()
+        raise StartupError(f"the database {error}") from error
     except BaseException:
         await engine.close()
         raise
