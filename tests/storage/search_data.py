@@ -29,18 +29,18 @@ class SqliteMemory:
     """SQLite in memory, with the pragmas that the server sets."""
 
     def __init__(self) -> None:
-        self._engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-        with self._engine.connect() as connection:
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        with self.engine.connect() as connection:
             for pragma in COMMON_PRAGMAS:
                 connection.exec_driver_sql(pragma)
         self.run(schema.metadata.create_all)
 
     def run(self, unit: Callable[[sa.Connection], T]) -> T:
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             return unit(connection)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self.engine.dispose()
 
 
 class PostgresDatabase:

@@ -84,6 +84,7 @@ def _parse_filter(vocabulary: Vocabulary, text: str, field: str) -> Node | None:
     if not text.strip():
         return None
     with _reporting(text, field):
+        _check_nul(text)
         _check_limits(text)
         part = _parser(vocabulary.noun).parse(text, start="filter")
         assert isinstance(part, _Part)
@@ -98,6 +99,7 @@ def _parse_order(vocabulary: Vocabulary, order_by: Sequence[str]) -> tuple[Order
     keys: list[OrderKey] = []
     for index, text in enumerate(order_by):
         with _reporting(text, f"order_by[{index}]"):
+            _check_nul(text)
             if len(text) > MAX_ORDER_BYTES:
                 raise Problem(MAX_ORDER_BYTES, f"at most {MAX_ORDER_BYTES} characters")
             key = _parser(vocabulary.noun).parse(text, start="order")
@@ -133,6 +135,12 @@ def _check_limits(text: str) -> None:
             terms += 1
             if terms > MAX_FILTER_TERMS:
                 raise Problem(match.start(), f"at most {MAX_FILTER_TERMS} terms")
+
+
+def _check_nul(text: str) -> None:
+    """No stored text has NUL, and PostgreSQL does not even take it to compare."""
+    if "\0" in text:
+        raise Problem(text.index("\0"), "a character other than NUL")
 
 
 def _check_depth(depth: int, position: int) -> None:
@@ -282,7 +290,7 @@ def _unexpected(text: str, error: lark.UnexpectedInput, *, is_order: bool) -> Pr
         allowed = set(error.expected)
         if error.token.type != "$END":
             position = error.token.start_pos or 0
-    if is_order and allowed & {"ASC", "$END"}:
+    if is_order and not allowed & {"NAME", "KEY", "PART"}:
         return Problem(position, "ASC, DESC or the end")
     return Problem(position, _in_words(allowed, text[:position]))
 

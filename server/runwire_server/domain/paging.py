@@ -97,6 +97,9 @@ def decode(query: bytes, token: str, keys: int) -> Cursor | None:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         raise _invalid() from None
+    # What decodes to the same bytes, but is not what was handed out, is garbled too.
+    if base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii") != token:
+        raise _invalid()
     seal, position = data[1 : 1 + _SEAL_BYTES], data[1 + _SEAL_BYTES :]
     if data[:1] != bytes([_VERSION]) or seal != _seal(query, position):
         raise _invalid()
