@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
-from tests.bench.data import KEYS, METRICS, PARAMS, POINTS, TAGS, VALUES, now, times
+from tests.bench.data import KEYS, METRICS, PARAMS, POINTS, ROUNDS, TAGS, now, times
 
 from runwire import Client
 from runwire._ids import uuid7
@@ -42,15 +42,15 @@ class RunwireCalls:
 
     def log_metric(self) -> Call:
         """One point of one metric."""
-        run_id, steps = self._create(), itertools.count()
-        return lambda: self._log(run_id, _row(("loss",), next(steps), (0.5,)))
+        run_id, steps, values = self._create(), itertools.count(), itertools.cycle(ROUNDS[0])
+        return lambda: self._log(run_id, _row(("loss",), next(steps), (next(values),)))
 
     def column(self) -> Call:
         """1,000 points of one metric."""
-        run_id, firsts = self._create(), itertools.count(0, POINTS)
+        run_id, firsts, rounds = self._create(), itertools.count(0, POINTS), itertools.cycle(ROUNDS)
 
         def call() -> None:
-            block = metric_pb2.Block(keys=("loss",), timestamps_ms=times(), values=VALUES)
+            block = metric_pb2.Block(keys=("loss",), timestamps_ms=times(), values=next(rounds))
             block.range.first, block.range.stride = next(firsts), 1
             self._log(run_id, block)
 
@@ -58,8 +58,8 @@ class RunwireCalls:
 
     def wide(self) -> Call:
         """One point of each of 1,000 metrics."""
-        run_id, steps = self._create(), itertools.count()
-        return lambda: self._log(run_id, _row(KEYS, next(steps), VALUES))
+        run_id, steps, rounds = self._create(), itertools.count(), itertools.cycle(ROUNDS)
+        return lambda: self._log(run_id, _row(KEYS, next(steps), next(rounds)))
 
     def get_run(self) -> Call:
         """A run with params, metrics and tags."""
@@ -116,9 +116,9 @@ class ClientCalls:
 
     def log_metric(self) -> Call:
         """One point of one metric."""
-        run_id, steps = uuid7().hex, itertools.count()
+        run_id, steps, values = uuid7().hex, itertools.count(), itertools.cycle(ROUNDS[0])
         self._client.create_run("0", run_id=run_id)
-        return lambda: self._client.log_metric(run_id, "loss", 0.5, step=next(steps))
+        return lambda: self._client.log_metric(run_id, "loss", next(values), step=next(steps))
 
 
 class RestCalls:
@@ -133,20 +133,22 @@ class RestCalls:
 
     def log_metric(self) -> Call:
         """One point of one metric."""
-        run_id, steps = self._create(), itertools.count()
-        return lambda: self._post(
-            "runs/log-metric",
-            {"run_id": run_id, "key": "loss", "value": 0.5, "timestamp": now(), "step": next(steps)},
-        )
+        run_id, steps, values = self._create(), itertools.count(), itertools.cycle(ROUNDS[0])
+
+        def call() -> None:
+            point = {"key": "loss", "value": next(values), "timestamp": now(), "step": next(steps)}
+            self._post("runs/log-metric", {"run_id": run_id, **point})
+
+        return call
 
     def column(self) -> Call:
         """1,000 points of one metric."""
-        run_id, steps = self._create(), itertools.count()
+        run_id, steps, rounds = self._create(), itertools.count(), itertools.cycle(ROUNDS)
 
         def call() -> None:
             metrics = [
                 {"key": "loss", "value": value, "timestamp": time, "step": next(steps)}
-                for value, time in zip(VALUES, times(), strict=True)
+                for value, time in zip(next(rounds), times(), strict=True)
             ]
             self._post("runs/log-batch", {"run_id": run_id, "metrics": metrics})
 
@@ -155,9 +157,9 @@ class RestCalls:
     def wide(self) -> Call:
         """One point of each of 1,000 metrics."""
         run_id, steps = self._create(), itertools.count()
-        values = dict(zip(KEYS, VALUES, strict=True))
+        rounds = itertools.cycle([dict(zip(KEYS, values, strict=True)) for values in ROUNDS])
         return lambda: self._post(
-            "runs/log-batch", {"run_id": run_id, "metrics": _metrics(values, next(steps))}
+            "runs/log-batch", {"run_id": run_id, "metrics": _metrics(next(rounds), next(steps))}
         )
 
     def get_run(self) -> Call:

@@ -12,7 +12,8 @@ _CHANCE = random.Random(7)
 PARAMS = {f"param_{i:02}": f"value of param {i}" for i in range(20)}
 METRICS = {f"metric_{i:02}": _CHANCE.random() for i in range(10)}
 TAGS = {f"tag_{i}": f"value of tag {i}" for i in range(5)}
-VALUES = [_CHANCE.random() for _ in range(POINTS)]
+# Values change from call to call, as losses do: an index of latest values has to follow.
+ROUNDS = [[_CHANCE.random() for _ in range(POINTS)] for _ in range(16)]
 KEYS = [f"layer.{i:03}.grad_norm" for i in range(POINTS)]
 # Steps take some 20 ms each, and not the same time each.
 OFFSETS = [i * 20 + _CHANCE.randrange(10) for i in range(POINTS)]
