@@ -98,7 +98,12 @@ class UnitConnection(aiosqlite.Connection):
 
         Some errors, a full disk among them, end the whole transaction. Then nothing of it counts, and
         each unit is run again in a transaction of its own.
+
+        Raises:
+            sqlite3.Error: if not even undoing works.
         """
+        # What could not be undone the last time is undone now.
+        self._roll_back()
         if len(units) == 1:
             return [self._commit_alone(units[0])]
         raw = self._conn
@@ -111,10 +116,13 @@ class UnitConnection(aiosqlite.Connection):
                     return [self._commit_alone(u) for u in units]
             raw.execute("COMMIT")
         except sqlite3.Error:
-            if raw.in_transaction:
-                raw.execute("ROLLBACK")
+            self._roll_back()
             return [self._commit_alone(u) for u in units]
         return outcomes
+
+    def _roll_back(self) -> None:
+        if self._conn.in_transaction:
+            self._conn.execute("ROLLBACK")
 
     def _in_savepoint(self, unit: Unit[Any]) -> Outcome:
         raw = self._conn
@@ -136,8 +144,7 @@ class UnitConnection(aiosqlite.Connection):
             result = unit(self.sqlalchemy)
             raw.execute("COMMIT")
         except Exception as error:
-            if raw.in_transaction:
-                raw.execute("ROLLBACK")
+            self._roll_back()
             return (False, translated(error))
         return (True, result)
 
@@ -203,7 +210,12 @@ class SqliteEngine:
                 self._waiting.clear()
                 if not batch:
                     continue
-                outcomes = await self._writer.run(partial(self._writer.commit_units, [u for u, _ in batch]))
+                units = [unit for unit, _ in batch]
+                try:
+                    outcomes = await self._writer.run(partial(self._writer.commit_units, units))
+                except Exception as error:
+                    # Nobody must wait for an answer that will not come.
+                    outcomes = [(False, translated(error))] * len(batch)
                 for (_, future), (worked, result) in zip(batch, outcomes, strict=True):
                     if future.done():
                         continue
