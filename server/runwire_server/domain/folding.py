@@ -2,7 +2,7 @@
 
 Order is (step, timestamp, arrival) throughout: latest is the last and first the first in it. NaN is
 counted, can be latest or first, and is never minimum or maximum. Ties of minimum and maximum go
-to the lowest step.
+to the lowest step, and there to the first that arrived: 0.0 and -0.0 are equal, but not the same.
 """
 
 from __future__ import annotations
@@ -135,7 +135,10 @@ def _reduce(block: Points) -> list[Summary]:
     order = np.lexsort((block.times, block.steps))
     steps, times, values = block.steps[order], block.times[order], block.values[order]
     nans = np.isnan(values).sum(axis=0).tolist()
-    lows, highs = values.argmin(axis=0), values.argmax(axis=0)
+    ranked = values
+    if (steps[1:] == steps[:-1]).any():
+        ranked = block.values[np.argsort(block.steps, kind="stable")]
+    lows, highs = ranked.argmin(axis=0), ranked.argmax(axis=0)
     columns = np.arange(width)
     ends = (
         values[-1].tolist(),
@@ -145,13 +148,13 @@ def _reduce(block: Points) -> list[Summary]:
         int(steps[0]),
         int(times[0]),
     )
-    low = zip(values[lows, columns].tolist(), steps[lows].tolist(), strict=True)
-    high = zip(values[highs, columns].tolist(), steps[highs].tolist(), strict=True)
+    low = zip(ranked[lows, columns].tolist(), steps[lows].tolist(), strict=True)
+    high = zip(ranked[highs, columns].tolist(), steps[highs].tolist(), strict=True)
     latest, latest_step, latest_time, first, first_step, first_time = ends
     summaries = []
     for k, ((a, a_step), (b, b_step)) in enumerate(zip(low, high, strict=True)):
         # NaN wins numpy's argmin and argmax; look again without it.
-        bounds = _bounds_without_nan(steps, values[:, k]) if nans[k] else (a, a_step, b, b_step)
+        bounds = _bounds_without_nan(steps, ranked[:, k]) if nans[k] else (a, a_step, b, b_step)
         head = (rows, nans[k], latest[k], latest_step, latest_time)
         summaries.append(Summary._make((*head, *bounds, first[k], first_step, first_time)))
     return summaries
