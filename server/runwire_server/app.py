@@ -111,10 +111,11 @@ async def listening(config: Config, stores: Stores, database: str) -> AsyncItera
     try:
         yield f"{config.host}:{port}"
     finally:
-        # First say so, then refuse new calls with a reason, then close.
+        # First say so, then refuse new calls with a reason, then close. A call is over for the door when
+        # its answer is made; a moment more lets that answer out, or its caller would see it cancelled.
         await healthy.enter_graceful_shutdown()
         await door.drain(config.grace)
-        await server.stop(0)
+        await server.stop(min(config.grace, 1.0))
 
 
 def make_server(

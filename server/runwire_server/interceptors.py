@@ -38,6 +38,8 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Metadata as a whole is held to 8 KiB by most gRPC stacks, and the text is in it twice.
 MAX_TEXT_BYTES = 1_600
 
+LINGER_SECONDS = 0.2
+
 # Anyone may ask whether the server is up.
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
 
@@ -79,6 +81,8 @@ class Door:
     async def drain(self, grace: float) -> None:
         """Refuses new calls, and waits for those in flight, `grace` seconds at most."""
         self._stopping = True
+        # Calls that are on their way now shall meet this door: gRPC cancels what meets a closed one.
+        await asyncio.sleep(min(grace, LINGER_SECONDS))
         try:
             await asyncio.wait_for(self._idle.wait(), grace)
         except TimeoutError:

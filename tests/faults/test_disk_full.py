@@ -91,7 +91,7 @@ async def on_few_pages(tmp_path: Path) -> AsyncIterator[SmallDisk]:
     assert isinstance(engine, SqliteEngine)
     try:
         await set_limit(engine, 400)
-        settings = config.read(["--grpc-port", "0", "--data-dir", str(tmp_path)])
+        settings = config.read(["--grpc-port", "0", "--grace", "0.01", "--data-dir", str(tmp_path)])
         stores = stores_on(engine, clock, random.Random(1))
         async with (
             listening(settings, stores, engine.dialect) as address,

@@ -90,7 +90,7 @@ async def world(
         if request.param != "grpc":
             yield World(stores, engine, clock)
             return
-        settings = config.read(["--grpc-port", "0", "--data-dir", str(tmp_path)])
+        settings = config.read(["--grpc-port", "0", "--grace", "0.01", "--data-dir", str(tmp_path)])
         async with (
             listening(settings, stores, engine.dialect) as address,
             grpc.aio.insecure_channel(address) as channel,
