@@ -82,7 +82,7 @@ def cuts(draw: st.DrawFn) -> tuple[list[Row], list[list[list[Row]]]]:
 ZEROS: list[Row] = [(1, 2, (0.0, -0.0, 0.0)), (1, 1, (-0.0, 0.0, 0.0)), (1, 1, (0.0, -0.0, -0.0))]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(cuts())
 # Equal but for their sign, the later one with the earlier time.
 @example((ZEROS, [[ZEROS]]))

@@ -150,7 +150,7 @@ def derived(*blocks: metric_pb2.Block) -> Any:
 SHAPES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 9))
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(SHAPES, st.sampled_from(["keys", "group"]), st.sampled_from(["steps", "range"]))
 def test_blocks_are_sound_when_their_shape_is(shape: tuple[int, ...], by: str, axis: str) -> None:
     keys, steps, times, values = shape
@@ -178,7 +178,7 @@ def test_blocks_are_sound_when_their_shape_is(shape: tuple[int, ...], by: str, a
     assert points.values.tolist() == np.arange(values, dtype=float).reshape(times, -1).tolist()
 
 
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1), st.integers(1, 5))
 @example(2**63 - 1, 0, 5)
 @example(2**63 - 1, 1, 1)
