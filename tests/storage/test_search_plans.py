@@ -178,6 +178,21 @@ def test_statements_are_few(connection: sa.Connection) -> None:
     assert len([sql for sql in seen if "SELECT" in sql]) == 4
 
 
+@pytest.mark.parametrize("text", ["tags.stage = 'golden'", "metrics.loss < 2", "tags.team != 'x'"])
+@pytest.mark.parametrize("order", ["", "metrics.loss", "params.lr"])
+def test_purged_runs_stay_out_while_their_children_are_still_there(
+    connection: sa.Connection, text: str, order: str
+) -> None:
+    before, _ = search.search_runs(connection, request(text, *order.split()))
+    connection.execute(
+        sa.update(schema.runs).where(schema.runs.c.id == before[0]).values(lifecycle=schema.PURGED)
+    )
+    after, _ = search.search_runs(connection, request(text, *order.split()))
+    connection.rollback()
+    assert before[0] not in after
+    assert after[: len(before) - 1] == before[1:]
+
+
 class TestTokens:
     def test_belong_to_a_query(self, connection: sa.Connection) -> None:
         _, token = search.search_runs(connection, request("", "metrics.loss"))

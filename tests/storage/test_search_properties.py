@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from unittest import mock
 
@@ -36,7 +37,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
 # Small pools, so that runs are alike in most things, and ties abound. `long` differ behind what
 # the index of values holds.
 LONG = ["x" * 200, "x" * 201, "x" * 250 + "a", "x" * 250 + "b", "Y" * 300]
-KEYS = st.sampled_from(["a", "b", "min", "a.min", "with space"])
+KEYS = st.sampled_from(["a", "a", "b", "a.min"])
 TEXTS = st.sampled_from(
     ["", "a", "A", "b", "ab", "aB", "é", "É", "a%b", "a_b", "a\\b", "10", "9", "'q\"", *LONG]
 )
@@ -180,7 +181,7 @@ ORDER_FIELDS = st.sampled_from(
     [
         *("start_time", "end_time", "status", "run_name", "run_id", "parent_run_id"),
         *("metrics.a", "metrics.`a.min`", "metrics.a.min", "metrics.b", "metrics.a.count"),
-        *("params.a", "params.b", "tags.a", "tags.`with space`"),
+        *("params.a", "params.b", "tags.a", "tags.`a.min`"),
     ]
 )
 ORDERS = st.lists(ORDER_FIELDS, max_size=3, unique=True).flatmap(
@@ -202,6 +203,25 @@ def visible(one: StoredRun, request: run_pb2.SearchRunsRequest) -> bool:
             return deleted
         case _:
             return not deleted
+
+
+def pages(connection: sa.Connection, request: run_pb2.SearchRunsRequest, sizes: Sequence[int]) -> list[int]:
+    """The row keys of all pages, whose sizes go round."""
+    found: list[int] = []
+    for size in itertools.cycle(sizes):
+        request.page_size = size
+        page, request.page_token = search.search_runs(connection, request)
+        found += page
+        if not request.page_token:
+            break
+        assert len(page) == size
+    return found
+
+
+def expected(stored: Iterable[StoredRun], request: run_pb2.SearchRunsRequest) -> list[str]:
+    node = filters.parse_run_filter(request.filter)
+    runs = (one.run for one in stored if visible(one, request) and oracle.matches(node, one.run))
+    return [run.run_id for run in oracle.ordered(runs, filters.parse_run_order(request.order_by))]
 
 
 @settings(
@@ -231,29 +251,120 @@ def test_pages_are_what_the_oracle_says(
     samples: int,
 ) -> None:
     request = run_pb2.SearchRunsRequest(experiment_ids=ids, filter=text, order_by=order, view=view)  # type: ignore[arg-type]
-    node = filters.parse_run_filter(text)
-    keys = filters.parse_run_order(order)
-    expected = oracle.ordered(
-        (one.run for one in stored if visible(one, request) and oracle.matches(node, one.run)), keys
-    )
 
     def unit(connection: sa.Connection) -> list[str]:
         by_key = refill(connection, EXPERIMENTS, stored)
-        found: list[str] = []
-        for size in itertools.cycle(page_sizes):
-            request.page_size = size
-            page, request.page_token = search.search_runs(connection, request)
-            found += [by_key[key].run_id for key in page]
-            if not request.page_token:
-                return found
-            assert len(page) == size
-        raise AssertionError
+        return [by_key[key].run_id for key in pages(connection, request, page_sizes)]
 
-    # Low bounds bring the ways for many runs to a few runs.
+    with bounds(candidates, samples):
+        assert database.run(unit) == expected(stored, request)
+
+
+@contextlib.contextmanager
+def bounds(candidates: int, samples: int) -> Iterator[None]:
+    """Low bounds bring the ways for many runs to a few runs."""
     with (
         mock.patch.object(search_plan, "MAX_CANDIDATES", candidates),
         mock.patch.object(search_plan, "REACH", 1),
         mock.patch.object(search_plan, "SAMPLES", (samples,)),
         mock.patch.object(search_plan, "LONG_WALK", samples),
     ):
-        assert database.run(unit) == [run.run_id for run in expected]
+        yield
+
+
+def special_runs() -> Iterator[StoredRun]:
+    """Runs with each special value, all of them thrice, and with times that tie."""
+    reals = [0.0, -0.0, 1.0, -1.0, 5e-324, math.inf, -math.inf, math.nan, math.nan, None]
+    texts = ["", "a", "A", "ab", "é", "É", "a%b", "a_b", "a\\b", None, *LONG]
+    statuses = run_pb2.RunStatus.values()[1:]
+    for i in range(3 * len(texts)):
+        run = run_pb2.Run(
+            # Ids and row keys disagree.
+            run_id=f"{(7 * i) % 101:032x}",
+            experiment_id="1",
+            name=texts[(i + 3) % len(texts)] or "a",
+            status=statuses[i % len(statuses)],
+            parent_run_id=["", IDS[1]][i % 2],
+        )
+        run.start_time.FromMilliseconds(i // 4)
+        if i % 3:
+            run.end_time.FromMilliseconds(5 - i // 10)
+        if (real := reals[i % len(reals)]) is not None:
+            metric = run.metrics.add(
+                key="a", value=real, count=i % 4 + 1, first_value=reals[(i + 2) % 8] or 0
+            )
+            if not math.isnan(real):
+                metric.min_value, metric.max_value = real, real
+        if (text := texts[i % len(texts)]) is not None:
+            run.params.add(key="a", value=text)
+            run.tags.add(key="a", value=texts[-i % len(texts)] or "")
+        if i % 4 == 1:
+            run.inputs.add(dataset=run_pb2.Dataset(name="a", digest="b"), context="A")
+            run.inputs.add(dataset=run_pb2.Dataset(name="b", digest="b"), context=str(i % 8))
+        yield StoredRun(run, ACTIVE)
+
+
+METRIC_FILTERS = [
+    f"{field} {rest}"
+    for field in ("metrics.a", "metrics.a.min", "metrics.a.max", "metrics.a.first", "metrics.a.count")
+    for rest in ("= 0", "!= 0", "!= 7", "< 1", "<= -0.0", "> -1e308", ">= 1", "IS NULL", "IS NOT NULL")
+]
+TEXT_FILTERS = [
+    f"{field} {rest}"
+    for field in ("params.a", "tags.a", "run_name", "parent_run_id")
+    for rest in (
+        *("= 'a'", "!= 'a'", "!= 'z'", "IN ('a', 'ab', '')", "NOT IN ('a', 'é')", "IS NULL", "IS NOT NULL"),
+        *(
+            "LIKE 'a%'",
+            "LIKE 'a_b'",
+            "LIKE 'a\\_b'",
+            "LIKE 'a\\\\b'",
+            "LIKE '%É'",
+            "NOT LIKE 'a%'",
+            "LIKE ''",
+        ),
+        *(
+            "ILIKE 'A%'",
+            "ILIKE 'é'",
+            "ILIKE 'É'",
+            "NOT ILIKE 'a%'",
+            "LIKE 'x%b'",
+            "LIKE 'xx%'",
+            f"= '{LONG[2]}'",
+        ),
+        *(f"= '{LONG[0]}'", f"IN ('a', '{LONG[1]}')", f"LIKE '{LONG[1]}%'"),
+    )
+]
+OTHER_FILTERS = [
+    *("dataset.name = 'a'", "dataset.name != 'a'", "dataset.context ILIKE 'a'", "dataset.digest IN ('b')"),
+    *("end_time < 4", "end_time != 4", "end_time IS NULL", "start_time >= 4.5", "start_time = 4"),
+    *("status = 'FAILED'", "status LIKE 'F%'", "status != 'FAILED'", "run_id LIKE '%5'", "run_id != 'x'"),
+    "metrics.a < 1 AND metrics.a > -1 AND metrics.a <= 0",
+    "metrics.a < 1 AND metrics.a < 0",
+    "metrics.a > 1 AND metrics.a < 1",
+    "start_time > 2 AND start_time < 9 AND start_time <= 5 AND params.a LIKE 'a%'",
+    "params.a = 'a' OR params.a = 'A' OR (tags.a = 'a' AND start_time > 3)",
+    "params.a = 'a' AND tags.a = 'a' OR dataset.name = 'a' AND start_time < 6",
+]
+
+
+@pytest.mark.parametrize("ways", [(5000, 300), (0, 300), (0, 1)], ids=["sort", "walk", "switch"])
+def test_special_values_are_what_the_oracle_says(database: Database, ways: tuple[int, int]) -> None:
+    stored = list(special_runs())
+    orders = itertools.cycle(
+        [
+            *([], ["metrics.a"], ["metrics.a DESC", "params.a"], ["params.a"], ["tags.a DESC"], ["status"]),
+            *(["run_name DESC"], ["start_time"], ["end_time DESC", "metrics.a"], ["metrics.a.min"]),
+        ]
+    )
+
+    def unit(connection: sa.Connection) -> None:
+        by_key = refill(connection, EXPERIMENTS, stored)
+        for text in [*METRIC_FILTERS, *TEXT_FILTERS, *OTHER_FILTERS]:
+            for one in (text, f"NOT ({text})"):
+                request = run_pb2.SearchRunsRequest(experiment_ids=["1"], filter=one, order_by=next(orders))
+                wanted = expected(stored, request)
+                assert [by_key[key].run_id for key in pages(connection, request, (3, 7))] == wanted, one
+
+    with bounds(*ways):
+        database.run(unit)
