@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +13,19 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.support.messages import block, delete_run, get_run, history, log, new_run, params_of
+import sqlalchemy as sa
+from tests.support.messages import block, column, delete_run, get_run, history, log, new_run, params_of, point
 from tests.support.remote_stores import remote_stores
 from tests.support.server import ServerProcess
 
 from runwire.v1 import server_pb2
-from runwire_server.app import clock
-from runwire_server.errors import NotFound, RunwireError
+from runwire_server import config
+from runwire_server.app import clock, listening
+from runwire_server.errors import NotFound, RunwireError, Unavailable
+from runwire_server.interceptors import LINGER_SECONDS
 from runwire_server.storage.base import Stores
 from runwire_server.storage.purge import SqlMaintenance
+from runwire_server.storage.sqlite import SqliteEngine
 from runwire_server.storage.stores import open_engine, stores_on
 
 KEYS = [f"k{n}" for n in range(20)]
@@ -71,6 +76,44 @@ async def test_a_stop_under_load_leaves_no_write_without_its_answer(tmp_path: Pa
         async with grpc.aio.insecure_channel(server.address) as channel:
             points = (await history(remote_stores(channel), run))[run]["k0"]
         assert {p.step for p in points} == set().union(*(acked for acked, _ in outcomes))
+
+
+async def test_writes_that_wait_for_their_turn_are_answered(tmp_path: Path) -> None:
+    engine = await open_engine(tmp_path / "runwire.db")
+    assert isinstance(engine, SqliteEngine)
+    stores = stores_on(engine, clock, random.Random(1))
+    run = (await new_run(stores)).run_id
+    busy, go = threading.Event(), threading.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        busy.set()
+        assert go.wait(30)
+
+    settings = config.read(["--grpc-port", "0", "--data-dir", str(tmp_path)])
+    serving = listening(settings, stores, engine.dialect)
+    async with grpc.aio.insecure_channel(await serving.__aenter__()) as channel:
+        remote = remote_stores(channel)
+        holding = asyncio.ensure_future(engine.write(hold))
+        await asyncio.to_thread(busy.wait, 30)
+        writes = [asyncio.ensure_future(log(remote, run, column("a", (n, 1.0)))) for n in range(5)]
+        await until(lambda: len(engine._waiting) == 5)
+        stopping = asyncio.ensure_future(serving.__aexit__(None, None, None))
+        await until_refused(remote, run)
+        # Beyond the time for which the door stays open anyway.
+        await asyncio.sleep(2 * LINGER_SECONDS)
+        assert not any(write.done() for write in writes)
+        go.set()
+        await asyncio.gather(holding, *writes)
+        await stopping
+    assert (await history(stores, run))[run]["a"] == [point(n, 1.0) for n in range(5)]
+    await engine.close()
+
+
+async def until_refused(stores: Stores, run: str) -> None:
+    """Calls until the server says that it stops."""
+    with pytest.raises(Unavailable, match="stopping"):  # noqa: PT012
+        while True:
+            await get_run(stores, run)
 
 
 async def test_a_start_finishes_an_interrupted_purge(tmp_path: Path) -> None:

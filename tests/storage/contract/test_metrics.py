@@ -86,6 +86,19 @@ async def test_order_is_step_then_time_then_arrival(stores: Stores, run: str) ->
     assert (found.first_value, found.first_step, found.first_timestamp_ms) == (6.0, 0, 99)
 
 
+async def test_of_equal_steps_and_times_the_last_to_arrive_is_latest(stores: Stores, run: str) -> None:
+    await log(stores, run, column("a", (1, 1.0), (1, 2.0), times=[5, 5]))
+    found = await summary(stores, run, "a")
+    assert (found.first_value, found.value) == (1.0, 2.0)
+    await log(stores, run, column("a", (1, 3.0), times=[5]))
+    found = await summary(stores, run, "a")
+    assert (found.first_value, found.value) == (1.0, 3.0)
+    # Neither the highest nor the lowest is an exception.
+    await log(stores, run, column("a", (1, -1.0), times=[5]), column("a", (1, 0.5), times=[5]))
+    found = await summary(stores, run, "a")
+    assert (found.first_value, found.value, found.min_value, found.max_value) == (1.0, 0.5, -1.0, 3.0)
+
+
 async def test_equal_points_are_as_many_points(stores: Stores, run: str) -> None:
     for _ in range(3):
         await log(stores, run, column("a", (1, 1.0), (1, 1.0)))
@@ -199,8 +212,8 @@ async def test_summaries_are_those_of_the_history(stores: Stores, run: str) -> N
     chance = random.Random(7)
     sent: list[tuple[int, int, float]] = []
     for _ in range(25):
-        rows = [(chance.randrange(9), chance.choice([1.0, 2.0, -0.0, QUIET_NAN, math.inf])) for _ in range(4)]
-        times = [chance.randrange(4) for _ in rows]
+        rows = [(chance.randrange(3), chance.choice([1.0, 2.0, -0.0, QUIET_NAN, math.inf])) for _ in range(4)]
+        times = [chance.randrange(2) for _ in rows]
         sent += [(step, time, value) for (step, value), time in zip(rows, times, strict=True)]
         await log(stores, run, column("a", *rows, times=times))
     ordered = sorted(sent, key=lambda p: p[:2])
