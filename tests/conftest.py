@@ -9,12 +9,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tests.support.postgres import Postgres
+from tests.support.server import ServerProcess
 
 from runwire_server.app import clock
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import open_engine, stores_on
-from tests.support.postgres import Postgres
-from tests.support.server import ServerProcess
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,9 @@ def stores(engine):
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def any_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     """A server process on each database, shared by the tests of a module."""
     arguments = []
     if request.param == "postgresql":

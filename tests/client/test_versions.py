@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.support.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +41,15 @@ print(google.protobuf.__version__, grpc.__version__)
 @pytest.mark.parametrize(("environment", "protobuf"), [("oldest", "4.25.8"), ("newest", "")])
 def test_the_client_runs(server: ServerProcess, environment: str, protobuf: str) -> None:
     done = subprocess.run(
-        [ROOT / ".venvs" / environment / "bin/python", "-W", "error", "-c", SCRIPT, server.address, environment],
+        [
+            ROOT / ".venvs" / environment / "bin/python",
+            "-W",
+            "error",
+            "-c",
+            SCRIPT,
+            server.address,
+            environment,
+        ],
         env={"PYTHONPATH": str(ROOT / "python_client")},
         capture_output=True,
         text=True,

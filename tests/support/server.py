@@ -62,7 +62,12 @@ class ServerProcess:
         ]
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment, start_new_session=True
+                command,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=self._environment,
+                start_new_session=True,
             )
         assert self.process.stdout
         line = self.process.stdout.readline()

@@ -23,7 +23,11 @@ def test_protos_pass_buf_lint() -> None:
 def test_every_proto_names_its_java_package() -> None:
     for proto in (ROOT / "protos/runwire/v1").glob("*.proto"):
         text = proto.read_text()
-        for option in ("java_multiple_files = true", 'java_package = "dev.runwire.v1"', "java_outer_classname"):
+        for option in (
+            "java_multiple_files = true",
+            'java_package = "dev.runwire.v1"',
+            "java_outer_classname",
+        ):
             assert option in text, (proto.name, option)
 
 

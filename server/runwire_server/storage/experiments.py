@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,7 +16,7 @@ from runwire_server.errors import (
     shorten,
 )
 from runwire_server.storage import search
-from runwire_server.storage.engine import Engine, insert
+from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.requests import once
 from runwire_server.storage.schema import ACTIVE, DELETED, PURGED, experiment_tags, experiments
 
@@ -24,6 +24,23 @@ DEFAULT_EXPERIMENT = 0
 
 # Row locks, which only PostgreSQL has; a snapshot that is only read takes none.
 Lock = Literal["share", "update"] | None
+
+
+class ExperimentRow(NamedTuple):
+    """What a call has to know of its experiment."""
+
+    id: int
+    lifecycle: int
+
+
+_BY_ID = sa.select(experiments.c.id, experiments.c.lifecycle).where(
+    experiments.c.id == sa.bindparam("experiment")
+)
+_LOCKED: dict[Lock, HotStatement] = {
+    None: HotStatement(lambda _: _BY_ID),
+    "share": HotStatement(lambda _: _BY_ID.with_for_update(read=True, key_share=True)),
+    "update": HotStatement(lambda _: _BY_ID.with_for_update()),
+}
 
 
 class SqlExperiments:
@@ -182,7 +199,7 @@ def load(connection: sa.Connection, keys: Sequence[int]) -> list[experiment_pb2.
     return [found[key] for key in keys]
 
 
-def writable(connection: sa.Connection, experiment_id: str, *, share: bool = False) -> sa.Row[Any]:
+def writable(connection: sa.Connection, experiment_id: str, *, share: bool = False) -> ExperimentRow:
     """Returns the row of an active experiment, locked against change by others until commit.
 
     Args:
@@ -209,14 +226,11 @@ def deleted(experiment_id: str | int) -> FailedPrecondition:
     )
 
 
-def _existing(connection: sa.Connection, experiment_id: str, lock: Lock) -> sa.Row[Any]:
-    query = sa.select(experiments).where(experiments.c.id == int(experiment_id))
-    if lock:
-        query = query.with_for_update(read=lock == "share", key_share=lock == "share")
-    row = connection.execute(query).first()
-    if row is None or row.lifecycle == PURGED:
+def _existing(connection: sa.Connection, experiment_id: str, lock: Lock) -> ExperimentRow:
+    found = _LOCKED[lock].rows(connection, experiment=int(experiment_id))
+    if not found or found[0][1] == PURGED:
         raise experiment_not_found(experiment_id=experiment_id)
-    return row
+    return ExperimentRow(*found[0])
 
 
 def _refuse_default(key: int) -> None:

@@ -61,13 +61,6 @@ class Owner(Protocol):
 _APPEND = HotStatement(
     lambda _: sa.insert(metric_log).values({c.name: bindparam(c.name, type_=c.type) for c in metric_log.c})
 )
-_ADVANCE = HotStatement(
-    lambda _: (
-        sa.update(runs)
-        .where(runs.c.id == bindparam("run"))
-        .values(next_position=bindparam("position"), folded_position=bindparam("position"))
-    )
-)
 _GROUP_KEYS = HotStatement(
     lambda _: sa.select(metric_group.c["keys"]).where(
         metric_group.c.run == bindparam("run"), metric_group.c.hash == bindparam("hash")
@@ -102,7 +95,7 @@ _UPSERT_SERIES = HotStatement(_upsert_series)
 
 
 def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Points]) -> None:
-    """Adds blocks to a run that the unit has locked.
+    """Adds blocks to a run that the unit has locked, at the log positions that it took for them.
 
     Raises:
         FailedPrecondition: GROUP_UNKNOWN.
@@ -115,7 +108,6 @@ def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Po
             _ADD_GROUP.count(connection, run=run.id, hash=group_hash(keys), keys=keys)
     rows = sum(block.rows for block in blocks)
     _APPEND.count(connection, run=run.id, first=run.next_position, rows=rows, data=encode(blocks))
-    _ADVANCE.count(connection, run=run.id, position=run.next_position + rows)
     keys_sent = list(dict.fromkeys(key for block in blocks for key in block.keys))
     stored = {
         row[0]: exact(Summary._make(row[1:-1]), row[-1])

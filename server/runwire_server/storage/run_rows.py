@@ -77,12 +77,27 @@ _INPUTS = HotStatement(
 )
 
 
+_ALL_FIELDS = set(run_pb2.Run.DESCRIPTOR.fields_by_name)
+# What the run's own row has; run_id is returned always.
+_OWN_FIELDS = _ALL_FIELDS - {"run_id", "params", "tags", "metrics", "inputs"}
+
+
 def key_of(connection: sa.Connection, run_id: str) -> int | None:
     """Returns the row key of a run; None if it is unknown or purged."""
     row = _RUN.rows(connection, run_id=run_id)
     if not row or PURGED in (row[0][7], row[0][9]):
         return None
     return int(row[0][0])
+
+
+def load_run(
+    connection: sa.Connection, run_id: str, mask: run_pb2.RunMask | None = None
+) -> run_pb2.Run | None:
+    """Returns a run by its public id, None if it is unknown or purged; see `load_runs` for the mask."""
+    rows = _RUN.rows(connection, run_id=run_id)
+    if not rows or PURGED in (rows[0][7], rows[0][9]):
+        return None
+    return _load(connection, rows, mask)[rows[0][0]]
 
 
 def load_runs(
@@ -95,37 +110,35 @@ def load_runs(
         keys: Row keys.
         mask: Which parts to load; None or an empty one for all.
     """
-    mask = mask or run_pb2.RunMask()
     if not keys:
         return []
-    wanted = set(mask.fields.paths) or set(run_pb2.Run.DESCRIPTOR.fields_by_name)
-    found = {row[0]: _message(row) for row in _RUNS.rows(connection, runs=list(keys))}
-    unwanted = {
-        "name",
-        "status",
-        "start_time",
-        "end_time",
-        "lifecycle_stage",
-        "experiment_id",
-        "parent_run_id",
-    }
-    for field in unwanted - wanted:
+    found = _load(connection, _RUNS.rows(connection, runs=list(keys)), mask)
+    return [found[key] for key in keys]
+
+
+def _load(
+    connection: sa.Connection, rows: Sequence[Any], mask: run_pb2.RunMask | None
+) -> dict[int, run_pb2.Run]:
+    mask = mask or run_pb2.RunMask()
+    wanted = set(mask.fields.paths) or _ALL_FIELDS
+    found = {row[0]: _message(row) for row in rows}
+    keys = list(found)
+    for field in _OWN_FIELDS - wanted:
         for run in found.values():
             run.ClearField(field)  # type: ignore[arg-type]
-    for field, statements, only in (
-        ("params", _PARAMS, mask.param_keys),
-        ("tags", _TAGS, mask.tag_keys),
-    ):
-        if field in wanted:
-            for run, key, value in _select(connection, statements, keys, only):
-                getattr(found[run], field).add(key=key, value=value)
+    if "params" in wanted:
+        for owner, key, value in _select(connection, _PARAMS, keys, mask.param_keys):
+            found[owner].params.add(key=key, value=value)
+    if "tags" in wanted:
+        for owner, key, value in _select(connection, _TAGS, keys, mask.tag_keys):
+            found[owner].tags.add(key=key, value=value)
     if "metrics" in wanted:
-        for run, key, *summary, bits in _select(connection, _SERIES, keys, mask.metric_keys):
-            _add_metric(found[run], key, exact(Summary(*summary), bits))
+        for owner, key, *summary, bits in _select(connection, _SERIES, keys, mask.metric_keys):
+            _add_metric(found[owner], key, exact(Summary(*summary), bits))
     if "inputs" in wanted:
-        for run, context, *dataset in _INPUTS.rows(connection, runs=list(keys)):
-            _add_input(found[run], context, dataset)
-    return [found[key] for key in keys]
+        for owner, context, *dataset in _INPUTS.rows(connection, runs=keys):
+            _add_input(found[owner], context, dataset)
+    return found
 
 
 def _select(

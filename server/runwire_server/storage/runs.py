@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from google.protobuf.message import Message
 from sqlalchemy import bindparam
 
-from runwire.v1 import run_pb2
+from runwire.v1 import experiment_pb2, run_pb2
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.names import readable, uuid7
 from runwire_server.errors import AlreadyExists, FailedPrecondition, NotFound, run_not_found
@@ -19,7 +19,7 @@ from runwire_server.storage import experiments as experiment_rows
 from runwire_server.storage import metrics, run_values, search
 from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.requests import once
-from runwire_server.storage.run_rows import key_of, load_runs
+from runwire_server.storage.run_rows import key_of, load_run, load_runs
 from runwire_server.storage.run_values import RunRow
 from runwire_server.storage.schema import (
     ACTIVE,
@@ -59,6 +59,25 @@ _LOCKED = HotStatement(
         .with_for_update(of=runs)
     )
 )
+# The same, with log positions taken for points that are folded in the same transaction.
+_RESERVED = HotStatement(
+    lambda _: (
+        sa.update(runs)
+        .where(runs.c.run_id == bindparam("run"))
+        .values(
+            next_position=runs.c.next_position + bindparam("positions"),
+            folded_position=runs.c.next_position + bindparam("positions"),
+        )
+        .returning(
+            runs.c.id,
+            runs.c.experiment,
+            runs.c.lifecycle,
+            runs.c.start_time,
+            runs.c.next_position - bindparam("positions"),
+            sa.select(experiments.c.lifecycle).where(experiments.c.id == runs.c.experiment).scalar_subquery(),
+        )
+    )
+)
 _CREATE = HotStatement(
     lambda _: (
         insert(runs)
@@ -72,6 +91,13 @@ _CREATE = HotStatement(
         )
         .on_conflict_do_nothing(index_elements=["run_id"])
         .returning(runs.c.id)
+    )
+)
+_FINISH = HotStatement(
+    lambda _: (
+        sa.update(runs)
+        .where(runs.c.id == bindparam("run"))
+        .values(status=bindparam("to_status"), end_time=bindparam("to_end_time"))
     )
 )
 _CREATED_AS = HotStatement(
@@ -105,9 +131,9 @@ class SqlRuns:
 
         def unit(connection: sa.Connection) -> run_pb2.CreateRunResponse:
             key = _existing(connection, request, payload) if request.run_id else None
-            if key is None:
-                key = _create(connection, request, row)
-            return run_pb2.CreateRunResponse(run=load_runs(connection, [key])[0])
+            if key is not None:
+                return run_pb2.CreateRunResponse(run=load_runs(connection, [key])[0])
+            return run_pb2.CreateRunResponse(run=_create(connection, request, row))
 
         return await self._engine.write(once(request, run_pb2.CreateRunResponse, unit, now))
 
@@ -115,10 +141,10 @@ class SqlRuns:
         """See `base.RunStore.get`."""
 
         def unit(connection: sa.Connection) -> run_pb2.GetRunResponse:
-            key = key_of(connection, request.run_id)
-            if key is None:
+            run = load_run(connection, request.run_id, request.mask)
+            if run is None:
                 raise run_not_found(request.run_id)
-            return run_pb2.GetRunResponse(run=load_runs(connection, [key], request.mask)[0])
+            return run_pb2.GetRunResponse(run=run)
 
         return await self._engine.read(unit)
 
@@ -152,10 +178,10 @@ class SqlRuns:
     async def finish(self, request: run_pb2.FinishRunRequest) -> run_pb2.FinishRunResponse:
         """See `base.RunStore.finish`."""
         end = request.end_time.ToMilliseconds() if request.HasField("end_time") else self._clock()
-        changes = {"status": request.status or run_pb2.RUN_STATUS_FINISHED, "end_time": end}
+        changes = {"to_status": request.status or run_pb2.RUN_STATUS_FINISHED, "to_end_time": end}
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.FinishRunResponse:
-            connection.execute(sa.update(runs).where(runs.c.id == row.id).values(**changes))
+            _FINISH.count(connection, run=row.id, **changes)
             return run_pb2.FinishRunResponse(run=load_runs(connection, [row.id], _BARE)[0])
 
         return await self._write(request, run_pb2.FinishRunResponse, change)
@@ -193,7 +219,8 @@ class SqlRuns:
                 metrics.append(connection, request.run_id, row, blocks)
             return run_pb2.LogBatchResponse()
 
-        return await self._write(request, run_pb2.LogBatchResponse, change)
+        rows = sum(block.rows for block in blocks)
+        return await self._write(request, run_pb2.LogBatchResponse, change, rows)
 
     async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:
         """See `base.RunStore.set_tags`."""
@@ -225,11 +252,17 @@ class SqlRuns:
 
         return await self._write(request, run_pb2.LogInputsResponse, change)
 
-    async def _write(self, request: Any, answer: type[M], change: Callable[[sa.Connection, RunRow], M]) -> M:
-        """Runs a change of an active run."""
+    async def _write(
+        self,
+        request: Any,
+        answer: type[M],
+        change: Callable[[sa.Connection, RunRow], M],
+        positions: int = 0,
+    ) -> M:
+        """Runs a change of an active run, with log positions for it."""
 
         def unit(connection: sa.Connection) -> M:
-            row = locked(connection, request.run_id)
+            row = locked(connection, request.run_id, positions)
             if row.lifecycle == DELETED:
                 raise FailedPrecondition(
                     "RUN_DELETED",
@@ -241,14 +274,22 @@ class SqlRuns:
         return await self._engine.write(once(request, answer, unit, self._clock()))
 
 
-def locked(connection: sa.Connection, run_id: str) -> RunRow:
+def locked(connection: sa.Connection, run_id: str, positions: int = 0) -> RunRow:
     """Returns a run, deleted or not, of an active experiment; locks it until commit.
+
+    Args:
+        connection: Of the unit.
+        run_id: The run.
+        positions: How many log positions to take, from the returned `next_position` on.
 
     Raises:
         NotFound: RUN_NOT_FOUND.
         FailedPrecondition: RUN_PURGED, EXPERIMENT_DELETED.
     """
-    found = _LOCKED.rows(connection, run_id=run_id)
+    if positions:
+        found = _RESERVED.rows(connection, run=run_id, positions=positions)
+    else:
+        found = _LOCKED.rows(connection, run_id=run_id)
     if not found:
         raise run_not_found(run_id)
     row = RunRow(*found[0])
@@ -286,7 +327,7 @@ def _existing(connection: sa.Connection, request: run_pb2.CreateRunRequest, payl
     return int(key)
 
 
-def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, row: dict[str, Any]) -> int:
+def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, row: dict[str, Any]) -> run_pb2.Run:
     # The shared lock keeps the experiment from being purged before this run is there to be purged.
     experiment = experiment_rows.writable(connection, request.experiment_id, share=True)
     if request.parent_run_id:
@@ -296,11 +337,18 @@ def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, row: d
         # On PostgreSQL, another server created it since we looked; its commit was waited for.
         key = _existing(connection, request, row["create_hash"])
         assert key is not None
-        return key
+        return load_runs(connection, [key])[0]
     owner = RunRow(created[0][0], experiment.id, ACTIVE, row["start_time"], 0, ACTIVE)
     run_values.add_params(connection, row["run_id"], owner, request.params)
     run_values.set_tags(connection, owner, request.tags)
-    return owner.id
+    run = load_runs(connection, [owner.id], _BARE)[0]
+    run.params.extend(sorted(request.params, key=_key))
+    run.tags.extend(sorted(request.tags, key=_key))
+    return run
+
+
+def _key(pair: run_pb2.Param | experiment_pb2.Tag) -> str:
+    return pair.key
 
 
 def _check_parent(connection: sa.Connection, request: run_pb2.CreateRunRequest, experiment: int) -> None:
