@@ -126,10 +126,11 @@ class RunServiceServicer(object):
         attributes.NAME or NAME      run_id, run_name, status, parent_run_id: = != LIKE ILIKE IN IS NULL;
         start_time, end_time (unix ms): = != < <= > >= IS NULL
         dataset.name, .digest, .context    = != LIKE ILIKE IN
-        Keys with other characters than letters, digits, _ and - stand in backticks or double
-        quotes. `metrics.KEY` is the latest value. A comparison never matches a run that lacks the key, `!=` included;
-        NOT matches whatever its operand does not. NaN matches nothing but `!=`.
-        LIKE is case-sensitive (% and _ are wild, a backslash escapes); ILIKE ignores the case of ASCII letters.
+        Keys with other characters than letters, digits, _ . / and - stand in backticks or double
+        quotes; within quotes, a doubled one stands for itself. `metrics.KEY` is the latest value. A
+        comparison never matches a run that lacks the key, `!=` included; NOT matches whatever its operand
+        does not. NaN matches nothing but `!=`. LIKE is case-sensitive (% and _ are wild, a backslash
+        escapes); ILIKE ignores the case of ASCII letters.
 
         NaN and missing sort last in either direction; ties are broken by start time (newest
         first), then by run_id. Pages are stable while runs are added: a page token continues
