@@ -165,9 +165,6 @@ def test_values_are_values(api: Api, experiment: str, text: str) -> None:
     assert not api(search(experiment, filter=f"params.`{key}` = '1'", order_by=[f"tags.`{key}`"])).runs
 
 
-@pytest.mark.xfail(
-    run=False, strict=True, reason="NUL in a filter reaches PostgreSQL, which answers with an error"
-)
 @pytest.mark.parametrize(
     ("filters", "orders"),
     [
