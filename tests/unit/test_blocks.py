@@ -52,7 +52,7 @@ def blocks(draw: st.DrawFn) -> Points:
 
 def points(keys: list[str], steps: list[int], times: list[int], bits: list[int]) -> Points:
     values = np.array(bits, np.uint64).view(np.float64).reshape(len(steps), len(keys))
-    return Points(tuple(keys), np.array(steps, np.int64), np.array(times, np.int64), values)
+    return Points.of(tuple(keys), np.array(steps, np.int64), np.array(times, np.int64), values)
 
 
 def check_same(read: Points, written: Points) -> None:
@@ -83,7 +83,7 @@ def test_blocks_come_back(written: list[Points]) -> None:
 def test_columns_cut_out_of_an_array_come_back() -> None:
     whole = np.arange(60.0).reshape(10, 6)
     steps = np.arange(0, 100, dtype=np.int64)[::10]
-    written = Points(("a", "b"), steps, steps[::-1], whole[:, 1:3])
+    written = Points.of(("a", "b"), steps, steps[::-1], whole[:, 1:3])
     (read,) = decode(encode([written]))
     check_same(read, written)
 

@@ -61,7 +61,7 @@ def bitwise(summary: Summary) -> tuple[object, ...]:
 
 def block_of(rows: Sequence[Row]) -> Points:
     steps, times, values = zip(*rows, strict=True)
-    return Points(KEYS, np.array(steps, np.int64), np.array(times, np.int64), np.array(values, np.float64))
+    return Points.of(KEYS, np.array(steps, np.int64), np.array(times, np.int64), np.array(values, np.float64))
 
 
 @st.composite
@@ -100,7 +100,7 @@ def test_any_cut_gives_what_one_by_one_gives(cut: tuple[list[Row], list[list[lis
 @given(ROWS, ROWS)
 def test_keys_of_some_blocks_only(first: list[Row], second: list[Row]) -> None:
     narrow = block_of(first)
-    narrow = Points(("b",), narrow.steps, narrow.times, narrow.values[:, 1:2])
+    narrow = Points.of(("b",), narrow.steps, narrow.times, narrow.values[:, 1:2])
     stored = {"a": reference(second, 0), "other": reference(second, 2)}
     folded = fold([narrow, block_of(second)], stored)
     assert set(folded) == set(KEYS)

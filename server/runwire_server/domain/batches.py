@@ -1,4 +1,4 @@
-"""Checks of LogBatch, whose blocks become arrays on the way."""
+"""Checks of LogBatch, whose blocks become points on the way."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runwire_server.domain import packed
-from runwire_server.domain.blocks import GROUP_BYTES, Int64s, Points
+from runwire_server.domain.blocks import GROUP_BYTES, NUMBER, Points
 from runwire_server.domain.validate import (
     INT64_MAX,
     MAX_BATCH_PARAMS,
@@ -21,7 +21,7 @@ from runwire_server.domain.validate import (
 
 
 def log_batch(request: Any) -> list[Points]:
-    """Checks LogBatch, and returns its blocks as arrays.
+    """Checks LogBatch, and returns its blocks.
 
     Args:
         request: A LogBatchRequest of the packed kind (see `packed`).
@@ -46,7 +46,7 @@ def _blocks(sent: Any, checks: Checks) -> list[Points]:
         return []
     read = [_points(block, f"blocks[{i}]", checks) for i, block in enumerate(sent)]
     blocks = [block for block in read if block is not None]
-    checks.that(sum(block.values.size for block in blocks) <= MAX_BATCH_POINTS, "blocks", too_many)
+    checks.that(sum(block.size for block in blocks) <= MAX_BATCH_POINTS, "blocks", too_many)
     return blocks
 
 
@@ -56,26 +56,25 @@ def _points(block: Any, path: str, checks: Checks) -> Points | None:
     _check_keys(block, path, checks)
     try:
         block = packed.repacked(block)
-        times, values = packed.int64s(block.timestamps_ms), packed.doubles(block.values)
-        steps = _steps(block, len(times), path, checks)
+        times, values = packed.numbers(block.timestamps_ms), packed.numbers(block.values)
+        rows = len(times) // NUMBER
+        steps = _steps(block, rows, path, checks)
     except ValueError as error:
         checks.that(False, path, f"has packed numbers that are {error}")
         return None
-    rows = len(times)
     checks.that(rows > 0, f"{path}.timestamps_ms", "must not be empty")
-    checks.that(not (times < 0).any(), f"{path}.timestamps_ms", "must not be negative")
-    checks.that(len(steps) == rows, f"{path}.steps", f"must be as many as timestamps_ms ({rows})")
-    width = len(block.keys)
+    # Every eighth byte has a number's sign as its highest bit.
+    checks.that(times[NUMBER - 1 :: NUMBER].isascii(), f"{path}.timestamps_ms", "must not be negative")
+    checks.that(len(steps) == len(times), f"{path}.steps", f"must be as many as timestamps_ms ({rows})")
+    width, size = len(block.keys), len(values) // NUMBER
     if width:
-        checks.that(
-            len(values) == rows * width, f"{path}.values", f"must be {rows} steps x {width} keys numbers"
-        )
+        checks.that(size == rows * width, f"{path}.values", f"must be {rows} steps x {width} keys numbers")
     else:
-        whole = rows > 0 and len(values) > 0 and len(values) % rows == 0
+        whole = rows > 0 and size > 0 and size % rows == 0
         checks.that(whole, f"{path}.values", "must be a multiple of the number of timestamps_ms")
     if len(checks.violations) > noted:
         return None
-    return Points(tuple(block.keys), steps, times, values.reshape(rows, -1), block.group)
+    return Points(tuple(block.keys), steps, times, values, block.group)
 
 
 def _check_keys(block: Any, path: str, checks: Checks) -> None:
@@ -101,14 +100,16 @@ def _sound(keys: tuple[str, ...]) -> bool:
     return not checks.violations and len(set(keys)) == len(keys)
 
 
-def _steps(block: Any, rows: int, path: str, checks: Checks) -> Int64s:
+def _steps(block: Any, rows: int, path: str, checks: Checks) -> bytes:
     which = block.WhichOneof("axis")
     if which == "steps":
-        return packed.int64s(block.steps.steps)
+        return packed.numbers(block.steps.steps)
     if not checks.that(which == "range", path, "must have steps or range"):
-        return np.zeros(rows, np.int64)
+        return bytes(rows * NUMBER)
     first, stride = block.range.first, block.range.stride
+    if rows == 1:
+        return first.to_bytes(NUMBER, "little", signed=True)  # type: ignore[no-any-return]
     last = first + stride * max(rows - 1, 0)
     checks.that(-INT64_MAX - 1 <= last <= INT64_MAX, f"{path}.range", "must not leave the range of int64")
     # Wraps around only when the check above has failed.
-    return np.int64(first) + np.int64(stride) * np.arange(rows, dtype=np.int64)
+    return (np.int64(first) + np.int64(stride) * np.arange(rows, dtype="<i8")).tobytes()

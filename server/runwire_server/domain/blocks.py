@@ -21,6 +21,8 @@ GROUP_BYTES = 16
 # Up to here the keys stand in the log row itself; more are a group, stored once for a run.
 INLINE_KEYS = 8
 
+# Bytes of a step, a time, a value.
+NUMBER = 8
 # Steps S, keys K, flags.
 _HEADER = struct.Struct("<IIB")
 _REGULAR = struct.Struct("<qq")
@@ -32,26 +34,59 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """A matrix of points of one run.
+    """A matrix of points of one run: S steps by K keys.
+
+    The numbers stay the bytes (little-endian) that they are on the wire and in the log; arrays are views
+    of them, made when asked for, since numpy costs more than all else for a single point.
 
     Attributes:
         keys: K distinct keys; empty while they have to be looked up by `group`.
-        steps: S steps.
-        times: S unix milliseconds.
-        values: S x K.
+        packed_steps: S int64.
+        packed_times: S int64, unix milliseconds.
+        packed_values: S x K doubles, step after step.
         group: Hash of the keys where the block names them so, else empty.
     """
 
     keys: tuple[str, ...]
-    steps: Int64s
-    times: Int64s
-    values: Doubles
+    packed_steps: bytes
+    packed_times: bytes
+    packed_values: bytes
     group: bytes = b""
+
+    @classmethod
+    def of(cls, keys: Sequence[str], steps: Int64s, times: Int64s, values: Doubles) -> Points:
+        """Makes points of arrays."""
+        return cls(
+            tuple(keys),
+            steps.astype("<i8", copy=False).tobytes(),
+            times.astype("<i8", copy=False).tobytes(),
+            values.astype("<f8", copy=False).tobytes(),
+        )
 
     @property
     def rows(self) -> int:
         """S, the number of log positions that it takes."""
-        return len(self.steps)
+        return len(self.packed_times) // NUMBER
+
+    @property
+    def size(self) -> int:
+        """S x K, the number of points."""
+        return len(self.packed_values) // NUMBER
+
+    @property
+    def steps(self) -> Int64s:
+        """The steps, of length S."""
+        return np.frombuffer(self.packed_steps, "<i8")
+
+    @property
+    def times(self) -> Int64s:
+        """The unix milliseconds, of length S."""
+        return np.frombuffer(self.packed_times, "<i8")
+
+    @property
+    def values(self) -> Doubles:
+        """The values, S x K."""
+        return np.frombuffer(self.packed_values, "<f8").reshape(self.rows, -1)
 
 
 def joined(keys: Sequence[str]) -> bytes:
@@ -79,22 +114,23 @@ def encode(blocks: Sequence[Points]) -> bytes:
     for block in blocks:
         keys = joined(block.keys)
         flags = _GROUPED if len(block.keys) > INLINE_KEYS else 0
-        steps, times = _regular(block.steps), _regular(block.times)
+        steps = times = b""
+        # A progression takes as much room as two numbers.
+        if block.rows > 2:
+            steps, times = _regular(block.steps), _regular(block.times)
         flags |= (_REGULAR_STEPS if steps else 0) | (_REGULAR_TIMES if times else 0)
         parts += [
-            _HEADER.pack(len(block.steps), len(block.keys), flags),
+            _HEADER.pack(block.rows, len(block.keys), flags),
             group_hash(keys) if flags & _GROUPED else struct.pack("<I", len(keys)) + keys,
-            steps or block.steps.astype("<i8", copy=False).tobytes(),
-            times or block.times.astype("<i8", copy=False).tobytes(),
-            block.values.astype("<f8", copy=False).tobytes(),
+            steps or block.packed_steps,
+            times or block.packed_times,
+            block.packed_values,
         ]
     return b"".join(parts)
 
 
 def _regular(numbers: Int64s) -> bytes:
     """Returns first and stride of an arithmetic progression, b"" for other numbers."""
-    if len(numbers) < 3:
-        return b""
     first, stride = int(numbers[0]), int(numbers[1]) - int(numbers[0])
     # Differences may wrap around; the last number tells, since all have equal strides modulo 2^64.
     if first + stride * (len(numbers) - 1) != int(numbers[-1]) or (np.diff(numbers) != stride).any():
@@ -106,7 +142,7 @@ def decode(data: bytes) -> Iterator[Points]:
     """Yields the blocks of a log row.
 
     Raises:
-        ValueError: if the row has a format that this version does not know.
+        ValueError: if the row has a format that this version does not know, or is cut off.
     """
     if data[0] != FORMAT:
         raise ValueError(f"metric log row of unknown format {data[0]}")
@@ -116,21 +152,26 @@ def decode(data: bytes) -> Iterator[Points]:
         at += _HEADER.size
         group, keys = b"", cast("tuple[str, ...]", ())
         if flags & _GROUPED:
-            group = data[at : at + GROUP_BYTES]
-            at += GROUP_BYTES
+            group, at = _taken(data, at, GROUP_BYTES)
         else:
             (length,) = struct.unpack_from("<I", data, at)
-            keys = split(data[at + 4 : at + 4 + length])
-            at += 4 + length
+            joined_keys, at = _taken(data, at + 4, length)
+            keys = split(joined_keys)
         steps, at = _axis(data, at, rows, bool(flags & _REGULAR_STEPS))
         times, at = _axis(data, at, rows, bool(flags & _REGULAR_TIMES))
-        values = np.frombuffer(data, "<f8", rows * width, at).reshape(rows, width)
-        at += rows * width * 8
+        values, at = _taken(data, at, rows * width * NUMBER)
         yield Points(keys, steps, times, values, group)
 
 
-def _axis(data: bytes, at: int, rows: int, regular: bool) -> tuple[Int64s, int]:
+def _axis(data: bytes, at: int, rows: int, regular: bool) -> tuple[bytes, int]:
     if regular:
         first, stride = _REGULAR.unpack_from(data, at)
-        return first + stride * np.arange(rows, dtype=np.int64), at + _REGULAR.size
-    return np.frombuffer(data, "<i8", rows, at), at + rows * 8
+        numbers = first + stride * np.arange(rows, dtype="<i8")
+        return numbers.tobytes(), at + _REGULAR.size
+    return _taken(data, at, rows * NUMBER)
+
+
+def _taken(data: bytes, at: int, length: int) -> tuple[bytes, int]:
+    if at + length > len(data):
+        raise ValueError("metric log row that is cut off")
+    return data[at : at + length], at + length

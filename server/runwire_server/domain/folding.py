@@ -17,6 +17,7 @@ import numpy as np
 from runwire_server.domain.blocks import Doubles, Int64s, Points
 
 _BITS = struct.Struct("<4d")
+_INT64 = struct.Struct("<q")
 
 
 class Summary(NamedTuple):
@@ -62,8 +63,9 @@ def fold(blocks: Iterable[Points], stored: Mapping[str, Summary]) -> dict[str, S
 
 def _fold_row(block: Points, stored: Mapping[str, Summary], folded: dict[str, Summary]) -> None:
     """The common case of one step, in a microsecond a key: numpy costs more for small arrays."""
-    step, time = int(block.steps[0]), int(block.times[0])
-    for key, value in zip(block.keys, block.values[0].tolist(), strict=True):
+    (step,), (time,) = _INT64.unpack(block.packed_steps), _INT64.unpack(block.packed_times)
+    values = struct.unpack(f"<{block.size}d", block.packed_values)
+    for key, value in zip(block.keys, values, strict=True):
         old = folded.get(key) or stored.get(key)
         if old is None:
             folded[key] = _of_point(value, step, time)

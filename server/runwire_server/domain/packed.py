@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, field_mask_pb2, message_factory, timestamp_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
-from runwire_server.domain.blocks import Doubles, Int64s
+from runwire_server.domain.blocks import NUMBER
 
 # Which fields are read as bytes, by message.
 PACKED = {"Block": {"timestamps_ms", "values"}, "StepList": {"steps"}}
@@ -46,28 +45,14 @@ def message_class(name: str) -> type[Message]:
 _POOL = _derived_pool()
 
 
-def int64s(chunks: Any) -> Int64s:
-    """Returns the numbers of a packed sfixed64 field.
+def numbers(chunks: Any) -> bytes:
+    """Returns the bytes of a packed field, of which a writer may have made several.
 
     Raises:
-        ValueError: if the bytes are not whole numbers.
+        ValueError: if they are not whole 8-byte numbers.
     """
-    return np.frombuffer(_whole(chunks), "<i8")
-
-
-def doubles(chunks: Any) -> Doubles:
-    """Returns the numbers of a packed double field.
-
-    Raises:
-        ValueError: if the bytes are not whole numbers.
-    """
-    return np.frombuffer(_whole(chunks), "<f8")
-
-
-def _whole(chunks: Any) -> bytes:
-    # A writer may split a packed field into several.
     data: bytes = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    if len(data) % 8:
+    if len(data) % NUMBER:
         raise ValueError("not a whole number of 8-byte numbers")
     return data
 

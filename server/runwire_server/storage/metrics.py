@@ -19,6 +19,7 @@ from runwire.v1 import metric_pb2
 from runwire_server.domain import packed
 from runwire_server.domain.blocks import (
     INLINE_KEYS,
+    NUMBER,
     Doubles,
     Int64s,
     Points,
@@ -138,7 +139,7 @@ def _with_keys(connection: sa.Connection, run_id: str, run: Owner, block: Points
             "GROUP_UNKNOWN", f"the run has no group {name}; send its keys", {"run_id": run_id, "group": name}
         )
     keys = split(bytes(found[0][0]))
-    if len(keys) != block.values.shape[1]:
+    if len(keys) * block.rows != block.size:
         raise InvalidArgument.field(
             f"blocks[{index}].values", f"must be {block.rows} steps x {len(keys)} keys numbers"
         )
@@ -206,7 +207,7 @@ class SqlMetrics:
             rows = await self._engine.read(lambda c: _GROUP_KEYS.rows(c, run=run, hash=block.group))
             if not rows:
                 # Purged since the page was read.
-                return replace(block, keys=(), values=block.values[:, :0])
+                return replace(block, keys=(), packed_values=b"")
             groups[block.group] = split(bytes(rows[0][0]))
         return replace(block, keys=groups[block.group])
 
@@ -250,7 +251,7 @@ class _Columns:
                 )
                 # Stable, so that equal steps and times stay in order of arrival.
                 order = np.lexsort((times, steps))
-                yield Points((key,), steps[order], times[order], values[order, np.newaxis])
+                yield Points.of((key,), steps[order], times[order], values[order])
 
 
 class _Messages:
@@ -263,16 +264,17 @@ class _Messages:
     def add(self, run_id: str, block: Points) -> Iterator[Any]:
         """Adds a block, in parts if it is large; yields the messages that this fills."""
         for start in range(0, block.rows, MESSAGE_POINTS):
-            part = slice(start, start + MESSAGE_POINTS)
-            if self._points and self._points + min(block.rows - start, MESSAGE_POINTS) > MESSAGE_POINTS:
+            rows = min(block.rows - start, MESSAGE_POINTS)
+            if self._points and self._points + rows > MESSAGE_POINTS:
                 yield from self.rest()
+            part = slice(start * NUMBER, (start + rows) * NUMBER)
             target = self._message.blocks.add(run_id=run_id).block
             target.keys.append(block.keys[0])
-            target.steps.steps.append(block.steps[part].astype("<i8", copy=False).tobytes())
-            target.timestamps_ms.append(block.times[part].astype("<i8", copy=False).tobytes())
-            target.values.append(block.values[part].astype("<f8", copy=False).tobytes())
+            target.steps.steps.append(block.packed_steps[part])
+            target.timestamps_ms.append(block.packed_times[part])
+            target.values.append(block.packed_values[part])
             # A block of one point weighs as much as a few: its id and key count too.
-            self._points += len(block.steps[part]) + 4 + len(block.keys[0].encode()) // POINT_BYTES
+            self._points += rows + 4 + len(block.keys[0].encode()) // POINT_BYTES
 
     def rest(self) -> Iterator[Any]:
         """Yields what is left, if anything is."""
