@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from runwire import _cli_render, _results, cli, errors
+from runwire import _cli_render, _results, _server_entry, errors
 from runwire._channel import DEFAULT_TIMEOUT
 from runwire._version import __version__
 from runwire.client import Client
@@ -135,7 +135,7 @@ _FORWARDED: Final = {"ignore_unknown_options": True, "help_option_names": []}
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def server(arguments: tuple[str, ...]) -> None:
     """Start a server; `runwire server --help` shows its options."""
-    _forward(cli.server_entry, arguments)
+    _forward(_server_entry.server_entry, arguments)
 
 
 @app.group()
@@ -147,7 +147,7 @@ def db() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def db_upgrade(arguments: tuple[str, ...]) -> None:
     """Bring a database to this version; `runwire db upgrade --help` shows its options."""
-    _forward(cli.upgrade_entry, arguments)
+    _forward(_server_entry.upgrade_entry, arguments)
 
 
 @app.group()

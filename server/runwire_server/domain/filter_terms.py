@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runwire.v1 import run_pb2
-
-from .filter_ast import Field, Kind, Operator, Term, Type
+from runwire_server.domain.filter_ast import Field, Kind, Operator, Term, Type
 
 Position = int
 

@@ -15,11 +15,10 @@ from typing import Any
 
 import lark
 
+from runwire_server.domain import filter_terms
+from runwire_server.domain.filter_ast import And, Field, Kind, Node, Not, Operator, Or, OrderKey, Term, Type
+from runwire_server.domain.filter_terms import Literal, Problem, Vocabulary
 from runwire_server.errors import InvalidArgument
-
-from . import filter_terms
-from .filter_ast import And, Field, Kind, Node, Not, Operator, Or, OrderKey, Term, Type
-from .filter_terms import Literal, Problem, Vocabulary
 
 __all__ = [
     "And",

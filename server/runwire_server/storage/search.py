@@ -14,13 +14,12 @@ from runwire.v1 import experiment_pb2, run_pb2
 from runwire_server.domain import filters, paging
 from runwire_server.domain.filter_ast import Field, Kind, OrderKey, Type
 from runwire_server.errors import experiment_not_found
-
-from . import search_experiments as _experiments
-from .schema import ACTIVE, DELETED
-from .search_access import Partition, normalise
-from .search_plan import find
-from .search_sql import Statement, prefer_indexes, sort
-from .search_walk import Query
+from runwire_server.storage import search_experiments as _experiments
+from runwire_server.storage.schema import ACTIVE, DELETED
+from runwire_server.storage.search_access import Partition, normalise
+from runwire_server.storage.search_plan import find
+from runwire_server.storage.search_sql import Statement, prefer_indexes, sort
+from runwire_server.storage.search_walk import Query
 
 _NEWEST_FIRST = OrderKey(Field(Kind.ATTRIBUTE, "start_time", Type.INTEGER), descending=True)
 _BY_RUN_ID = OrderKey(Field(Kind.ATTRIBUTE, "run_id", Type.TEXT))

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from runwire_server.domain.filter_ast import And, Field, Kind, Node, Not, Operator, Or, Term
-
-from .schema import INDEXED_VALUE_LENGTH
-from .search_sql import Statement, comparison
+from runwire_server.storage.schema import INDEXED_VALUE_LENGTH
+from runwire_server.storage.search_sql import Statement, comparison
 
 # An access is the union of at most so many sources.
 MAX_SOURCES = 16

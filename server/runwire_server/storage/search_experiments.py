@@ -9,9 +9,8 @@ import sqlalchemy as sa
 from runwire.v1 import experiment_pb2
 from runwire_server.domain import filters, paging
 from runwire_server.domain.filter_ast import Field, Kind, Operator, OrderKey, Term, Type
-
-from .schema import ACTIVE, DELETED
-from .search_sql import Statement, behind, boolean, column_term, comparison
+from runwire_server.storage.schema import ACTIVE, DELETED
+from runwire_server.storage.search_sql import Statement, behind, boolean, column_term, comparison
 
 _NEWEST_FIRST = OrderKey(Field(Kind.ATTRIBUTE, "creation_time", Type.INTEGER), descending=True)
 _COLUMNS = {

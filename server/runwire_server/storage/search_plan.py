@@ -15,10 +15,25 @@ from dataclasses import dataclass, replace
 
 from runwire_server.domain.filter_ast import Field, Kind, Node, Not, Operator, Term, Type
 from runwire_server.domain.paging import Value
-
-from .search_access import RUNS_BY_TIME, Access, Source, accesses, metric_source, required_ranges
-from .search_sql import STATUS_RANKS, Found, sort
-from .search_walk import Query, count, drive, reach, sample, sort_all, walk_time, walk_value
+from runwire_server.storage.search_access import (
+    RUNS_BY_TIME,
+    Access,
+    Source,
+    accesses,
+    metric_source,
+    required_ranges,
+)
+from runwire_server.storage.search_sql import STATUS_RANKS, Found, sort
+from runwire_server.storage.search_walk import (
+    Query,
+    count,
+    drive,
+    reach,
+    sample,
+    sort_all,
+    walk_time,
+    walk_value,
+)
 
 # Up to so many candidates are all looked at and sorted.
 MAX_CANDIDATES = 5000

@@ -9,9 +9,8 @@ import sqlalchemy as sa
 
 from runwire_server.domain.filter_ast import Field, Kind, Node, Operator, OrderKey, Term, Type
 from runwire_server.domain.paging import Cursor
-
-from .search_access import Access, Partition, Source, required_ranges, tighten
-from .search_sql import Found, Statement, after_sql, condition, key_sql, order_sql
+from runwire_server.storage.search_access import Access, Partition, Source, required_ranges, tighten
+from runwire_server.storage.search_sql import Found, Statement, after_sql, condition, key_sql, order_sql
 
 START_TIME = Field(Kind.ATTRIBUTE, "start_time", Type.INTEGER)
 
