@@ -185,12 +185,19 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def say_ready(config: Config, address: str) -> None:
-    """Writes the ready file, then prints the one ready line: who sees the line finds the file."""
+    """Writes the ready file, then prints the one ready line: who sees the line finds the file.
+
+    Raises:
+        StartupError: if the file can not be written.
+    """
     if config.ready_file:
         # Renamed into place, so that nobody reads half of it.
         draft = config.ready_file.with_name(config.ready_file.name + ".new")
-        draft.write_text(json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
-        draft.replace(config.ready_file)
+        try:
+            draft.write_text(json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
+            draft.replace(config.ready_file)
+        except OSError as error:
+            raise StartupError(f"{config.ready_file} can not be written: {error.strerror}") from error
     scheme = "runwires" if config.tls_cert else "runwire"
     where = "PostgreSQL" if config.database.url else str(config.database.data_dir)
     print(f"runwire server ready at {scheme}://{address} (data: {where}, pid {os.getpid()})", flush=True)

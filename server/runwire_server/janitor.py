@@ -22,4 +22,7 @@ async def work(maintenance: MaintenanceStore) -> None:
             await maintenance.forget_requests()
         except RunwireError as error:
             log.warning("clean-up put off", reason=error.reason)
+        except Exception:
+            # A bug here must not end the work for good, nor the server when it stops.
+            log.exception("clean-up failed")
         await asyncio.sleep(INTERVAL_SECONDS)

@@ -8,6 +8,7 @@ import os
 import random
 import sqlite3
 import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -169,6 +170,24 @@ async def test_a_full_disk_and_what_comes_after_it(disk: SmallDisk) -> None:
         await batch(stores, run, number)
         await batch(stores, run, number)
     await assert_whole(stores, run, range(stored + 8))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a small disk")
+def test_no_space_for_a_new_database(tmp_path: Path) -> None:
+    with mounted(tmp_path / "data", "40k"):
+        command = [
+            sys.executable,
+            "-m",
+            "runwire_server",
+            "--grpc-port",
+            "0",
+            "--data-dir",
+            tmp_path / "data",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "disk is full" in done.stderr
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -72,8 +74,18 @@ class Postgres:
     def kill(self) -> None:
         """Ends it as a power cut would."""
         assert self._process
-        os.killpg(self._process.pid, 9)
+        pid = self._process.pid
+        # Its backends lead sessions of their own, and a new start fails while one of them is left. Stopped,
+        # it makes no more of them.
+        os.kill(pid, signal.SIGSTOP)
+        backends = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        ends = [os.pidfd_open(backend) for backend in backends]
+        for victim in (pid, *backends):
+            os.kill(victim, signal.SIGKILL)
         self._process.wait()
+        for end in ends:
+            select.select([end], [], [], 30)
+            os.close(end)
         if self._process.stderr:
             self._process.stderr.close()
         if self._reader:

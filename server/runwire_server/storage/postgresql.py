@@ -63,8 +63,9 @@ class PostgresEngine:
                 await connection.execute(sa.text("SELECT 1"))
         except Exception as error:
             await engine.dispose()
-            where = parsed.render_as_string(hide_password=True).replace("+asyncpg", "")
-            raise StartupError(f"can not connect to {where}: {error}") from error
+            # A password may also stand behind the question mark.
+            shown = parsed.difference_update_query(["password"]).set(drivername="postgresql")
+            raise StartupError(f"can not connect to {shown}: {driver_error(error)}") from error
         return cls(engine)
 
     async def write(self, unit: Unit[T]) -> T:
@@ -94,8 +95,14 @@ class PostgresEngine:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             return upgrade(connection)
 
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(locked)
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(locked)
+        except (TimeoutError, sa.exc.SQLAlchemyError, OSError) as error:
+            if (known := translated(error)) is not error:
+                raise known from error
+            # Such as rights that the user does not have.
+            raise StartupError(f"can not be brought up to date: {driver_error(error)}") from error
 
     async def close(self) -> None:
         """See `Engine.close`."""
@@ -104,8 +111,12 @@ class PostgresEngine:
 
 def state_of(error: BaseException) -> str:
     """Returns the SQLSTATE behind an error, or "" if there is none."""
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-    return getattr(cause, "sqlstate", None) or ""
+    return getattr(driver_error(error), "sqlstate", None) or ""
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """Returns what the driver raised, without what SQLAlchemy says around it."""
+    return error.orig or error if isinstance(error, sa.exc.DBAPIError) else error
 
 
 def translated(error: Exception) -> Exception:

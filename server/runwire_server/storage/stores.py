@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from runwire_server.errors import StartupError
+from runwire_server.errors import RunwireError, StartupError
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.experiments import SqlExperiments
@@ -39,6 +39,9 @@ async def open_engine(database: str | Path | None) -> Engine:
     except StartupError as error:
         await engine.close()
         raise StartupError(f"the database {error}") from error
+    except RunwireError as error:
+        await engine.close()
+        raise StartupError(f"the database can not be brought up to date: {error}") from error
     except BaseException:
         await engine.close()
         raise
