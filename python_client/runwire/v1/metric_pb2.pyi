@@ -31,7 +31,7 @@ class Block(google.protobuf.message.Message):
     VALUES_FIELD_NUMBER: builtins.int
     group: builtins.bytes
     """Optional, instead of keys. The first 16 bytes of the SHA-256 of the ordered keys (each as UTF-8
-    with a NUL behind it) of a block that this run has stored before.
+    with a NUL behind it) of a block of more than 8 keys that an earlier call has stored in this run.
     """
     @property
     def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
