@@ -74,7 +74,7 @@ def calls(trace: Path) -> Iterator[Call]:
             began, text = begun.pop(thread)
             yield Call(resumed, text + rest, began, number)
         elif rest.endswith("<unfinished ...>"):
-            begun[thread] = (number, rest.removesuffix("<unfinished ...>"))
+            begun[thread] = (number, rest.removesuffix("<unfinished ...>").rstrip())
         else:
             yield Call(name, rest, number, number)
 
