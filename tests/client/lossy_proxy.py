@@ -28,6 +28,7 @@ class LossyProxy:
         """Makes a proxy for a server; `running` starts it."""
         self._upstream = (host, port)
         self._to_lose = 0
+        self._ends: set[asyncio.StreamWriter] = set()
         self.address = ""
         self.lost = 0
 
@@ -37,21 +38,23 @@ class LossyProxy:
         self.lost = 0
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there_reader, there_writer = await asyncio.open_connection(*self._upstream)
-        ways = [
-            asyncio.ensure_future(self._copy(reader, there_writer)),
-            asyncio.ensure_future(self._answers(there_reader, writer)),
-        ]
+        self._ends.add(writer)
+        ways: list[asyncio.Future[None]] = []
         try:
+            there_reader, there_writer = await asyncio.open_connection(*self._upstream)
+            self._ends.add(there_writer)
+            ways = [
+                asyncio.ensure_future(self._copy(reader, there_writer)),
+                asyncio.ensure_future(self._answers(there_reader, writer)),
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            # At once: what has been lost must not reach the client after all.
+            writer.close()
+            there_writer.close()
         finally:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, there_writer):
-                end.close()
-                with contextlib.suppress(OSError):
-                    await end.wait_closed()
 
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -88,6 +91,10 @@ class LossyProxy:
             for task in others:
                 task.cancel()
             await asyncio.gather(*others, return_exceptions=True)
+            for end in self._ends:
+                end.transport.abort()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
         server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
         try:
