@@ -107,7 +107,7 @@ class SqliteFile(Subject):
 class PostgresDatabase(Subject):
     """PostgreSQL; it is the database's server that is killed."""
 
-    lives = 2
+    lives = 1
 
     def __init__(self, folder: Path, postgres: Postgres) -> None:
         super().__init__(folder)

@@ -88,7 +88,6 @@ some_run = st.integers(0, RUNS - 1)
 
 # Makes run ids that no example before has used: ids stay taken for ever.
 examples = itertools.count()
-searches = itertools.count()
 
 
 class Machine(RuleBasedStateMachine):
@@ -104,6 +103,7 @@ class Machine(RuleBasedStateMachine):
         self.lives = subject.lives
         self.example = next(examples)
         self.requests = itertools.count()
+        self.searches = itertools.count()
         # The last mutation that had a request id: its call and its answer.
         self.last: tuple[Callable[[], Awaitable[Any]], Any] | None = None
 
@@ -139,8 +139,9 @@ class Machine(RuleBasedStateMachine):
     async def _awaited(call: Callable[[], Awaitable[Any]]) -> Any:
         return await call()
 
-    @initialize()
-    def begin_with_something(self) -> None:
+    @initialize(first_search=st.integers(0, 5_000))
+    def begin_with_something(self, first_search: int) -> None:
+        self.searches = itertools.count(first_search)
         self.create_experiment(EXPERIMENT_NAMES[0])
         for number in range(RUNS - 2):
             self.create_run(number, number % 2, "n1", 1, {"a": "x"}, False)
@@ -298,7 +299,7 @@ class Machine(RuleBasedStateMachine):
         """Tries two of the many searches after each step, others each time."""
         ids = [e for e in self.experiment_ids if e in self.model.experiments]
         for _ in range(2):
-            n = next(searches)
+            n = next(self.searches)
             text = list(FILTERS)[n % len(FILTERS)]
             order = list(ORDERS)[n // 3 % len(ORDERS)]
             view, size = VIEWS[n // 7 % 3], (1, 2, 3, 100)[n // 11 % 4]
@@ -375,7 +376,7 @@ def subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Subject]
 
 @pytest.mark.parametrize(
     ("subject", "count"),
-    [("memory", 30), ("sqlite", 30), ("postgresql", 15), ("grpc", 10)],
+    [("memory", 30), ("sqlite", 30), ("postgresql", 12), ("grpc", 8)],
     indirect=["subject"],
     ids=["memory", "sqlite", "postgresql", "grpc"],
 )
