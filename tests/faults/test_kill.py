@@ -33,27 +33,26 @@ POSTGRES_KILLS = 8
 
 
 class Lane:
-    """A server and the client processes that write to it."""
+    """A server and the client processes that write to it.
 
-    def __init__(self, server: ServerProcess, folder: Path, name: str) -> None:
+    Attributes:
+        server: The server.
+        starting: Held while the server starts, for which its database must be there.
+    """
+
+    def __init__(self, server: ServerProcess, folder: Path, name: str, shared_run: str) -> None:
         self.server = server
-        # Held while the server starts, for which its database must be there.
         self.starting = threading.Lock()
         self._folder = folder
         self._name = name
         self._chance = random.Random(name)
         self._acks, self._ack_end = os.pipe()
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._shared = ""
+        self._shared = shared_run
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """Runs the writers within the block; at its end each finishes the call that it is at."""
-        with grpc.insecure_channel(self.server.address) as channel:
-            created = run_pb2_grpc.RunServiceStub(channel).CreateRun(
-                run_pb2.CreateRunRequest(experiment_id="0", name="shared")
-            )
-        self._shared = created.run.run_id
         for number in range(WRITERS):
             arguments = [self._path(number), f"{self._name}{number}", number, self._shared]
             self._processes.append(
@@ -107,22 +106,29 @@ class Lane:
 def run_lanes(lanes: list[Lane], beside: contextlib.AbstractContextManager[None]) -> list[str]:
     """Kills each lane's server its share of times, under load, and returns what is wrong then."""
 
-    def run(lane: Lane) -> list[str]:
+    def run(lane: Lane) -> None:
         with lane.writing():
             for _ in range(KILLS // len(lanes)):
                 lane.kill_once()
             lane.await_acks(20)
-        return lane.problems()
 
     with beside, ThreadPoolExecutor(len(lanes)) as pool:
-        return [problem for problems in pool.map(run, lanes) for problem in problems]
+        list(pool.map(run, lanes))
+    return [problem for lane in lanes for problem in lane.problems()]
+
+
+def shared_run(server: ServerProcess) -> str:
+    """Makes a run for many writers."""
+    with grpc.insecure_channel(server.address) as channel:
+        request = run_pb2.CreateRunRequest(experiment_id="0", name="shared")
+        return run_pb2_grpc.RunServiceStub(channel).CreateRun(request).run.run_id
 
 
 @pytest.mark.timeout(400)
 def test_sqlite(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(ServerProcess(tmp_path / f"data{n}")) for n in range(LANES)]
-        lanes = [Lane(server, tmp_path, f"s{n}-") for n, server in enumerate(servers)]
+        lanes = [Lane(server, tmp_path, f"s{n}-", shared_run(server)) for n, server in enumerate(servers)]
         assert run_lanes(lanes, contextlib.nullcontext()) == []
         for server in servers:
             assert server.stop() == 0
@@ -142,7 +148,9 @@ def test_postgresql(tmp_path: Path) -> None:
             servers = [
                 stack.enter_context(ServerProcess(tmp_path / f"data{n}", *arguments)) for n in range(LANES)
             ]
-            lanes = [Lane(server, tmp_path, f"p{n}-") for n, server in enumerate(servers)]
+            # Writers of both servers meet in one run.
+            shared = shared_run(servers[0])
+            lanes = [Lane(server, tmp_path, f"p{n}-", shared) for n, server in enumerate(servers)]
             assert run_lanes(lanes, killing(postgres, lanes)) == []
             assert [server.stop() for server in servers] == [0] * LANES
     finally:
