@@ -148,6 +148,9 @@ FILTERS = {
     "params.p != 'a'": [2, 3],
     "params.P = 'a'": [],
     "params.p LIKE 'A%'": [2],
+    # A pattern that no range of an index serves.
+    "params.p LIKE '%A'": [2],
+    "params.p NOT LIKE '%A'": [1, 3],
     "params.p ILIKE 'a%'": [1, 2],
     "params.p IN ('a', 'b')": [1, 3],
     "params.p IS NULL": [4],
