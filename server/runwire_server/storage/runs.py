@@ -101,9 +101,7 @@ _FINISH = HotStatement(
     )
 )
 _CREATED_AS = HotStatement(
-    lambda _: sa.select(runs.c.id, runs.c.create_hash, runs.c.lifecycle).where(
-        runs.c.run_id == bindparam("run_id")
-    )
+    lambda _: sa.select(runs.c.id, runs.c.create_hash).where(runs.c.run_id == bindparam("run_id"))
 )
 
 
@@ -317,7 +315,7 @@ def _existing(connection: sa.Connection, request: run_pb2.CreateRunRequest, payl
     found = _CREATED_AS.rows(connection, run_id=request.run_id)
     if not found:
         return None
-    key, created_as, _ = found[0]
+    key, created_as = found[0]
     if key_of(connection, request.run_id) is None:
         raise _purged(request.run_id)
     if not request.allow_existing and bytes(created_as) != payload:

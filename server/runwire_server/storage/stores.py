@@ -17,8 +17,6 @@ from runwire_server.storage.purge import SqlMaintenance
 from runwire_server.storage.runs import SqlRuns
 from runwire_server.storage.sqlite import SqliteEngine
 
-POSTGRES_SCHEMES = ("postgresql://", "postgres://")
-
 
 async def open_engine(database: str | Path | None) -> Engine:
     """Opens a database and brings its schema up to date.
