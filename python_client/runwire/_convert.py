@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from runwire import entities
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire.v1 import block_pb2, experiment_pb2, metric_pb2, run_pb2, server_pb2
 
 _STAGES: Final = {
     experiment_pb2.LIFECYCLE_STAGE_ACTIVE: "active",
@@ -69,7 +69,7 @@ def experiment(message: experiment_pb2.Experiment) -> entities.Experiment:
     )
 
 
-def _summary(message: metric_pb2.MetricSummary) -> entities.MetricSummary:
+def _summary(message: block_pb2.MetricSummary) -> entities.MetricSummary:
     return entities.MetricSummary(
         key=message.key,
         value=message.value,
@@ -156,7 +156,7 @@ def _as_numpy(columns: Sequence[array.array[Any]]) -> list[Any]:
     return [numpy.frombuffer(column, dtype=f"{column.typecode}") for column in columns]
 
 
-def _steps(block: metric_pb2.Block) -> Iterable[int]:
+def _steps(block: block_pb2.Block) -> Iterable[int]:
     if block.WhichOneof("axis") == "steps":
         return block.steps.steps
     count, first, stride = len(block.timestamps_ms), block.range.first, block.range.stride

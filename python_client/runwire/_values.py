@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from runwire.entities import Metric, MetricBlock
-from runwire.v1 import metric_pb2
+from runwire.v1 import block_pb2
 
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
@@ -174,7 +174,7 @@ class _Fold:
         self._row = {}
 
 
-def blocks(metrics: Mapping[str, Any] | Iterable[Any] | None, now: int) -> list[metric_pb2.Block]:
+def blocks(metrics: Mapping[str, Any] | Iterable[Any] | None, now: int) -> list[block_pb2.Block]:
     """Folds points into as few blocks as keep their order.
 
     Args:
@@ -193,20 +193,20 @@ def blocks(metrics: Mapping[str, Any] | Iterable[Any] | None, now: int) -> list[
         return []
     if isinstance(metrics, Mapping):
         metrics = [Metric(key, value) for key, value in metrics.items()]
-    found: list[metric_pb2.Block] = []
+    found: list[block_pb2.Block] = []
     fold = _Fold()
     for item in metrics:
-        if isinstance(item, (MetricBlock, metric_pb2.Block)):
+        if isinstance(item, (MetricBlock, block_pb2.Block)):
             found.extend(_finished(fold))
             fold = _Fold()
-            found.append(item if isinstance(item, metric_pb2.Block) else _wide(item, now))
+            found.append(item if isinstance(item, block_pb2.Block) else _wide(item, now))
         else:
             fold.add(*_point(item, now))
     found.extend(_finished(fold))
     return found
 
 
-def _finished(fold: _Fold) -> list[metric_pb2.Block]:
+def _finished(fold: _Fold) -> list[block_pb2.Block]:
     fold.cut()
     return [_message(rows.keys, rows.steps, rows.times, rows.values) for rows in fold.blocks]
 
@@ -226,7 +226,7 @@ def _point(item: Any, now: int) -> tuple[str, int, int, float]:
     )
 
 
-def _wide(block: MetricBlock, now: int) -> metric_pb2.Block:
+def _wide(block: MetricBlock, now: int) -> block_pb2.Block:
     keys = texts("a block's keys", block.keys)
     name = keys[0] if keys else ""
     steps = [integer(f"metric {name!r}: step", step) for step in block.steps]
@@ -256,8 +256,8 @@ def _rank(cell: Any) -> int:
 
 def _message(
     keys: Sequence[str], steps: Sequence[int], times: Sequence[int], values: Sequence[float]
-) -> metric_pb2.Block:
-    block = metric_pb2.Block(keys=keys, timestamps_ms=times, values=values)
+) -> block_pb2.Block:
+    block = block_pb2.Block(keys=keys, timestamps_ms=times, values=values)
     if not steps:
         block.steps.SetInParent()
         return block

@@ -69,6 +69,8 @@ class Door:
         """
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for method in service.methods:
+            if not hasattr(servicer, method.name):
+                continue
             request = classes.get(method.name) or message_factory.GetMessageClass(method.input_type)
             wrap, make = (
                 (self._unary_stream, grpc.unary_stream_rpc_method_handler)

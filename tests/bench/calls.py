@@ -20,7 +20,7 @@ from tests.bench.data import KEYS, METRICS, PARAMS, POINTS, ROUNDS, TAGS, now, t
 
 from runwire import Client
 from runwire._ids import uuid7
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, run_pb2
 from runwire.v1.run_pb2_grpc import RunServiceStub
 
 Call = Callable[[], object]
@@ -50,7 +50,7 @@ class RunwireCalls:
         run_id, firsts, rounds = self._create(), itertools.count(0, POINTS), itertools.cycle(ROUNDS)
 
         def call() -> None:
-            block = metric_pb2.Block(keys=("loss",), timestamps_ms=times(), values=next(rounds))
+            block = block_pb2.Block(keys=("loss",), timestamps_ms=times(), values=next(rounds))
             block.range.first, block.range.stride = next(firsts), 1
             self._log(run_id, block)
 
@@ -90,7 +90,7 @@ class RunwireCalls:
         )
         return run_id
 
-    def _log(self, run_id: str, block: metric_pb2.Block) -> None:
+    def _log(self, run_id: str, block: block_pb2.Block) -> None:
         self._runs.LogBatch(run_pb2.LogBatchRequest(run_id=run_id, blocks=(block,), request_id=_request_id()))
 
 
@@ -98,8 +98,8 @@ def _request_id() -> str:
     return str(uuid7())
 
 
-def _row(keys: Any, step: int, values: Any) -> metric_pb2.Block:
-    block = metric_pb2.Block(keys=keys, timestamps_ms=(now(),), values=values)
+def _row(keys: Any, step: int, values: Any) -> block_pb2.Block:
+    block = block_pb2.Block(keys=keys, timestamps_ms=(now(),), values=values)
     block.range.first = step
     return block
 

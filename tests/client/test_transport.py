@@ -14,7 +14,7 @@ from tests.client.blocking import KINDS, connect
 from tests.client.scripted import HERE, Failure, Script, serve
 
 from runwire import Client, Retry, errors
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire.v1 import block_pb2, experiment_pb2, metric_pb2, run_pb2, server_pb2
 
 QUICK = Retry(initial=0.01, maximum=0.02, connect_timeout=0.5)
 
@@ -193,9 +193,9 @@ def test_tls_by_a_given_authority(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_streams_are_put_together(kind: str, script: Script) -> None:
-    block = metric_pb2.Block(keys=["a", "b"], timestamps_ms=[5, 6], values=[1.0, 2.0, 3.0, 4.0])
+    block = block_pb2.Block(keys=["a", "b"], timestamps_ms=[5, 6], values=[1.0, 2.0, 3.0, 4.0])
     block.range.first, block.range.stride = 7, -1
-    answer = metric_pb2.GetMetricHistoryResponse(blocks=[metric_pb2.RunBlock(run_id="r", block=block)])
+    answer = metric_pb2.GetMetricHistoryResponse(blocks=[block_pb2.RunBlock(run_id="r", block=block)])
     script.answers = [answer.SerializeToString()]
     with connect(kind, script.address) as client:
         found = client.get_metric_histories(["r", "s"])

@@ -20,7 +20,7 @@ from typing import Any
 
 import grpc
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, run_pb2_grpc
+from runwire.v1 import block_pb2, experiment_pb2, run_pb2, run_pb2_grpc
 
 WIDE = [f"w{i:02}" for i in range(12)]
 # The ways in which a server or its database that is gone shows itself.
@@ -92,9 +92,9 @@ class Writer:
             return self._stub.SetRunTags, request
         keys = {"points": ["a", "b"], "shared": [self._name], "wide": WIDE}[kind]
         rows = 3 if kind == "points" else 1
-        block = metric_pb2.Block(
+        block = block_pb2.Block(
             keys=keys,
-            steps=metric_pb2.StepList(steps=[number] * rows),
+            steps=block_pb2.StepList(steps=[number] * rows),
             timestamps_ms=range(rows),
             values=[float(number)] * (rows * len(keys)),
         )

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, run_pb2
 from runwire_server.domain import batches, packed
 from runwire_server.storage.stores import open_engine, stores_on
 
@@ -29,15 +29,15 @@ async def fill(path: Path) -> None:
     inputs = run_pb2.LogInputsRequest(run_id=RUN)
     inputs.inputs.add(context="training", dataset=run_pb2.Dataset(name="wine", digest="d1"))
     await stores.runs.log_inputs(inputs)
-    axis = metric_pb2.StepRange(first=0, stride=1)
-    loss = metric_pb2.Block(
+    axis = block_pb2.StepRange(first=0, stride=1)
+    loss = block_pb2.Block(
         keys=["loss"], range=axis, timestamps_ms=[NOW, NOW + 1, NOW + 5], values=[1, 0.5, 0.25]
     )
-    nan = metric_pb2.Block.FromString(
-        metric_pb2.Block(keys=["odd"], range=axis, timestamps_ms=[NOW]).SerializeToString()
+    nan = block_pb2.Block.FromString(
+        block_pb2.Block(keys=["odd"], range=axis, timestamps_ms=[NOW]).SerializeToString()
         + b"\x32\x08\x01\x00\x00\x00\x00\x00\xf8\x7f"
     )
-    wide = metric_pb2.Block(
+    wide = block_pb2.Block(
         keys=[f"layer{i}" for i in range(12)],
         range=axis,
         timestamps_ms=[NOW],

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 
 from runwire.v1 import (
+    block_pb2,
     experiment_pb2,
     experiment_pb2_grpc,
     metric_pb2,
@@ -160,7 +161,7 @@ class Api:
         request = run_pb2.CreateRunRequest(experiment_id=experiment_id, **fields)
         return str(self(request).run.run_id)
 
-    def log(self, run_id: str, *blocks: metric_pb2.Block, **fields: Any) -> None:
+    def log(self, run_id: str, *blocks: block_pb2.Block, **fields: Any) -> None:
         """Logs a batch."""
         self(run_pb2.LogBatchRequest(run_id=run_id, blocks=blocks, **fields))
 
@@ -169,7 +170,7 @@ class Api:
         answer: run_pb2.GetRunResponse = self(run_pb2.GetRunRequest(run_id=run_id))
         return answer.run
 
-    def history(self, *run_ids: str, **fields: Any) -> list[metric_pb2.RunBlock]:
+    def history(self, *run_ids: str, **fields: Any) -> list[block_pb2.RunBlock]:
         """Reads the points of runs."""
         request = metric_pb2.GetMetricHistoryRequest(run_ids=run_ids, **fields)
         return [block for message in self(request) for block in message.blocks]
@@ -198,11 +199,11 @@ def fresh(stem: str) -> str:
     return f"{stem} {next(_numbers)} {secrets.token_hex(4)}"
 
 
-def column(key: str, values: list[float], first: int = 0) -> metric_pb2.Block:
+def column(key: str, values: list[float], first: int = 0) -> block_pb2.Block:
     """Makes a block of one key over steps in a row."""
-    return metric_pb2.Block(
+    return block_pb2.Block(
         keys=[key],
-        range=metric_pb2.StepRange(first=first, stride=1),
+        range=block_pb2.StepRange(first=first, stride=1),
         timestamps_ms=range(1_000, 1_000 + len(values)),
         values=values,
     )

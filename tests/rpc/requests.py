@@ -11,6 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from tests.rpc.asking import Api, column, fresh
 
+from runwire.v1 import block_pb2
 from runwire.v1 import experiment_pb2 as experiments
 from runwire.v1 import metric_pb2 as metrics
 from runwire.v1 import run_pb2 as runs
@@ -82,9 +83,9 @@ def sound_requests(experiment_id: str, run_id: str) -> dict[str, Message]:
     return {request.DESCRIPTOR.name.removesuffix("Request"): request for request in made}
 
 
-def row(values: dict[str, float], step: int = 0, time: int = 1_000) -> metrics.Block:
+def row(values: dict[str, float], step: int = 0, time: int = 1_000) -> block_pb2.Block:
     """Makes a block of one step."""
-    return metrics.Block(
+    return block_pb2.Block(
         keys=list(values), steps={"steps": [step]}, timestamps_ms=[time], values=list(values.values())
     )
 

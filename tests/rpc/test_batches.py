@@ -9,6 +9,7 @@ import pytest
 from tests.rpc.asking import Api, column, failure_of
 from tests.rpc.requests import encoded, group_of, row
 
+from runwire.v1 import block_pb2
 from runwire.v1 import metric_pb2 as metrics
 from runwire.v1 import run_pb2 as runs
 
@@ -76,7 +77,9 @@ def test_blocks_that_do_not_fit(api: Api, run: str, what: str) -> None:
 def test_edges_of_int64_fit(api: Api, run: str) -> None:
     first = block(steps=None, range={"first": MAX - 3, "stride": 3}, timestamps_ms=[0, MAX])
     api.log(
-        run, metrics.Block(**first), metrics.Block(**block(steps=None, range={"first": MIN, "stride": MAX}))
+        run,
+        block_pb2.Block(**first),
+        block_pb2.Block(**block(steps=None, range={"first": MIN, "stride": MAX})),
     )
     steps = [s for b in api.history(run, keys=["a"]) for s in b.block.steps.steps]
     assert steps == [MIN, -1, MAX - 3, MAX]
@@ -85,7 +88,7 @@ def test_edges_of_int64_fit(api: Api, run: str) -> None:
 @pytest.mark.parametrize("number", [5, 6])
 @pytest.mark.parametrize("future", [b"", encoded(99, b"of the future")])
 def test_packed_numbers_that_are_not_whole(api: Api, run: str, number: int, future: bytes) -> None:
-    sound = metrics.Block(**block()).SerializeToString()
+    sound = block_pb2.Block(**block()).SerializeToString()
     data = runs.LogBatchRequest(run_id=run, params=[{"key": "new"}]).SerializeToString()
     data += encoded(2, sound + encoded(number, b"1234567") + future)
     with api.unchanged(run):
@@ -116,7 +119,7 @@ def test_ten_thousand_points(api: Api, run: str, rows: int) -> None:
     width = 10_000 // rows
     keys = [f"k{k:05}" for k in range(width)]
     values = [float(v) for v in range(10_000)]
-    whole = metrics.Block(keys=keys, range={"stride": 1}, timestamps_ms=[1] * rows, values=values)
+    whole = block_pb2.Block(keys=keys, range={"stride": 1}, timestamps_ms=[1] * rows, values=values)
     api.log(run, whole)
     read = {b.block.keys[0]: list(b.block.values) for b in api.history(run, keys=keys[:1_000])}
     assert read == {key: values[k::width] for k, key in enumerate(keys[:1_000])}
@@ -168,9 +171,9 @@ def test_a_long_unknown_tag_is_told(api: Api, run: str) -> None:
         api.refused(unknown, "NOT_FOUND", "TAG_NOT_FOUND", key=unknown.key)
 
 
-def grouped(keys: list[str], values: list[float], step: int = 0) -> metrics.Block:
+def grouped(keys: list[str], values: list[float], step: int = 0) -> block_pb2.Block:
     """A row of values whose keys are named by their group."""
-    return metrics.Block(group=group_of(keys), steps={"steps": [step]}, timestamps_ms=[1], values=values)
+    return block_pb2.Block(group=group_of(keys), steps={"steps": [step]}, timestamps_ms=[1], values=values)
 
 
 def test_unknown_groups(api: Api, run: str) -> None:

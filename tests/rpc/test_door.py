@@ -15,6 +15,7 @@ from tests.rpc.asking import METHODS, Api, column, failure_of
 from tests.rpc.requests import encoded, prepared, sound_requests
 from tests.support.server import ServerProcess
 
+from runwire.v1 import block_pb2
 from runwire.v1 import metric_pb2 as metrics
 from runwire.v1 import run_pb2 as runs
 from runwire.v1 import server_pb2 as server
@@ -169,7 +170,7 @@ def _settled(call: Any) -> concurrent.futures.Future[None]:
 def test_unknown_fields_are_ignored(api: Api) -> None:
     _, run = prepared(api)
     future = encoded(99, b"of the future")
-    inner = metrics.Block(keys=["m"], range={}, timestamps_ms=[1], values=[2]).SerializeToString()
+    inner = block_pb2.Block(keys=["m"], range={}, timestamps_ms=[1], values=[2]).SerializeToString()
     data = runs.LogBatchRequest(run_id=run).SerializeToString() + future + encoded(2, inner + future)
     api.raw("/runwire.v1.RunService/LogBatch", data)
     assert api.run(run).metrics[0].value == 2.0

@@ -10,8 +10,8 @@ import pytest
 from tests.rpc.asking import Api, column, fresh
 from tests.rpc.requests import row
 
+from runwire.v1 import block_pb2
 from runwire.v1 import experiment_pb2 as experiments
-from runwire.v1 import metric_pb2 as metrics
 from runwire.v1 import run_pb2 as runs
 
 # Different texts that somebody or something may take for the same.
@@ -146,7 +146,7 @@ def test_values_are_kept_as_they_are(api: Api, text: str) -> None:
     api.refused(changed, "FAILED_PRECONDITION", "PARAM_IMMUTABLE")
 
 
-def check_single(summary: metrics.MetricSummary, bits: int) -> None:
+def check_single(summary: block_pb2.MetricSummary, bits: int) -> None:
     """Checks the summary of a series whose points all have one value."""
     assert bits_of([summary.value, summary.first_value]) == [bits, bits]
     if is_nan(bits):
@@ -216,7 +216,7 @@ def test_steps_and_times(api: Api, run: str, batches: int) -> None:
         part = slice(start, start + size)
         api.log(
             run,
-            metrics.Block(
+            block_pb2.Block(
                 keys=["a", "b"],
                 steps={"steps": steps[part]},
                 timestamps_ms=times[part],
@@ -242,7 +242,7 @@ def test_ranges_of_steps(api: Api, run: str, first: int, stride: int) -> None:
     expected = [first, first + stride, first + 2 * stride]
     count = 3 if MIN <= expected[2] <= MAX else 2
     block: Any = {"range": {"first": first, "stride": stride}, "timestamps_ms": [1] * count}
-    api.log(run, metrics.Block(keys=["m"], values=[0.0, 1.0, 2.0][:count], **block))
+    api.log(run, block_pb2.Block(keys=["m"], values=[0.0, 1.0, 2.0][:count], **block))
     (read,) = api.history(run)
     points = sorted(zip(expected[:count], range(count), strict=True))
     assert list(read.block.steps.steps) == [step for step, _ in points]

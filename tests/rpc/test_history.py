@@ -12,6 +12,7 @@ import pytest
 from tests.rpc.asking import Api, column, failure_of
 from tests.rpc.requests import encoded, row
 
+from runwire.v1 import block_pb2
 from runwire.v1 import metric_pb2 as metrics
 from runwire.v1 import run_pb2 as runs
 
@@ -26,12 +27,12 @@ def run(api: Api) -> str:
     return api.new_run()
 
 
-def block_of(key: str, points: Sequence[Point]) -> metrics.Block:
+def block_of(key: str, points: Sequence[Point]) -> block_pb2.Block:
     steps, times, values = zip(*points, strict=True)
-    return metrics.Block(keys=[key], steps={"steps": steps}, timestamps_ms=times, values=values)
+    return block_pb2.Block(keys=[key], steps={"steps": steps}, timestamps_ms=times, values=values)
 
 
-def points_of(blocks: Sequence[metrics.RunBlock]) -> list[Point]:
+def points_of(blocks: Sequence[block_pb2.RunBlock]) -> list[Point]:
     return [
         point
         for b in blocks
@@ -136,7 +137,7 @@ def test_wide_blocks(api: Api, run: str) -> None:
     keys = [f"layer.{k:04}/weight" for k in range(2_000)]
     for step in range(0, 15, 5):
         values = [float(s * 10_000 + k) for s in range(step, step + 5) for k in range(2_000)]
-        whole = metrics.Block(
+        whole = block_pb2.Block(
             keys=keys, range={"first": step, "stride": 1}, timestamps_ms=[1] * 5, values=values
         )
         api.log(run, whole)
@@ -222,7 +223,7 @@ PARTLY_PACKED = {
 @pytest.mark.parametrize("writer", WRITERS)
 def test_every_writer_is_understood(api: Api, run: str, writer: str) -> None:
     # The public class reads it alike, so the test's own bytes are right.
-    public = metrics.Block.FromString(WRITERS[writer])
+    public = block_pb2.Block.FromString(WRITERS[writer])
     public_points = list(zip(public.steps.steps, public.timestamps_ms, public.values, strict=True))
     assert public_points == list(zip(STEPS, TIMES, VALUES, strict=True))
     api.raw(LOG_BATCH, encoded(1, run.encode()) + encoded(2, WRITERS[writer]))

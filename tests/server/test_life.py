@@ -21,7 +21,15 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
 
-from runwire.v1 import experiment_pb2, experiment_pb2_grpc, metric_pb2, metric_pb2_grpc, run_pb2, run_pb2_grpc
+from runwire.v1 import (
+    block_pb2,
+    experiment_pb2,
+    experiment_pb2_grpc,
+    metric_pb2,
+    metric_pb2_grpc,
+    run_pb2,
+    run_pb2_grpc,
+)
 from runwire_server import config
 
 
@@ -132,9 +140,9 @@ def test_a_signal_lets_running_calls_finish(tmp_path: Path, number: int) -> None
         run_id = runs.CreateRun(run_pb2.CreateRunRequest(experiment_id="0")).run.run_id
         # More than the flow-control windows hold, so that the call lasts until it is read.
         for batch in range(60):
-            block = metric_pb2.Block(
+            block = block_pb2.Block(
                 keys=["loss"],
-                range=metric_pb2.StepRange(first=batch * 10_000, stride=1),
+                range=block_pb2.StepRange(first=batch * 10_000, stride=1),
                 timestamps_ms=[1] * 10_000,
                 values=[0.5] * 10_000,
             )
@@ -168,9 +176,9 @@ def test_calls_that_do_not_finish_are_cut_off_when_grace_ends(tmp_path: Path) ->
         runs = run_pb2_grpc.RunServiceStub(channel)
         run_id = runs.CreateRun(run_pb2.CreateRunRequest(experiment_id="0")).run.run_id
         for batch in range(60):
-            block = metric_pb2.Block(
+            block = block_pb2.Block(
                 keys=["loss"],
-                range=metric_pb2.StepRange(first=batch * 10_000, stride=1),
+                range=block_pb2.StepRange(first=batch * 10_000, stride=1),
                 timestamps_ms=[1] * 10_000,
                 values=[0.5] * 10_000,
             )

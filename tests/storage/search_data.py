@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from runwire.v1 import metric_pb2, run_pb2
+from runwire.v1 import block_pb2, run_pb2
 from runwire_server.storage import schema
 from runwire_server.storage.sqlite import COMMON_PRAGMAS
 
@@ -156,7 +156,7 @@ def _add_run(rows: dict[sa.Table, list[dict[str, Any]]], key: int, one: StoredRu
         )
 
 
-def _series(metric: metric_pb2.MetricSummary) -> dict[str, Any]:
+def _series(metric: block_pb2.MetricSummary) -> dict[str, Any]:
     values = {
         "latest": metric.value,
         "min": metric.min_value if metric.HasField("min_value") else math.nan,

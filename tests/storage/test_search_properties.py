@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests import oracle
 from tests.storage.search_data import Database, PostgresDatabase, SqliteMemory, StoredRun, refill
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, run_pb2
 from runwire_server.domain import filters
 from runwire_server.storage import search, search_plan
 from runwire_server.storage.schema import ACTIVE, DELETED, PURGED
@@ -47,8 +47,8 @@ IDS = [f"{n:032x}" for n in range(40)]
 
 
 @st.composite
-def metrics(draw: st.DrawFn) -> metric_pb2.MetricSummary:
-    summary = metric_pb2.MetricSummary(
+def metrics(draw: st.DrawFn) -> block_pb2.MetricSummary:
+    summary = block_pb2.MetricSummary(
         key=draw(KEYS), value=draw(REALS), count=draw(st.integers(1, 3)), first_value=draw(REALS)
     )
     if not math.isnan(low := draw(REALS)):

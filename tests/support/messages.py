@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, metric_pb2, run_pb2
 from runwire_server.domain import batches, packed
 from runwire_server.storage.base import Stores
 
@@ -43,18 +43,18 @@ def block(
     rows: Sequence[tuple[int, Sequence[float]]],
     times: Sequence[int] | None = None,
     group: bytes = b"",
-) -> metric_pb2.Block:
+) -> block_pb2.Block:
     """Makes a block of rows (step, values)."""
-    return metric_pb2.Block(
+    return block_pb2.Block(
         keys=() if group else keys,
         group=group,
-        steps=metric_pb2.StepList(steps=[step for step, _ in rows]),
+        steps=block_pb2.StepList(steps=[step for step, _ in rows]),
         timestamps_ms=[1_000 + abs(step) for step, _ in rows] if times is None else times,
         values=[value for _, values in rows for value in values],
     )
 
 
-def column(key: str, *points: tuple[int, float], times: Sequence[int] | None = None) -> metric_pb2.Block:
+def column(key: str, *points: tuple[int, float], times: Sequence[int] | None = None) -> block_pb2.Block:
     """Makes a block of one key."""
     return block([key], [(step, [value]) for step, value in points], times)
 
@@ -117,7 +117,7 @@ async def delete_experiment(stores: Stores, experiment_id: str) -> None:
 async def log(
     stores: Stores,
     run_id: str,
-    *blocks: metric_pb2.Block,
+    *blocks: block_pb2.Block,
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
     request_id: str = "",
@@ -147,7 +147,7 @@ async def history(stores: Stores, *run_ids: str, **fields: Any) -> dict[str, dic
     return {run: dict(keys) for run, keys in found.items()}
 
 
-def points_of(sent: metric_pb2.Block) -> dict[str, list[Point]]:
+def points_of(sent: block_pb2.Block) -> dict[str, list[Point]]:
     """Reads a block's points by key."""
     width = len(sent.keys)
     return {

@@ -9,6 +9,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from runwire.v1 import (
+    block_pb2,
     experiment_pb2_grpc,
     metric_pb2,
     metric_pb2_grpc,
@@ -153,12 +154,12 @@ class _RemoteMaintenance:
         await self._housekeeping.forget_requests()
 
 
-def wire_block(points: Points) -> metric_pb2.Block:
+def wire_block(points: Points) -> block_pb2.Block:
     """Encodes points as a block of the wire."""
-    return metric_pb2.Block(
+    return block_pb2.Block(
         keys=() if points.group else points.keys,
         group=points.group,
-        steps=metric_pb2.StepList(steps=points.steps.tolist()),
+        steps=block_pb2.StepList(steps=points.steps.tolist()),
         timestamps_ms=points.times.tolist(),
         values=points.values.ravel().tolist(),
     )

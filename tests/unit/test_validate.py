@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, run_pb2
 from runwire_server.domain import batches, packed, validate
 from runwire_server.domain.validate import Checks
 from runwire_server.errors import InvalidArgument, Violation
@@ -144,7 +144,7 @@ def test_times(seconds: int, nanos: int) -> None:
     assert broken_fields(Checks.time, run_pb2.FinishRunRequest(), "end_time") == []
 
 
-def derived(*blocks: metric_pb2.Block) -> Any:
+def derived(*blocks: block_pb2.Block) -> Any:
     return DERIVED.FromString(run_pb2.LogBatchRequest(run_id=RUN, blocks=blocks).SerializeToString())
 
 
@@ -155,7 +155,7 @@ SHAPES = st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.i
 @given(SHAPES, st.sampled_from(["keys", "group"]), st.sampled_from(["steps", "range"]))
 def test_blocks_are_sound_when_their_shape_is(shape: tuple[int, ...], by: str, axis: str) -> None:
     keys, steps, times, values = shape
-    block = metric_pb2.Block(timestamps_ms=range(times), values=range(values))
+    block = block_pb2.Block(timestamps_ms=range(times), values=range(values))
     if by == "keys":
         block.keys.extend(f"key {k}" for k in range(keys))
     else:
@@ -188,7 +188,7 @@ def test_blocks_are_sound_when_their_shape_is(shape: tuple[int, ...], by: str, a
 @example(-(2**63), -1, 2)
 @example(0, 2**62, 5)
 def test_steps_of_ranges_stay_in_int64(first: int, stride: int, rows: int) -> None:
-    block = metric_pb2.Block(
+    block = block_pb2.Block(
         keys=["m"], range={"first": first, "stride": stride}, timestamps_ms=[1] * rows, values=[0] * rows
     )
     steps = [first + stride * i for i in range(rows)]
@@ -202,10 +202,10 @@ def test_steps_of_ranges_stay_in_int64(first: int, stride: int, rows: int) -> No
 
 
 def test_blocks_in_error_name_their_place() -> None:
-    sound = metric_pb2.Block(keys=["m"], range={}, timestamps_ms=[1], values=[1])
-    twice = metric_pb2.Block(keys=["m", "m", "/"], range={}, timestamps_ms=[-1], values=[1])
+    sound = block_pb2.Block(keys=["m"], range={}, timestamps_ms=[1], values=[1])
+    twice = block_pb2.Block(keys=["m", "m", "/"], range={}, timestamps_ms=[-1], values=[1])
     with pytest.raises(InvalidArgument) as caught:
-        batches.log_batch(derived(sound, twice, metric_pb2.Block()))
+        batches.log_batch(derived(sound, twice, block_pb2.Block()))
     fields = [v.field for v in caught.value.violations]
     assert fields == [
         "blocks[1].keys",
@@ -221,10 +221,10 @@ def test_blocks_in_error_name_their_place() -> None:
 
 @pytest.mark.parametrize("key", ["/", "", "a\n", "k" * 251])
 def test_keys_that_were_sound_before_do_not_vouch_for_others(key: str) -> None:
-    sound = metric_pb2.Block(keys=["a", "b"], range={}, timestamps_ms=[1], values=[1, 2])
+    sound = block_pb2.Block(keys=["a", "b"], range={}, timestamps_ms=[1], values=[1, 2])
     assert len(batches.log_batch(derived(sound, sound))) == 2
     for keys in (["a", key], [key, "b"], ["a", "a"]):
-        other = metric_pb2.Block(keys=keys, range={}, timestamps_ms=[1], values=[1, 2])
+        other = block_pb2.Block(keys=keys, range={}, timestamps_ms=[1], values=[1, 2])
         for _ in range(2):
             with pytest.raises(InvalidArgument):
                 batches.log_batch(derived(sound, other))

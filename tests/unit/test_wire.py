@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire.v1 import block_pb2, experiment_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.domain import packed
 from runwire_server.domain.wire import MOST_FIELDS, malformed_text
 
@@ -108,7 +108,7 @@ def _length(data: bytes) -> bytes:
 INT64 = st.integers(-(2**63), 2**63 - 1)
 BITS = st.lists(st.integers(0, 2**64 - 1), max_size=8)
 BLOCKS = st.builds(
-    lambda keys, steps, times, bits, ranged: metric_pb2.Block(
+    lambda keys, steps, times, bits, ranged: block_pb2.Block(
         keys=keys,
         steps=None if ranged else {"steps": steps},
         range={"first": 1, "stride": 2} if ranged else None,
@@ -124,7 +124,7 @@ BLOCKS = st.builds(
 DERIVED = packed.message_class("LogBatchRequest")
 
 
-def unpacked(block: metric_pb2.Block) -> bytes:
+def unpacked(block: block_pb2.Block) -> bytes:
     """Encodes a block as a writer does that packs nothing."""
     parts = [b"\x0a" + _length(key.encode()) + key.encode() for key in block.keys]
     if block.WhichOneof("axis") == "steps":
@@ -140,9 +140,9 @@ def unpacked(block: metric_pb2.Block) -> bytes:
 
 @settings(max_examples=200, deadline=None)
 @given(BLOCKS, st.booleans())
-def test_arrays_are_what_the_public_class_reads(block: metric_pb2.Block, pack: bool) -> None:
+def test_arrays_are_what_the_public_class_reads(block: block_pb2.Block, pack: bool) -> None:
     data = block.SerializeToString() if pack else unpacked(block)
-    public = metric_pb2.Block.FromString(data)
+    public = block_pb2.Block.FromString(data)
     assert public.SerializeToString() == block.SerializeToString()
     request = DERIVED.FromString(b"\x12" + _length(data) + data)
     read = packed.repacked(request.blocks[0])
@@ -166,7 +166,7 @@ def test_numbers_that_are_not_whole(size: int) -> None:
 
 def test_derived_classes_differ_from_the_public_ones_in_numbers_only() -> None:
     for name in ("LogBatchRequest", "GetMetricHistoryResponse", "Block", "StepList", "Run"):
-        public = getattr(run_pb2, name, None) or getattr(metric_pb2, name)
+        public = getattr(run_pb2, name, None) or getattr(metric_pb2, name, None) or getattr(block_pb2, name)
         derived = packed.message_class(name).DESCRIPTOR
         assert derived.full_name == public.DESCRIPTOR.full_name
         assert [(f.name, f.number) for f in derived.fields] == [

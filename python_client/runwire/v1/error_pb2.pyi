@@ -130,6 +130,38 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """INTERNAL. A bug or a damaged database; the server's log has the story under this request id.
     Example: {reason: "INTERNAL", metadata: {"request_id": "0198..."}}.
     """
+    ERROR_REASON_WRITER_FENCED: _ErrorReason.ValueType  # 26
+    """FAILED_PRECONDITION. A newer stream was opened for the writer; this one is over for good, unless
+    the writer is replayable, which says hello again. Example: {reason: "WRITER_FENCED", metadata:
+    {"writer_id": "0198...", "epoch": "3"}}; `epoch` is the newer one where it is known.
+    """
+    ERROR_REASON_WRITER_UNKNOWN: _ErrorReason.ValueType  # 27
+    """FAILED_PRECONDITION. The hello names acknowledged frames of a writer that this server does not
+    know: another database, or 90 days without use. Example: {reason: "WRITER_UNKNOWN", metadata:
+    {"writer_id": "0198...", "acked_sequence": "812"}}.
+    """
+    ERROR_REASON_WRITER_DIVERGED: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION. Two histories go by one writer id: a frame's chained CRC is not what the
+    server has at that sequence. A spool was copied and used twice. Example: {reason:
+    "WRITER_DIVERGED", metadata: {"writer_id": "0198...", "sequence": "812"}}.
+    """
+    ERROR_REASON_SERVER_BEHIND: _ErrorReason.ValueType  # 29
+    """FAILED_PRECONDITION. The server has less than it acknowledged: its database was restored from a
+    backup. Example: {reason: "SERVER_BEHIND", metadata: {"writer_id": "0198...", "acked_sequence":
+    "812", "committed_sequence": "640"}}.
+    """
+    ERROR_REASON_FRAME_OUT_OF_ORDER: _ErrorReason.ValueType  # 30
+    """FAILED_PRECONDITION. A frame came that is not the next one; nothing of it was stored.
+    Example: {reason: "FRAME_OUT_OF_ORDER", metadata: {"sequence": "9", "expected_sequence": "7"}}.
+    """
+    ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 31
+    """RESOURCE_EXHAUSTED. A limit of `Limits` that no repeat will pass. Example: {reason:
+    "LIMIT_EXCEEDED", metadata: {"limit": "max_series_per_run", "max": "1000000"}}.
+    """
+    ERROR_REASON_INVALID_CURSOR: _ErrorReason.ValueType  # 32
+    """INVALID_ARGUMENT. The cursor is garbled, or was made for other runs. Example: {reason:
+    "INVALID_CURSOR", metadata: {"field": "cursor"}}.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed, as a name that programs can branch on. Every failed call carries a
@@ -246,5 +278,37 @@ Example: {reason: "METHOD_UNKNOWN", metadata: {"method": "/runwire.v1.RunService
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
 """INTERNAL. A bug or a damaged database; the server's log has the story under this request id.
 Example: {reason: "INTERNAL", metadata: {"request_id": "0198..."}}.
+"""
+ERROR_REASON_WRITER_FENCED: ErrorReason.ValueType  # 26
+"""FAILED_PRECONDITION. A newer stream was opened for the writer; this one is over for good, unless
+the writer is replayable, which says hello again. Example: {reason: "WRITER_FENCED", metadata:
+{"writer_id": "0198...", "epoch": "3"}}; `epoch` is the newer one where it is known.
+"""
+ERROR_REASON_WRITER_UNKNOWN: ErrorReason.ValueType  # 27
+"""FAILED_PRECONDITION. The hello names acknowledged frames of a writer that this server does not
+know: another database, or 90 days without use. Example: {reason: "WRITER_UNKNOWN", metadata:
+{"writer_id": "0198...", "acked_sequence": "812"}}.
+"""
+ERROR_REASON_WRITER_DIVERGED: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION. Two histories go by one writer id: a frame's chained CRC is not what the
+server has at that sequence. A spool was copied and used twice. Example: {reason:
+"WRITER_DIVERGED", metadata: {"writer_id": "0198...", "sequence": "812"}}.
+"""
+ERROR_REASON_SERVER_BEHIND: ErrorReason.ValueType  # 29
+"""FAILED_PRECONDITION. The server has less than it acknowledged: its database was restored from a
+backup. Example: {reason: "SERVER_BEHIND", metadata: {"writer_id": "0198...", "acked_sequence":
+"812", "committed_sequence": "640"}}.
+"""
+ERROR_REASON_FRAME_OUT_OF_ORDER: ErrorReason.ValueType  # 30
+"""FAILED_PRECONDITION. A frame came that is not the next one; nothing of it was stored.
+Example: {reason: "FRAME_OUT_OF_ORDER", metadata: {"sequence": "9", "expected_sequence": "7"}}.
+"""
+ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 31
+"""RESOURCE_EXHAUSTED. A limit of `Limits` that no repeat will pass. Example: {reason:
+"LIMIT_EXCEEDED", metadata: {"limit": "max_series_per_run", "max": "1000000"}}.
+"""
+ERROR_REASON_INVALID_CURSOR: ErrorReason.ValueType  # 32
+"""INVALID_ARGUMENT. The cursor is garbled, or was made for other runs. Example: {reason:
+"INVALID_CURSOR", metadata: {"field": "cursor"}}.
 """
 global___ErrorReason = ErrorReason

@@ -12,9 +12,11 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from runwire.v1 import block_pb2 as runwire_dot_v1_dot_block__pb2
+from runwire.v1 import frame_pb2 as runwire_dot_v1_dot_frame__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17runwire/v1/metric.proto\x12\nrunwire.v1\"\xa2\x01\n\x05\x42lock\x12\x0c\n\x04keys\x18\x01 \x03(\t\x12\r\n\x05group\x18\x02 \x01(\x0c\x12%\n\x05steps\x18\x03 \x01(\x0b\x32\x14.runwire.v1.StepListH\x00\x12&\n\x05range\x18\x04 \x01(\x0b\x32\x15.runwire.v1.StepRangeH\x00\x12\x15\n\rtimestamps_ms\x18\x05 \x03(\x10\x12\x0e\n\x06values\x18\x06 \x03(\x01\x42\x06\n\x04\x61xis\"\x19\n\x08StepList\x12\r\n\x05steps\x18\x01 \x03(\x10\"*\n\tStepRange\x12\r\n\x05\x66irst\x18\x01 \x01(\x10\x12\x0e\n\x06stride\x18\x02 \x01(\x10\"\xca\x02\n\rMetricSummary\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x0c\n\x04step\x18\x03 \x01(\x10\x12\x14\n\x0ctimestamp_ms\x18\x04 \x01(\x10\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x11\n\tnan_count\x18\x06 \x01(\x03\x12\x16\n\tmin_value\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08min_step\x18\x08 \x01(\x10H\x01\x88\x01\x01\x12\x16\n\tmax_value\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x15\n\x08max_step\x18\n \x01(\x10H\x03\x88\x01\x01\x12\x13\n\x0b\x66irst_value\x18\x0b \x01(\x01\x12\x12\n\nfirst_step\x18\x0c \x01(\x10\x12\x1a\n\x12\x66irst_timestamp_ms\x18\r \x01(\x10\x42\x0c\n\n_min_valueB\x0b\n\t_min_stepB\x0c\n\n_max_valueB\x0b\n\t_max_step\"\x80\x01\n\x17GetMetricHistoryRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x15\n\x08min_step\x18\x03 \x01(\x10H\x00\x88\x01\x01\x12\x15\n\x08max_step\x18\x04 \x01(\x10H\x01\x88\x01\x01\x42\x0b\n\t_min_stepB\x0b\n\t_max_step\"@\n\x18GetMetricHistoryResponse\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.runwire.v1.RunBlock\"<\n\x08RunBlock\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12 \n\x05\x62lock\x18\x02 \x01(\x0b\x32\x11.runwire.v1.Block2p\n\rMetricService\x12_\n\x10GetMetricHistory\x12#.runwire.v1.GetMetricHistoryRequest\x1a$.runwire.v1.GetMetricHistoryResponse0\x01\x42\x1f\n\x0e\x64\x65v.runwire.v1B\x0bMetricProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17runwire/v1/metric.proto\x12\nrunwire.v1\x1a\x16runwire/v1/block.proto\x1a\x16runwire/v1/frame.proto\"\x80\x01\n\x17GetMetricHistoryRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x15\n\x08min_step\x18\x03 \x01(\x10H\x00\x88\x01\x01\x12\x15\n\x08max_step\x18\x04 \x01(\x10H\x01\x88\x01\x01\x42\x0b\n\t_min_stepB\x0b\n\t_max_step\"@\n\x18GetMetricHistoryResponse\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.runwire.v1.RunBlock\"\xa8\x01\n\x13StreamFramesRequest\x12\"\n\x05hello\x18\x01 \x01(\x0b\x32\x11.runwire.v1.HelloH\x00\x12\"\n\x05\x66rame\x18\x02 \x01(\x0b\x32\x11.runwire.v1.FrameH\x00\x12$\n\x07\x64\x65\x63lare\x18\x03 \x01(\x0b\x32\x11.runwire.v1.GroupH\x00\x12\x1b\n\x11\x63onfirmed_through\x18\x04 \x01(\x03H\x00\x42\x06\n\x04step\"f\n\x14StreamFramesResponse\x12&\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.runwire.v1.WelcomeH\x00\x12\x1e\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x0f.runwire.v1.AckH\x00\x42\x06\n\x04step\"\xba\x01\n\x13\x41ppendFramesRequest\x12 \n\x05hello\x18\x01 \x01(\x0b\x32\x11.runwire.v1.Hello\x12\x11\n\twriter_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12!\n\x06groups\x18\x04 \x03(\x0b\x32\x11.runwire.v1.Group\x12!\n\x06\x66rames\x18\x05 \x03(\x0b\x32\x11.runwire.v1.Frame\x12\x19\n\x11\x63onfirmed_through\x18\x06 \x01(\x03\"Z\n\x14\x41ppendFramesResponse\x12$\n\x07welcome\x18\x01 \x01(\x0b\x32\x13.runwire.v1.Welcome\x12\x1c\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x0f.runwire.v1.Ack\"\xb0\x01\n\x15GetMetricCurveRequest\x12\"\n\x06series\x18\x01 \x03(\x0b\x32\x12.runwire.v1.Series\x12\x12\n\nmax_points\x18\x02 \x01(\x05\x12#\n\x04\x61xis\x18\x03 \x01(\x0e\x32\x15.runwire.v1.CurveAxis\x12\x12\n\x05min_x\x18\x04 \x01(\x10H\x00\x88\x01\x01\x12\x12\n\x05max_x\x18\x05 \x01(\x10H\x01\x88\x01\x01\x42\x08\n\x06_min_xB\x08\n\x06_max_x\"%\n\x06Series\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\";\n\x16GetMetricCurveResponse\x12!\n\x06\x63urves\x18\x01 \x03(\x0b\x32\x11.runwire.v1.Curve\"\xd3\x01\n\x05\x43urve\x12\"\n\x06series\x18\x01 \x01(\x0b\x32\x12.runwire.v1.Series\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\x0f\n\x07\x66irst_x\x18\x03 \x03(\x10\x12\x0e\n\x06last_x\x18\x04 \x03(\x10\x12\r\n\x05min_x\x18\x05 \x03(\x10\x12\r\n\x05max_x\x18\x06 \x03(\x10\x12\r\n\x05\x66irst\x18\x07 \x03(\x01\x12\x0c\n\x04last\x18\x08 \x03(\x01\x12\x0b\n\x03min\x18\t \x03(\x01\x12\x0b\n\x03max\x18\n \x03(\x01\x12\r\n\x05\x63ount\x18\x0b \x03(\x03\x12\x11\n\tnan_count\x18\x0c \x03(\x03\"X\n\x13WatchMetricsRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x12\n\nfrom_start\x18\x04 \x01(\x08\"d\n\x14WatchMetricsResponse\x12$\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x14.runwire.v1.RunBlock\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x16\n\x0eresync_run_ids\x18\x03 \x03(\t\"#\n\x10HeartbeatRequest\x12\x0f\n\x07run_ids\x18\x01 \x03(\t\"$\n\x11HeartbeatResponse\x12\x0f\n\x07run_ids\x18\x01 \x03(\t*Q\n\tCurveAxis\x12\x1a\n\x16\x43URVE_AXIS_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43URVE_AXIS_STEP\x10\x01\x12\x13\n\x0f\x43URVE_AXIS_TIME\x10\x02\x32\x94\x04\n\rMetricService\x12U\n\x0cStreamFrames\x12\x1f.runwire.v1.StreamFramesRequest\x1a .runwire.v1.StreamFramesResponse(\x01\x30\x01\x12Q\n\x0c\x41ppendFrames\x12\x1f.runwire.v1.AppendFramesRequest\x1a .runwire.v1.AppendFramesResponse\x12_\n\x10GetMetricHistory\x12#.runwire.v1.GetMetricHistoryRequest\x1a$.runwire.v1.GetMetricHistoryResponse0\x01\x12Y\n\x0eGetMetricCurve\x12!.runwire.v1.GetMetricCurveRequest\x1a\".runwire.v1.GetMetricCurveResponse0\x01\x12S\n\x0cWatchMetrics\x12\x1f.runwire.v1.WatchMetricsRequest\x1a .runwire.v1.WatchMetricsResponse0\x01\x12H\n\tHeartbeat\x12\x1c.runwire.v1.HeartbeatRequest\x1a\x1d.runwire.v1.HeartbeatResponseB\x1f\n\x0e\x64\x65v.runwire.v1B\x0bMetricProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -22,20 +24,36 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runwire.v1.metric_pb2', _gl
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016dev.runwire.v1B\013MetricProtoP\001'
-  _globals['_BLOCK']._serialized_start=40
-  _globals['_BLOCK']._serialized_end=202
-  _globals['_STEPLIST']._serialized_start=204
-  _globals['_STEPLIST']._serialized_end=229
-  _globals['_STEPRANGE']._serialized_start=231
-  _globals['_STEPRANGE']._serialized_end=273
-  _globals['_METRICSUMMARY']._serialized_start=276
-  _globals['_METRICSUMMARY']._serialized_end=606
-  _globals['_GETMETRICHISTORYREQUEST']._serialized_start=609
-  _globals['_GETMETRICHISTORYREQUEST']._serialized_end=737
-  _globals['_GETMETRICHISTORYRESPONSE']._serialized_start=739
-  _globals['_GETMETRICHISTORYRESPONSE']._serialized_end=803
-  _globals['_RUNBLOCK']._serialized_start=805
-  _globals['_RUNBLOCK']._serialized_end=865
-  _globals['_METRICSERVICE']._serialized_start=867
-  _globals['_METRICSERVICE']._serialized_end=979
+  _globals['_CURVEAXIS']._serialized_start=1600
+  _globals['_CURVEAXIS']._serialized_end=1681
+  _globals['_GETMETRICHISTORYREQUEST']._serialized_start=88
+  _globals['_GETMETRICHISTORYREQUEST']._serialized_end=216
+  _globals['_GETMETRICHISTORYRESPONSE']._serialized_start=218
+  _globals['_GETMETRICHISTORYRESPONSE']._serialized_end=282
+  _globals['_STREAMFRAMESREQUEST']._serialized_start=285
+  _globals['_STREAMFRAMESREQUEST']._serialized_end=453
+  _globals['_STREAMFRAMESRESPONSE']._serialized_start=455
+  _globals['_STREAMFRAMESRESPONSE']._serialized_end=557
+  _globals['_APPENDFRAMESREQUEST']._serialized_start=560
+  _globals['_APPENDFRAMESREQUEST']._serialized_end=746
+  _globals['_APPENDFRAMESRESPONSE']._serialized_start=748
+  _globals['_APPENDFRAMESRESPONSE']._serialized_end=838
+  _globals['_GETMETRICCURVEREQUEST']._serialized_start=841
+  _globals['_GETMETRICCURVEREQUEST']._serialized_end=1017
+  _globals['_SERIES']._serialized_start=1019
+  _globals['_SERIES']._serialized_end=1056
+  _globals['_GETMETRICCURVERESPONSE']._serialized_start=1058
+  _globals['_GETMETRICCURVERESPONSE']._serialized_end=1117
+  _globals['_CURVE']._serialized_start=1120
+  _globals['_CURVE']._serialized_end=1331
+  _globals['_WATCHMETRICSREQUEST']._serialized_start=1333
+  _globals['_WATCHMETRICSREQUEST']._serialized_end=1421
+  _globals['_WATCHMETRICSRESPONSE']._serialized_start=1423
+  _globals['_WATCHMETRICSRESPONSE']._serialized_end=1523
+  _globals['_HEARTBEATREQUEST']._serialized_start=1525
+  _globals['_HEARTBEATREQUEST']._serialized_end=1560
+  _globals['_HEARTBEATRESPONSE']._serialized_start=1562
+  _globals['_HEARTBEATRESPONSE']._serialized_end=1598
+  _globals['_METRICSERVICE']._serialized_start=1684
+  _globals['_METRICSERVICE']._serialized_end=2216
 # @@protoc_insertion_point(module_scope)

@@ -7,189 +7,43 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
+import runwire.v1.block_pb2
+import runwire.v1.frame_pb2
+import sys
 import typing
+
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
-@typing.final
-class Block(google.protobuf.message.Message):
-    """A dense matrix of points of one run: S steps by K keys. K = 1 is a column of one metric, S = 1 is
-    a row of many metrics. It is the only shape in which points travel.
+class _CurveAxis:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-    Times are unix milliseconds here, unlike everywhere else in this API where they are Timestamps:
-    packed fixed-width numbers are read as whole arrays, without a message for each point.
-    """
+class _CurveAxisEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_CurveAxis.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    CURVE_AXIS_UNSPECIFIED: _CurveAxis.ValueType  # 0
+    """Not given; the same as STEP."""
+    CURVE_AXIS_STEP: _CurveAxis.ValueType  # 1
+    """Steps; ties by time, then by arrival."""
+    CURVE_AXIS_TIME: _CurveAxis.ValueType  # 2
+    """Times in unix milliseconds; ties by step, then by arrival."""
 
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+class CurveAxis(_CurveAxis, metaclass=_CurveAxisEnumTypeWrapper):
+    """What the x axis of a curve shows."""
 
-    KEYS_FIELD_NUMBER: builtins.int
-    GROUP_FIELD_NUMBER: builtins.int
-    STEPS_FIELD_NUMBER: builtins.int
-    RANGE_FIELD_NUMBER: builtins.int
-    TIMESTAMPS_MS_FIELD_NUMBER: builtins.int
-    VALUES_FIELD_NUMBER: builtins.int
-    group: builtins.bytes
-    """Optional, instead of keys. The first 16 bytes of the SHA-256 of the ordered keys (each as UTF-8
-    with a NUL behind it) of a block of more than 8 keys that an earlier call has stored in this run.
-    """
-    @property
-    def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Required unless group is set. The K keys, distinct; each 1 to 250 characters with the rules of
-        Tag.key.
-        """
-
-    @property
-    def steps(self) -> global___StepList:
-        """Any steps, in any order."""
-
-    @property
-    def range(self) -> global___StepRange:
-        """Regular steps."""
-
-    @property
-    def timestamps_ms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Required. S times in unix milliseconds, 0 or later."""
-
-    @property
-    def values(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
-        """Required. S x K values, step after step: values[s * K + k]."""
-
-    def __init__(
-        self,
-        *,
-        keys: collections.abc.Iterable[builtins.str] | None = ...,
-        group: builtins.bytes = ...,
-        steps: global___StepList | None = ...,
-        range: global___StepRange | None = ...,
-        timestamps_ms: collections.abc.Iterable[builtins.int] | None = ...,
-        values: collections.abc.Iterable[builtins.float] | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["axis", b"axis", "range", b"range", "steps", b"steps"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["axis", b"axis", "group", b"group", "keys", b"keys", "range", b"range", "steps", b"steps", "timestamps_ms", b"timestamps_ms", "values", b"values"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["axis", b"axis"]) -> typing.Literal["steps", "range"] | None: ...
-
-global___Block = Block
-
-@typing.final
-class StepList(google.protobuf.message.Message):
-    """Listed steps."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    STEPS_FIELD_NUMBER: builtins.int
-    @property
-    def steps(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
-        """Required. The steps, any int64 each."""
-
-    def __init__(
-        self,
-        *,
-        steps: collections.abc.Iterable[builtins.int] | None = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["steps", b"steps"]) -> None: ...
-
-global___StepList = StepList
-
-@typing.final
-class StepRange(google.protobuf.message.Message):
-    """The steps first, first + stride, first + 2 stride ...; as many as there are timestamps."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    FIRST_FIELD_NUMBER: builtins.int
-    STRIDE_FIELD_NUMBER: builtins.int
-    first: builtins.int
-    """Required. The first step."""
-    stride: builtins.int
-    """Optional. The distance; may be 0 or negative. No step may leave the range of int64."""
-    def __init__(
-        self,
-        *,
-        first: builtins.int = ...,
-        stride: builtins.int = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["first", b"first", "stride", b"stride"]) -> None: ...
-
-global___StepRange = StepRange
-
-@typing.final
-class MetricSummary(google.protobuf.message.Message):
-    """What a run keeps of each metric at hand. "Latest" and "first" mean by (step, timestamp, arrival),
-    not by arrival alone. NaN is counted and can be latest or first; it is never the minimum or
-    the maximum.
-    """
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    KEY_FIELD_NUMBER: builtins.int
-    VALUE_FIELD_NUMBER: builtins.int
-    STEP_FIELD_NUMBER: builtins.int
-    TIMESTAMP_MS_FIELD_NUMBER: builtins.int
-    COUNT_FIELD_NUMBER: builtins.int
-    NAN_COUNT_FIELD_NUMBER: builtins.int
-    MIN_VALUE_FIELD_NUMBER: builtins.int
-    MIN_STEP_FIELD_NUMBER: builtins.int
-    MAX_VALUE_FIELD_NUMBER: builtins.int
-    MAX_STEP_FIELD_NUMBER: builtins.int
-    FIRST_VALUE_FIELD_NUMBER: builtins.int
-    FIRST_STEP_FIELD_NUMBER: builtins.int
-    FIRST_TIMESTAMP_MS_FIELD_NUMBER: builtins.int
-    key: builtins.str
-    """Output only. The metric's key."""
-    value: builtins.float
-    """Output only. The latest value."""
-    step: builtins.int
-    """Output only. The latest point's step."""
-    timestamp_ms: builtins.int
-    """Output only. The latest point's time, unix milliseconds."""
-    count: builtins.int
-    """Output only. How many points the series has, NaN included."""
-    nan_count: builtins.int
-    """Output only. How many of them are NaN."""
-    min_value: builtins.float
-    """Output only. The smallest value; absent when all are NaN."""
-    min_step: builtins.int
-    """Output only. The lowest step that has min_value."""
-    max_value: builtins.float
-    """Output only. The largest value; absent when all are NaN."""
-    max_step: builtins.int
-    """Output only. The lowest step that has max_value."""
-    first_value: builtins.float
-    """Output only. The first value."""
-    first_step: builtins.int
-    """Output only. The first point's step."""
-    first_timestamp_ms: builtins.int
-    """Output only. The first point's time, unix milliseconds."""
-    def __init__(
-        self,
-        *,
-        key: builtins.str = ...,
-        value: builtins.float = ...,
-        step: builtins.int = ...,
-        timestamp_ms: builtins.int = ...,
-        count: builtins.int = ...,
-        nan_count: builtins.int = ...,
-        min_value: builtins.float | None = ...,
-        min_step: builtins.int | None = ...,
-        max_value: builtins.float | None = ...,
-        max_step: builtins.int | None = ...,
-        first_value: builtins.float = ...,
-        first_step: builtins.int = ...,
-        first_timestamp_ms: builtins.int = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_max_step", b"_max_step", "_max_value", b"_max_value", "_min_step", b"_min_step", "_min_value", b"_min_value", "max_step", b"max_step", "max_value", b"max_value", "min_step", b"min_step", "min_value", b"min_value"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_max_step", b"_max_step", "_max_value", b"_max_value", "_min_step", b"_min_step", "_min_value", b"_min_value", "count", b"count", "first_step", b"first_step", "first_timestamp_ms", b"first_timestamp_ms", "first_value", b"first_value", "key", b"key", "max_step", b"max_step", "max_value", b"max_value", "min_step", b"min_step", "min_value", b"min_value", "nan_count", b"nan_count", "step", b"step", "timestamp_ms", b"timestamp_ms", "value", b"value"]) -> None: ...
-    @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["_max_step", b"_max_step"]) -> typing.Literal["max_step"] | None: ...
-    @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["_max_value", b"_max_value"]) -> typing.Literal["max_value"] | None: ...
-    @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["_min_step", b"_min_step"]) -> typing.Literal["min_step"] | None: ...
-    @typing.overload
-    def WhichOneof(self, oneof_group: typing.Literal["_min_value", b"_min_value"]) -> typing.Literal["min_value"] | None: ...
-
-global___MetricSummary = MetricSummary
+CURVE_AXIS_UNSPECIFIED: CurveAxis.ValueType  # 0
+"""Not given; the same as STEP."""
+CURVE_AXIS_STEP: CurveAxis.ValueType  # 1
+"""Steps; ties by time, then by arrival."""
+CURVE_AXIS_TIME: CurveAxis.ValueType  # 2
+"""Times in unix milliseconds; ties by step, then by arrival."""
+global___CurveAxis = CurveAxis
 
 @typing.final
 class GetMetricHistoryRequest(google.protobuf.message.Message):
@@ -238,39 +92,427 @@ class GetMetricHistoryResponse(google.protobuf.message.Message):
 
     BLOCKS_FIELD_NUMBER: builtins.int
     @property
-    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RunBlock]:
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.block_pb2.RunBlock]:
         """Output only. Blocks in the order that the RPC describes, each with its run."""
 
     def __init__(
         self,
         *,
-        blocks: collections.abc.Iterable[global___RunBlock] | None = ...,
+        blocks: collections.abc.Iterable[runwire.v1.block_pb2.RunBlock] | None = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["blocks", b"blocks"]) -> None: ...
 
 global___GetMetricHistoryResponse = GetMetricHistoryResponse
 
 @typing.final
-class RunBlock(google.protobuf.message.Message):
-    """A block with the run that it belongs to."""
+class StreamFramesRequest(google.protobuf.message.Message):
+    """Request of StreamFrames: one step of the writer's side."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    RUN_ID_FIELD_NUMBER: builtins.int
-    BLOCK_FIELD_NUMBER: builtins.int
-    run_id: builtins.str
-    """Output only. The run."""
+    HELLO_FIELD_NUMBER: builtins.int
+    FRAME_FIELD_NUMBER: builtins.int
+    DECLARE_FIELD_NUMBER: builtins.int
+    CONFIRMED_THROUGH_FIELD_NUMBER: builtins.int
+    confirmed_through: builtins.int
+    """All rejections up to this sequence are noted."""
     @property
-    def block(self) -> global___Block:
-        """Output only. Its points; keys are inline."""
+    def hello(self) -> runwire.v1.frame_pb2.Hello:
+        """First of all."""
+
+    @property
+    def frame(self) -> runwire.v1.frame_pb2.Frame:
+        """The next frame."""
+
+    @property
+    def declare(self) -> runwire.v1.frame_pb2.Group:
+        """A group that later frames of this stream name."""
 
     def __init__(
         self,
         *,
-        run_id: builtins.str = ...,
-        block: global___Block | None = ...,
+        hello: runwire.v1.frame_pb2.Hello | None = ...,
+        frame: runwire.v1.frame_pb2.Frame | None = ...,
+        declare: runwire.v1.frame_pb2.Group | None = ...,
+        confirmed_through: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["block", b"block"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["block", b"block", "run_id", b"run_id"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["confirmed_through", b"confirmed_through", "declare", b"declare", "frame", b"frame", "hello", b"hello", "step", b"step"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["confirmed_through", b"confirmed_through", "declare", b"declare", "frame", b"frame", "hello", b"hello", "step", b"step"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["step", b"step"]) -> typing.Literal["hello", "frame", "declare", "confirmed_through"] | None: ...
 
-global___RunBlock = RunBlock
+global___StreamFramesRequest = StreamFramesRequest
+
+@typing.final
+class StreamFramesResponse(google.protobuf.message.Message):
+    """Response of StreamFrames: one step of the server's side."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WELCOME_FIELD_NUMBER: builtins.int
+    ACK_FIELD_NUMBER: builtins.int
+    @property
+    def welcome(self) -> runwire.v1.frame_pb2.Welcome:
+        """First of all."""
+
+    @property
+    def ack(self) -> runwire.v1.frame_pb2.Ack:
+        """What is on disk."""
+
+    def __init__(
+        self,
+        *,
+        welcome: runwire.v1.frame_pb2.Welcome | None = ...,
+        ack: runwire.v1.frame_pb2.Ack | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["ack", b"ack", "step", b"step", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ack", b"ack", "step", b"step", "welcome", b"welcome"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["step", b"step"]) -> typing.Literal["welcome", "ack"] | None: ...
+
+global___StreamFramesResponse = StreamFramesResponse
+
+@typing.final
+class AppendFramesRequest(google.protobuf.message.Message):
+    """Request of AppendFrames."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HELLO_FIELD_NUMBER: builtins.int
+    WRITER_ID_FIELD_NUMBER: builtins.int
+    EPOCH_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    FRAMES_FIELD_NUMBER: builtins.int
+    CONFIRMED_THROUGH_FIELD_NUMBER: builtins.int
+    writer_id: builtins.str
+    """Required with epoch. The writer."""
+    epoch: builtins.int
+    """Required unless hello is given. The epoch of the welcome."""
+    confirmed_through: builtins.int
+    """Optional. All rejections up to this sequence are noted."""
+    @property
+    def hello(self) -> runwire.v1.frame_pb2.Hello:
+        """Required unless epoch is given. Opens the writer."""
+
+    @property
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.frame_pb2.Group]:
+        """Optional. Groups that the frames name."""
+
+    @property
+    def frames(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.frame_pb2.Frame]:
+        """Optional. The next frames. Each is a transaction; all are tried in order."""
+
+    def __init__(
+        self,
+        *,
+        hello: runwire.v1.frame_pb2.Hello | None = ...,
+        writer_id: builtins.str = ...,
+        epoch: builtins.int = ...,
+        groups: collections.abc.Iterable[runwire.v1.frame_pb2.Group] | None = ...,
+        frames: collections.abc.Iterable[runwire.v1.frame_pb2.Frame] | None = ...,
+        confirmed_through: builtins.int = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["hello", b"hello"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["confirmed_through", b"confirmed_through", "epoch", b"epoch", "frames", b"frames", "groups", b"groups", "hello", b"hello", "writer_id", b"writer_id"]) -> None: ...
+
+global___AppendFramesRequest = AppendFramesRequest
+
+@typing.final
+class AppendFramesResponse(google.protobuf.message.Message):
+    """Response of AppendFrames."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    WELCOME_FIELD_NUMBER: builtins.int
+    ACK_FIELD_NUMBER: builtins.int
+    @property
+    def welcome(self) -> runwire.v1.frame_pb2.Welcome:
+        """Output only. Present when the request had a hello."""
+
+    @property
+    def ack(self) -> runwire.v1.frame_pb2.Ack:
+        """Output only. What is on disk now."""
+
+    def __init__(
+        self,
+        *,
+        welcome: runwire.v1.frame_pb2.Welcome | None = ...,
+        ack: runwire.v1.frame_pb2.Ack | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["ack", b"ack", "welcome", b"welcome"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ack", b"ack", "welcome", b"welcome"]) -> None: ...
+
+global___AppendFramesResponse = AppendFramesResponse
+
+@typing.final
+class GetMetricCurveRequest(google.protobuf.message.Message):
+    """Request of GetMetricCurve."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: builtins.int
+    MAX_POINTS_FIELD_NUMBER: builtins.int
+    AXIS_FIELD_NUMBER: builtins.int
+    MIN_X_FIELD_NUMBER: builtins.int
+    MAX_X_FIELD_NUMBER: builtins.int
+    max_points: builtins.int
+    """Optional. Most buckets of a curve. 0 means 1,000; at most 10,000."""
+    axis: global___CurveAxis.ValueType
+    """Optional. What x is. Default: step."""
+    min_x: builtins.int
+    """Optional. Only points with an x of at least this."""
+    max_x: builtins.int
+    """Optional. Only points with an x of at most this."""
+    @property
+    def series(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Series]:
+        """Required. 1 to 100 series."""
+
+    def __init__(
+        self,
+        *,
+        series: collections.abc.Iterable[global___Series] | None = ...,
+        max_points: builtins.int = ...,
+        axis: global___CurveAxis.ValueType = ...,
+        min_x: builtins.int | None = ...,
+        max_x: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_max_x", b"_max_x", "_min_x", b"_min_x", "max_x", b"max_x", "min_x", b"min_x"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_max_x", b"_max_x", "_min_x", b"_min_x", "axis", b"axis", "max_points", b"max_points", "max_x", b"max_x", "min_x", b"min_x", "series", b"series"]) -> None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_max_x", b"_max_x"]) -> typing.Literal["max_x"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_min_x", b"_min_x"]) -> typing.Literal["min_x"] | None: ...
+
+global___GetMetricCurveRequest = GetMetricCurveRequest
+
+@typing.final
+class Series(google.protobuf.message.Message):
+    """One metric of one run."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    KEY_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """Required. The run."""
+    key: builtins.str
+    """Required. The metric's key."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        key: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["key", b"key", "run_id", b"run_id"]) -> None: ...
+
+global___Series = Series
+
+@typing.final
+class GetMetricCurveResponse(google.protobuf.message.Message):
+    """Response of GetMetricCurve: the next curves."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CURVES_FIELD_NUMBER: builtins.int
+    @property
+    def curves(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Curve]:
+        """Output only. Curves, each whole."""
+
+    def __init__(
+        self,
+        *,
+        curves: collections.abc.Iterable[global___Curve] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["curves", b"curves"]) -> None: ...
+
+global___GetMetricCurveResponse = GetMetricCurveResponse
+
+@typing.final
+class Curve(google.protobuf.message.Message):
+    """A series in buckets, column by column: entry i of each list belongs to bucket i, ascending by x. NaN is
+    counted, and can be first or last, but is never minimum or maximum: these are NaN only where a
+    bucket has nothing else.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SERIES_FIELD_NUMBER: builtins.int
+    POINTS_FIELD_NUMBER: builtins.int
+    FIRST_X_FIELD_NUMBER: builtins.int
+    LAST_X_FIELD_NUMBER: builtins.int
+    MIN_X_FIELD_NUMBER: builtins.int
+    MAX_X_FIELD_NUMBER: builtins.int
+    FIRST_FIELD_NUMBER: builtins.int
+    LAST_FIELD_NUMBER: builtins.int
+    MIN_FIELD_NUMBER: builtins.int
+    MAX_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    NAN_COUNT_FIELD_NUMBER: builtins.int
+    points: builtins.int
+    """Output only. How many points of the series are in the asked range."""
+    @property
+    def series(self) -> global___Series:
+        """Output only. Which series."""
+
+    @property
+    def first_x(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Output only. x of each bucket's first point."""
+
+    @property
+    def last_x(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Output only. x of its last point."""
+
+    @property
+    def min_x(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Output only. x of its lowest point; that of the first one among equals."""
+
+    @property
+    def max_x(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Output only. x of its highest point; that of the first one among equals."""
+
+    @property
+    def first(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Output only. Value of its first point."""
+
+    @property
+    def last(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Output only. Value of its last point."""
+
+    @property
+    def min(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Output only. Its lowest value."""
+
+    @property
+    def max(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Output only. Its highest value."""
+
+    @property
+    def count(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Output only. How many points it stands for, NaN included."""
+
+    @property
+    def nan_count(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Output only. How many of them are NaN."""
+
+    def __init__(
+        self,
+        *,
+        series: global___Series | None = ...,
+        points: builtins.int = ...,
+        first_x: collections.abc.Iterable[builtins.int] | None = ...,
+        last_x: collections.abc.Iterable[builtins.int] | None = ...,
+        min_x: collections.abc.Iterable[builtins.int] | None = ...,
+        max_x: collections.abc.Iterable[builtins.int] | None = ...,
+        first: collections.abc.Iterable[builtins.float] | None = ...,
+        last: collections.abc.Iterable[builtins.float] | None = ...,
+        min: collections.abc.Iterable[builtins.float] | None = ...,
+        max: collections.abc.Iterable[builtins.float] | None = ...,
+        count: collections.abc.Iterable[builtins.int] | None = ...,
+        nan_count: collections.abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["series", b"series"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["count", b"count", "first", b"first", "first_x", b"first_x", "last", b"last", "last_x", b"last_x", "max", b"max", "max_x", b"max_x", "min", b"min", "min_x", b"min_x", "nan_count", b"nan_count", "points", b"points", "series", b"series"]) -> None: ...
+
+global___Curve = Curve
+
+@typing.final
+class WatchMetricsRequest(google.protobuf.message.Message):
+    """Request of WatchMetrics."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: builtins.int
+    KEYS_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    FROM_START_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Optional. The cursor of the last message received. Empty: see from_start."""
+    from_start: builtins.bool
+    """Optional. Without a cursor: begin with the first point of each run instead of with the next new one."""
+    @property
+    def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Required. 1 to 100 distinct run ids."""
+
+    @property
+    def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Optional. At most 1,000 distinct keys. Empty: all."""
+
+    def __init__(
+        self,
+        *,
+        run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        keys: collections.abc.Iterable[builtins.str] | None = ...,
+        cursor: builtins.str = ...,
+        from_start: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cursor", b"cursor", "from_start", b"from_start", "keys", b"keys", "run_ids", b"run_ids"]) -> None: ...
+
+global___WatchMetricsRequest = WatchMetricsRequest
+
+@typing.final
+class WatchMetricsResponse(google.protobuf.message.Message):
+    """Response of WatchMetrics: what is new."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    BLOCKS_FIELD_NUMBER: builtins.int
+    CURSOR_FIELD_NUMBER: builtins.int
+    RESYNC_RUN_IDS_FIELD_NUMBER: builtins.int
+    cursor: builtins.str
+    """Output only. Where to go on."""
+    @property
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.block_pb2.RunBlock]:
+        """Output only. New points, in order of arrival within each run; keys are inline."""
+
+    @property
+    def resync_run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Output only. Runs of which points were skipped just before this message."""
+
+    def __init__(
+        self,
+        *,
+        blocks: collections.abc.Iterable[runwire.v1.block_pb2.RunBlock] | None = ...,
+        cursor: builtins.str = ...,
+        resync_run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blocks", b"blocks", "cursor", b"cursor", "resync_run_ids", b"resync_run_ids"]) -> None: ...
+
+global___WatchMetricsResponse = WatchMetricsResponse
+
+@typing.final
+class HeartbeatRequest(google.protobuf.message.Message):
+    """Request of Heartbeat."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Required. 1 to 1,000 distinct run ids."""
+
+    def __init__(
+        self,
+        *,
+        run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["run_ids", b"run_ids"]) -> None: ...
+
+global___HeartbeatRequest = HeartbeatRequest
+
+@typing.final
+class HeartbeatResponse(google.protobuf.message.Message):
+    """Response of Heartbeat."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def run_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Output only. Those of the runs that are alive now."""
+
+    def __init__(
+        self,
+        *,
+        run_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["run_ids", b"run_ids"]) -> None: ...
+
+global___HeartbeatResponse = HeartbeatResponse

@@ -10,7 +10,8 @@ class MetricServiceStub(object):
 
     A point is (step, timestamp, value) of one key of one run. Two equal points are two
     points. Values are kept bit by bit: NaN payloads, infinities, -0.0 and subnormals come back as
-    they were sent. Points are written by RunService.LogBatch and travel in blocks, never one by one.
+    they were sent. Points travel in blocks, never one by one. They are written in streamed frames, or by
+    RunService.LogBatch: one path on the server, for which a batch is a frame with a request id.
     """
 
     def __init__(self, channel):
@@ -19,10 +20,35 @@ class MetricServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
+        self.StreamFrames = channel.stream_stream(
+                '/runwire.v1.MetricService/StreamFrames',
+                request_serializer=runwire_dot_v1_dot_metric__pb2.StreamFramesRequest.SerializeToString,
+                response_deserializer=runwire_dot_v1_dot_metric__pb2.StreamFramesResponse.FromString,
+                )
+        self.AppendFrames = channel.unary_unary(
+                '/runwire.v1.MetricService/AppendFrames',
+                request_serializer=runwire_dot_v1_dot_metric__pb2.AppendFramesRequest.SerializeToString,
+                response_deserializer=runwire_dot_v1_dot_metric__pb2.AppendFramesResponse.FromString,
+                )
         self.GetMetricHistory = channel.unary_stream(
                 '/runwire.v1.MetricService/GetMetricHistory',
                 request_serializer=runwire_dot_v1_dot_metric__pb2.GetMetricHistoryRequest.SerializeToString,
                 response_deserializer=runwire_dot_v1_dot_metric__pb2.GetMetricHistoryResponse.FromString,
+                )
+        self.GetMetricCurve = channel.unary_stream(
+                '/runwire.v1.MetricService/GetMetricCurve',
+                request_serializer=runwire_dot_v1_dot_metric__pb2.GetMetricCurveRequest.SerializeToString,
+                response_deserializer=runwire_dot_v1_dot_metric__pb2.GetMetricCurveResponse.FromString,
+                )
+        self.WatchMetrics = channel.unary_stream(
+                '/runwire.v1.MetricService/WatchMetrics',
+                request_serializer=runwire_dot_v1_dot_metric__pb2.WatchMetricsRequest.SerializeToString,
+                response_deserializer=runwire_dot_v1_dot_metric__pb2.WatchMetricsResponse.FromString,
+                )
+        self.Heartbeat = channel.unary_unary(
+                '/runwire.v1.MetricService/Heartbeat',
+                request_serializer=runwire_dot_v1_dot_metric__pb2.HeartbeatRequest.SerializeToString,
+                response_deserializer=runwire_dot_v1_dot_metric__pb2.HeartbeatResponse.FromString,
                 )
 
 
@@ -31,8 +57,73 @@ class MetricServiceServicer(object):
 
     A point is (step, timestamp, value) of one key of one run. Two equal points are two
     points. Values are kept bit by bit: NaN payloads, infinities, -0.0 and subnormals come back as
-    they were sent. Points are written by RunService.LogBatch and travel in blocks, never one by one.
+    they were sent. Points travel in blocks, never one by one. They are written in streamed frames, or by
+    RunService.LogBatch: one path on the server, for which a batch is a frame with a request id.
     """
+
+    def StreamFrames(self, request_iterator, context):
+        """Stores frames of records, exactly once, and acknowledges what is on disk.
+
+        WRITERS. A writer is one history of frames: sequences 1, 2, 3 ... without a gap. Its id is the client's; its
+        state on the server is (epoch, committed sequence, chained CRC of that frame), kept for 90 days after
+        the last use, and while a rejection is unconfirmed. A client writes each frame to its own disk (the
+        spool) before it sends it, and keeps it until it is acknowledged.
+
+        OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
+        committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
+        process or a copy took over; a replayable writer says hello again, with back-off). The client then
+        sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
+        disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
+        what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
+        acknowledged frames), WRITER_DIVERGED (at the same sequence there are two CRCs: a copied spool;
+        either side may find it, the client by welcome.committed_crc). None of them heals by a repeat: set the
+        spool aside, tell the user what it holds, go on as a new writer.
+
+        FRAMES. A frame carries sequence, previous_crc (of the chain that Frame describes) and payload: the bytes
+        of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
+        bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
+        committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
+        (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+        writer has no spool, cuts frames by record count alone and sends the same records again after any
+        failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
+
+        GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
+        declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
+        GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
+        declare, resend.
+
+        ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
+        whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
+        the stream with OK.
+
+        REJECTIONS. A record that can not be applied (its run is deleted, a param would change, a key breaks a
+        rule, the payload is malformed or larger than Limits.max_frame_bytes) is rejected alone: the frame's
+        other records are applied, its sequence is consumed, and the rejection is stored in the same transaction.
+        Acks tell of new ones; every welcome repeats those that the client has not confirmed.
+        `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
+        that; the server then forgets them. Failures that may pass (full disk, database away) consume
+        nothing and end the stream with their status; the client reconnects with back-off.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
+        WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
+        RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
+        (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AppendFrames(self, request, context):
+        """The same protocol by single calls, for ways that carry no streams. A call with `hello` opens the
+        writer, with the same answers and errors as on a stream, and may bring frames along (those at or below the
+        committed sequence are repeats, as ever); later calls name the epoch of the welcome. Groups have to be declared in
+        each call that uses them, unless their run has stored them. Idempotent: a repeated frame is
+        acknowledged again.
+        Errors: as StreamFrames.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def GetMetricHistory(self, request, context):
         """Streams the points of chosen keys of chosen runs, as blocks. Changes nothing.
@@ -49,13 +140,79 @@ class MetricServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetMetricCurve(self, request, context):
+        """Returns curves for plots: each series in at most max_points buckets, none of which hides a spike.
+
+        The asked range of x (or else the series' own) is divided into buckets of about equal width; a
+        bucket without points is left out. What a bucket covers is told by its first and last x: where a
+        series has many points for each bucket, up to 64 neighbouring points are not split between two. A series with at
+        most max_points points comes point by point, a bucket each. The answer costs as much as it shows, not as
+        much as the run has logged. Streams messages of about 1 MiB, curves in the order asked for; a
+        series that the run does not have comes without buckets. Changes nothing.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD); NOT_FOUND (RUN_NOT_FOUND), before the first curve.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchMetrics(self, request, context):
+        """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+
+        The first message comes at once and carries a cursor; so does each later one. Resuming with the last
+        cursor received goes on behind it, without loss or repeat, on any server process of the
+        database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
+        and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
+        watched; a purged one ends with NOT_FOUND.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
+        (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Heartbeat(self, request, context):
+        """Says that runs are alive. The first one opens a lease: a run with a lease that is RUNNING and has been
+        silent for 2 minutes (counted from the later of the last beat and the server's start) becomes
+        LOST. A beat or any write makes a LOST run RUNNING again. Finishing a run ends its lease. A run that
+        is not RUNNING or LOST, deleted or unknown is left out of the answer, not an error.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MetricServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'StreamFrames': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamFrames,
+                    request_deserializer=runwire_dot_v1_dot_metric__pb2.StreamFramesRequest.FromString,
+                    response_serializer=runwire_dot_v1_dot_metric__pb2.StreamFramesResponse.SerializeToString,
+            ),
+            'AppendFrames': grpc.unary_unary_rpc_method_handler(
+                    servicer.AppendFrames,
+                    request_deserializer=runwire_dot_v1_dot_metric__pb2.AppendFramesRequest.FromString,
+                    response_serializer=runwire_dot_v1_dot_metric__pb2.AppendFramesResponse.SerializeToString,
+            ),
             'GetMetricHistory': grpc.unary_stream_rpc_method_handler(
                     servicer.GetMetricHistory,
                     request_deserializer=runwire_dot_v1_dot_metric__pb2.GetMetricHistoryRequest.FromString,
                     response_serializer=runwire_dot_v1_dot_metric__pb2.GetMetricHistoryResponse.SerializeToString,
+            ),
+            'GetMetricCurve': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetMetricCurve,
+                    request_deserializer=runwire_dot_v1_dot_metric__pb2.GetMetricCurveRequest.FromString,
+                    response_serializer=runwire_dot_v1_dot_metric__pb2.GetMetricCurveResponse.SerializeToString,
+            ),
+            'WatchMetrics': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchMetrics,
+                    request_deserializer=runwire_dot_v1_dot_metric__pb2.WatchMetricsRequest.FromString,
+                    response_serializer=runwire_dot_v1_dot_metric__pb2.WatchMetricsResponse.SerializeToString,
+            ),
+            'Heartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Heartbeat,
+                    request_deserializer=runwire_dot_v1_dot_metric__pb2.HeartbeatRequest.FromString,
+                    response_serializer=runwire_dot_v1_dot_metric__pb2.HeartbeatResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -69,8 +226,43 @@ class MetricService(object):
 
     A point is (step, timestamp, value) of one key of one run. Two equal points are two
     points. Values are kept bit by bit: NaN payloads, infinities, -0.0 and subnormals come back as
-    they were sent. Points are written by RunService.LogBatch and travel in blocks, never one by one.
+    they were sent. Points travel in blocks, never one by one. They are written in streamed frames, or by
+    RunService.LogBatch: one path on the server, for which a batch is a frame with a request id.
     """
+
+    @staticmethod
+    def StreamFrames(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/runwire.v1.MetricService/StreamFrames',
+            runwire_dot_v1_dot_metric__pb2.StreamFramesRequest.SerializeToString,
+            runwire_dot_v1_dot_metric__pb2.StreamFramesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def AppendFrames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/runwire.v1.MetricService/AppendFrames',
+            runwire_dot_v1_dot_metric__pb2.AppendFramesRequest.SerializeToString,
+            runwire_dot_v1_dot_metric__pb2.AppendFramesResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
     @staticmethod
     def GetMetricHistory(request,
@@ -86,5 +278,56 @@ class MetricService(object):
         return grpc.experimental.unary_stream(request, target, '/runwire.v1.MetricService/GetMetricHistory',
             runwire_dot_v1_dot_metric__pb2.GetMetricHistoryRequest.SerializeToString,
             runwire_dot_v1_dot_metric__pb2.GetMetricHistoryResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetMetricCurve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/runwire.v1.MetricService/GetMetricCurve',
+            runwire_dot_v1_dot_metric__pb2.GetMetricCurveRequest.SerializeToString,
+            runwire_dot_v1_dot_metric__pb2.GetMetricCurveResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def WatchMetrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(request, target, '/runwire.v1.MetricService/WatchMetrics',
+            runwire_dot_v1_dot_metric__pb2.WatchMetricsRequest.SerializeToString,
+            runwire_dot_v1_dot_metric__pb2.WatchMetricsResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Heartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/runwire.v1.MetricService/Heartbeat',
+            runwire_dot_v1_dot_metric__pb2.HeartbeatRequest.SerializeToString,
+            runwire_dot_v1_dot_metric__pb2.HeartbeatResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -22,10 +22,75 @@ class MetricServiceStub:
 
     A point is (step, timestamp, value) of one key of one run. Two equal points are two
     points. Values are kept bit by bit: NaN payloads, infinities, -0.0 and subnormals come back as
-    they were sent. Points are written by RunService.LogBatch and travel in blocks, never one by one.
+    they were sent. Points travel in blocks, never one by one. They are written in streamed frames, or by
+    RunService.LogBatch: one path on the server, for which a batch is a frame with a request id.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
+    StreamFrames: grpc.StreamStreamMultiCallable[
+        runwire.v1.metric_pb2.StreamFramesRequest,
+        runwire.v1.metric_pb2.StreamFramesResponse,
+    ]
+    """Stores frames of records, exactly once, and acknowledges what is on disk.
+
+    WRITERS. A writer is one history of frames: sequences 1, 2, 3 ... without a gap. Its id is the client's; its
+    state on the server is (epoch, committed sequence, chained CRC of that frame), kept for 90 days after
+    the last use, and while a rejection is unconfirmed. A client writes each frame to its own disk (the
+    spool) before it sends it, and keeps it until it is acknowledged.
+
+    OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
+    committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
+    process or a copy took over; a replayable writer says hello again, with back-off). The client then
+    sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
+    disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
+    what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
+    acknowledged frames), WRITER_DIVERGED (at the same sequence there are two CRCs: a copied spool;
+    either side may find it, the client by welcome.committed_crc). None of them heals by a repeat: set the
+    spool aside, tell the user what it holds, go on as a new writer.
+
+    FRAMES. A frame carries sequence, previous_crc (of the chain that Frame describes) and payload: the bytes
+    of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
+    bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
+    committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
+    (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+    writer has no spool, cuts frames by record count alone and sends the same records again after any
+    failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
+
+    GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
+    declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
+    GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
+    declare, resend.
+
+    ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
+    whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
+    the stream with OK.
+
+    REJECTIONS. A record that can not be applied (its run is deleted, a param would change, a key breaks a
+    rule, the payload is malformed or larger than Limits.max_frame_bytes) is rejected alone: the frame's
+    other records are applied, its sequence is consumed, and the rejection is stored in the same transaction.
+    Acks tell of new ones; every welcome repeats those that the client has not confirmed.
+    `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
+    that; the server then forgets them. Failures that may pass (full disk, database away) consume
+    nothing and end the stream with their status; the client reconnects with back-off.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
+    WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
+    RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+    """
+
+    AppendFrames: grpc.UnaryUnaryMultiCallable[
+        runwire.v1.metric_pb2.AppendFramesRequest,
+        runwire.v1.metric_pb2.AppendFramesResponse,
+    ]
+    """The same protocol by single calls, for ways that carry no streams. A call with `hello` opens the
+    writer, with the same answers and errors as on a stream, and may bring frames along (those at or below the
+    committed sequence are repeats, as ever); later calls name the epoch of the welcome. Groups have to be declared in
+    each call that uses them, unless their run has stored them. Idempotent: a repeated frame is
+    acknowledged again.
+    Errors: as StreamFrames.
+    """
+
     GetMetricHistory: grpc.UnaryStreamMultiCallable[
         runwire.v1.metric_pb2.GetMetricHistoryRequest,
         runwire.v1.metric_pb2.GetMetricHistoryResponse,
@@ -41,12 +106,118 @@ class MetricServiceStub:
     (STORAGE_UNAVAILABLE, SERVER_STOPPING). A key that a run does not have adds no block.
     """
 
+    GetMetricCurve: grpc.UnaryStreamMultiCallable[
+        runwire.v1.metric_pb2.GetMetricCurveRequest,
+        runwire.v1.metric_pb2.GetMetricCurveResponse,
+    ]
+    """Returns curves for plots: each series in at most max_points buckets, none of which hides a spike.
+
+    The asked range of x (or else the series' own) is divided into buckets of about equal width; a
+    bucket without points is left out. What a bucket covers is told by its first and last x: where a
+    series has many points for each bucket, up to 64 neighbouring points are not split between two. A series with at
+    most max_points points comes point by point, a bucket each. The answer costs as much as it shows, not as
+    much as the run has logged. Streams messages of about 1 MiB, curves in the order asked for; a
+    series that the run does not have comes without buckets. Changes nothing.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD); NOT_FOUND (RUN_NOT_FOUND), before the first curve.
+    """
+
+    WatchMetrics: grpc.UnaryStreamMultiCallable[
+        runwire.v1.metric_pb2.WatchMetricsRequest,
+        runwire.v1.metric_pb2.WatchMetricsResponse,
+    ]
+    """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+
+    The first message comes at once and carries a cursor; so does each later one. Resuming with the last
+    cursor received goes on behind it, without loss or repeat, on any server process of the
+    database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
+    and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
+    watched; a purged one ends with NOT_FOUND.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
+    """
+
+    Heartbeat: grpc.UnaryUnaryMultiCallable[
+        runwire.v1.metric_pb2.HeartbeatRequest,
+        runwire.v1.metric_pb2.HeartbeatResponse,
+    ]
+    """Says that runs are alive. The first one opens a lease: a run with a lease that is RUNNING and has been
+    silent for 2 minutes (counted from the later of the last beat and the server's start) becomes
+    LOST. A beat or any write makes a LOST run RUNNING again. Finishing a run ends its lease. A run that
+    is not RUNNING or LOST, deleted or unknown is left out of the answer, not an error.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD).
+    """
+
 class MetricServiceAsyncStub:
     """Metric points: what runs measured, step after step.
 
     A point is (step, timestamp, value) of one key of one run. Two equal points are two
     points. Values are kept bit by bit: NaN payloads, infinities, -0.0 and subnormals come back as
-    they were sent. Points are written by RunService.LogBatch and travel in blocks, never one by one.
+    they were sent. Points travel in blocks, never one by one. They are written in streamed frames, or by
+    RunService.LogBatch: one path on the server, for which a batch is a frame with a request id.
+    """
+
+    StreamFrames: grpc.aio.StreamStreamMultiCallable[
+        runwire.v1.metric_pb2.StreamFramesRequest,
+        runwire.v1.metric_pb2.StreamFramesResponse,
+    ]
+    """Stores frames of records, exactly once, and acknowledges what is on disk.
+
+    WRITERS. A writer is one history of frames: sequences 1, 2, 3 ... without a gap. Its id is the client's; its
+    state on the server is (epoch, committed sequence, chained CRC of that frame), kept for 90 days after
+    the last use, and while a rejection is unconfirmed. A client writes each frame to its own disk (the
+    spool) before it sends it, and keeps it until it is acknowledged.
+
+    OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
+    committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
+    process or a copy took over; a replayable writer says hello again, with back-off). The client then
+    sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
+    disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
+    what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
+    acknowledged frames), WRITER_DIVERGED (at the same sequence there are two CRCs: a copied spool;
+    either side may find it, the client by welcome.committed_crc). None of them heals by a repeat: set the
+    spool aside, tell the user what it holds, go on as a new writer.
+
+    FRAMES. A frame carries sequence, previous_crc (of the chain that Frame describes) and payload: the bytes
+    of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
+    bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
+    committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
+    (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+    writer has no spool, cuts frames by record count alone and sends the same records again after any
+    failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
+
+    GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
+    declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
+    GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
+    declare, resend.
+
+    ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
+    whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
+    the stream with OK.
+
+    REJECTIONS. A record that can not be applied (its run is deleted, a param would change, a key breaks a
+    rule, the payload is malformed or larger than Limits.max_frame_bytes) is rejected alone: the frame's
+    other records are applied, its sequence is consumed, and the rejection is stored in the same transaction.
+    Acks tell of new ones; every welcome repeats those that the client has not confirmed.
+    `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
+    that; the server then forgets them. Failures that may pass (full disk, database away) consume
+    nothing and end the stream with their status; the client reconnects with back-off.
+
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
+    WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
+    RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+    """
+
+    AppendFrames: grpc.aio.UnaryUnaryMultiCallable[
+        runwire.v1.metric_pb2.AppendFramesRequest,
+        runwire.v1.metric_pb2.AppendFramesResponse,
+    ]
+    """The same protocol by single calls, for ways that carry no streams. A call with `hello` opens the
+    writer, with the same answers and errors as on a stream, and may bring frames along (those at or below the
+    committed sequence are repeats, as ever); later calls name the epoch of the welcome. Groups have to be declared in
+    each call that uses them, unless their run has stored them. Idempotent: a repeated frame is
+    acknowledged again.
+    Errors: as StreamFrames.
     """
 
     GetMetricHistory: grpc.aio.UnaryStreamMultiCallable[
@@ -64,13 +235,123 @@ class MetricServiceAsyncStub:
     (STORAGE_UNAVAILABLE, SERVER_STOPPING). A key that a run does not have adds no block.
     """
 
+    GetMetricCurve: grpc.aio.UnaryStreamMultiCallable[
+        runwire.v1.metric_pb2.GetMetricCurveRequest,
+        runwire.v1.metric_pb2.GetMetricCurveResponse,
+    ]
+    """Returns curves for plots: each series in at most max_points buckets, none of which hides a spike.
+
+    The asked range of x (or else the series' own) is divided into buckets of about equal width; a
+    bucket without points is left out. What a bucket covers is told by its first and last x: where a
+    series has many points for each bucket, up to 64 neighbouring points are not split between two. A series with at
+    most max_points points comes point by point, a bucket each. The answer costs as much as it shows, not as
+    much as the run has logged. Streams messages of about 1 MiB, curves in the order asked for; a
+    series that the run does not have comes without buckets. Changes nothing.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD); NOT_FOUND (RUN_NOT_FOUND), before the first curve.
+    """
+
+    WatchMetrics: grpc.aio.UnaryStreamMultiCallable[
+        runwire.v1.metric_pb2.WatchMetricsRequest,
+        runwire.v1.metric_pb2.WatchMetricsResponse,
+    ]
+    """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+
+    The first message comes at once and carries a cursor; so does each later one. Resuming with the last
+    cursor received goes on behind it, without loss or repeat, on any server process of the
+    database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
+    and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
+    watched; a purged one ends with NOT_FOUND.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
+    (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
+    """
+
+    Heartbeat: grpc.aio.UnaryUnaryMultiCallable[
+        runwire.v1.metric_pb2.HeartbeatRequest,
+        runwire.v1.metric_pb2.HeartbeatResponse,
+    ]
+    """Says that runs are alive. The first one opens a lease: a run with a lease that is RUNNING and has been
+    silent for 2 minutes (counted from the later of the last beat and the server's start) becomes
+    LOST. A beat or any write makes a LOST run RUNNING again. Finishing a run ends its lease. A run that
+    is not RUNNING or LOST, deleted or unknown is left out of the answer, not an error.
+    Errors: INVALID_ARGUMENT (INVALID_FIELD).
+    """
+
 class MetricServiceServicer(metaclass=abc.ABCMeta):
     """Metric points: what runs measured, step after step.
 
     A point is (step, timestamp, value) of one key of one run. Two equal points are two
     points. Values are kept bit by bit: NaN payloads, infinities, -0.0 and subnormals come back as
-    they were sent. Points are written by RunService.LogBatch and travel in blocks, never one by one.
+    they were sent. Points travel in blocks, never one by one. They are written in streamed frames, or by
+    RunService.LogBatch: one path on the server, for which a batch is a frame with a request id.
     """
+
+    @abc.abstractmethod
+    def StreamFrames(
+        self,
+        request_iterator: _MaybeAsyncIterator[runwire.v1.metric_pb2.StreamFramesRequest],
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[runwire.v1.metric_pb2.StreamFramesResponse], collections.abc.AsyncIterator[runwire.v1.metric_pb2.StreamFramesResponse]]:
+        """Stores frames of records, exactly once, and acknowledges what is on disk.
+
+        WRITERS. A writer is one history of frames: sequences 1, 2, 3 ... without a gap. Its id is the client's; its
+        state on the server is (epoch, committed sequence, chained CRC of that frame), kept for 90 days after
+        the last use, and while a rejection is unconfirmed. A client writes each frame to its own disk (the
+        spool) before it sends it, and keeps it until it is acknowledged.
+
+        OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
+        committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
+        process or a copy took over; a replayable writer says hello again, with back-off). The client then
+        sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
+        disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
+        what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
+        acknowledged frames), WRITER_DIVERGED (at the same sequence there are two CRCs: a copied spool;
+        either side may find it, the client by welcome.committed_crc). None of them heals by a repeat: set the
+        spool aside, tell the user what it holds, go on as a new writer.
+
+        FRAMES. A frame carries sequence, previous_crc (of the chain that Frame describes) and payload: the bytes
+        of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
+        bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
+        committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
+        (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+        writer has no spool, cuts frames by record count alone and sends the same records again after any
+        failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
+
+        GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
+        declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
+        GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
+        declare, resend.
+
+        ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
+        whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
+        the stream with OK.
+
+        REJECTIONS. A record that can not be applied (its run is deleted, a param would change, a key breaks a
+        rule, the payload is malformed or larger than Limits.max_frame_bytes) is rejected alone: the frame's
+        other records are applied, its sequence is consumed, and the rejection is stored in the same transaction.
+        Acks tell of new ones; every welcome repeats those that the client has not confirmed.
+        `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
+        that; the server then forgets them. Failures that may pass (full disk, database away) consume
+        nothing and end the stream with their status; the client reconnects with back-off.
+
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
+        WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
+        RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
+        (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+        """
+
+    @abc.abstractmethod
+    def AppendFrames(
+        self,
+        request: runwire.v1.metric_pb2.AppendFramesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[runwire.v1.metric_pb2.AppendFramesResponse, collections.abc.Awaitable[runwire.v1.metric_pb2.AppendFramesResponse]]:
+        """The same protocol by single calls, for ways that carry no streams. A call with `hello` opens the
+        writer, with the same answers and errors as on a stream, and may bring frames along (those at or below the
+        committed sequence are repeats, as ever); later calls name the epoch of the welcome. Groups have to be declared in
+        each call that uses them, unless their run has stored them. Idempotent: a repeated frame is
+        acknowledged again.
+        Errors: as StreamFrames.
+        """
 
     @abc.abstractmethod
     def GetMetricHistory(
@@ -87,6 +368,53 @@ class MetricServiceServicer(metaclass=abc.ABCMeta):
         Errors: INVALID_ARGUMENT (INVALID_FIELD); NOT_FOUND (RUN_NOT_FOUND) if any run is unknown or
         purged, before the first block; UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE
         (STORAGE_UNAVAILABLE, SERVER_STOPPING). A key that a run does not have adds no block.
+        """
+
+    @abc.abstractmethod
+    def GetMetricCurve(
+        self,
+        request: runwire.v1.metric_pb2.GetMetricCurveRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[runwire.v1.metric_pb2.GetMetricCurveResponse], collections.abc.AsyncIterator[runwire.v1.metric_pb2.GetMetricCurveResponse]]:
+        """Returns curves for plots: each series in at most max_points buckets, none of which hides a spike.
+
+        The asked range of x (or else the series' own) is divided into buckets of about equal width; a
+        bucket without points is left out. What a bucket covers is told by its first and last x: where a
+        series has many points for each bucket, up to 64 neighbouring points are not split between two. A series with at
+        most max_points points comes point by point, a bucket each. The answer costs as much as it shows, not as
+        much as the run has logged. Streams messages of about 1 MiB, curves in the order asked for; a
+        series that the run does not have comes without buckets. Changes nothing.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD); NOT_FOUND (RUN_NOT_FOUND), before the first curve.
+        """
+
+    @abc.abstractmethod
+    def WatchMetrics(
+        self,
+        request: runwire.v1.metric_pb2.WatchMetricsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[runwire.v1.metric_pb2.WatchMetricsResponse], collections.abc.AsyncIterator[runwire.v1.metric_pb2.WatchMetricsResponse]]:
+        """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+
+        The first message comes at once and carries a cursor; so does each later one. Resuming with the last
+        cursor received goes on behind it, without loss or repeat, on any server process of the
+        database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
+        and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
+        watched; a purged one ends with NOT_FOUND.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
+        (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
+        """
+
+    @abc.abstractmethod
+    def Heartbeat(
+        self,
+        request: runwire.v1.metric_pb2.HeartbeatRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[runwire.v1.metric_pb2.HeartbeatResponse, collections.abc.Awaitable[runwire.v1.metric_pb2.HeartbeatResponse]]:
+        """Says that runs are alive. The first one opens a lease: a run with a lease that is RUNNING and has been
+        silent for 2 minutes (counted from the later of the last beat and the server's start) becomes
+        LOST. A beat or any write makes a LOST run RUNNING again. Finishing a run ends its lease. A run that
+        is not RUNNING or LOST, deleted or unknown is left out of the answer, not an error.
+        Errors: INVALID_ARGUMENT (INVALID_FIELD).
         """
 
 def add_MetricServiceServicer_to_server(servicer: MetricServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -14,11 +14,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from runwire.v1 import block_pb2 as runwire_dot_v1_dot_block__pb2
 from runwire.v1 import experiment_pb2 as runwire_dot_v1_dot_experiment__pb2
-from runwire.v1 import metric_pb2 as runwire_dot_v1_dot_metric__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14runwire/v1/run.proto\x12\nrunwire.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1brunwire/v1/experiment.proto\x1a\x17runwire/v1/metric.proto\"\xa3\x03\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12%\n\x06status\x18\x04 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flifecycle_stage\x18\x07 \x01(\x0e\x32\x1a.runwire.v1.LifecycleStage\x12\x15\n\rparent_run_id\x18\x08 \x01(\t\x12!\n\x06params\x18\t \x03(\x0b\x32\x11.runwire.v1.Param\x12\x1d\n\x04tags\x18\n \x03(\x0b\x32\x0f.runwire.v1.Tag\x12*\n\x07metrics\x18\x0b \x03(\x0b\x32\x19.runwire.v1.MetricSummary\x12(\n\x06inputs\x18\x0c \x03(\x0b\x32\x18.runwire.v1.DatasetInput\"#\n\x05Param\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"E\n\x0c\x44\x61tasetInput\x12$\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x13.runwire.v1.Dataset\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"m\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x13\n\x0bsource_type\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0e\n\x06schema\x18\x05 \x01(\t\x12\x0f\n\x07profile\x18\x06 \x01(\t\"p\n\x07RunMask\x12*\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x13\n\x0bmetric_keys\x18\x02 \x03(\t\x12\x12\n\nparam_keys\x18\x03 \x03(\t\x12\x10\n\x08tag_keys\x18\x04 \x03(\t\"\xa3\x02\n\x10\x43reateRunRequest\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61llow_existing\x18\x03 \x01(\x08\x12\x0c\n\x04name\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rparent_run_id\x18\x06 \x01(\t\x12%\n\x06status\x18\x07 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12!\n\x06params\x18\x08 \x03(\x0b\x32\x11.runwire.v1.Param\x12\x1d\n\x04tags\x18\t \x03(\x0b\x32\x0f.runwire.v1.Tag\x12\x12\n\nrequest_id\x18\n \x01(\t\"1\n\x11\x43reateRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"B\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12!\n\x04mask\x18\x02 \x01(\x0b\x32\x13.runwire.v1.RunMask\".\n\x0eGetRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"\xc0\x01\n\x11SearchRunsRequest\x12\x16\n\x0e\x65xperiment_ids\x18\x01 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x10\n\x08order_by\x18\x03 \x03(\t\x12\'\n\x04view\x18\x04 \x01(\x0e\x32\x19.runwire.v1.LifecycleView\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12!\n\x04mask\x18\x07 \x01(\x0b\x32\x13.runwire.v1.RunMask\"L\n\x12SearchRunsResponse\x12\x1d\n\x04runs\x18\x01 \x03(\x0b\x32\x0f.runwire.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9c\x01\n\x10UpdateRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06status\x18\x03 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"1\n\x11UpdateRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"\x8b\x01\n\x10\x46inishRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"1\n\x11\x46inishRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"6\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"7\n\x11RestoreRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x14\n\x12RestoreRunResponse\"\x9a\x01\n\x0fLogBatchRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12!\n\x06\x62locks\x18\x02 \x03(\x0b\x32\x11.runwire.v1.Block\x12!\n\x06params\x18\x03 \x03(\x0b\x32\x11.runwire.v1.Param\x12\x1d\n\x04tags\x18\x04 \x03(\x0b\x32\x0f.runwire.v1.Tag\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\x12\n\x10LogBatchResponse\"V\n\x11SetRunTagsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x04tags\x18\x02 \x03(\x0b\x32\x0f.runwire.v1.Tag\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x14\n\x12SetRunTagsResponse\"F\n\x13\x44\x65leteRunTagRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteRunTagResponse\"`\n\x10LogInputsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x06inputs\x18\x02 \x03(\x0b\x32\x18.runwire.v1.DatasetInput\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x13\n\x11LogInputsResponse*\xa0\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x18\n\x14RUN_STATUS_SCHEDULED\x10\x02\x12\x17\n\x13RUN_STATUS_FINISHED\x10\x03\x12\x15\n\x11RUN_STATUS_FAILED\x10\x04\x12\x15\n\x11RUN_STATUS_KILLED\x10\x05\x32\xc0\x06\n\nRunService\x12H\n\tCreateRun\x12\x1c.runwire.v1.CreateRunRequest\x1a\x1d.runwire.v1.CreateRunResponse\x12?\n\x06GetRun\x12\x19.runwire.v1.GetRunRequest\x1a\x1a.runwire.v1.GetRunResponse\x12K\n\nSearchRuns\x12\x1d.runwire.v1.SearchRunsRequest\x1a\x1e.runwire.v1.SearchRunsResponse\x12H\n\tUpdateRun\x12\x1c.runwire.v1.UpdateRunRequest\x1a\x1d.runwire.v1.UpdateRunResponse\x12H\n\tFinishRun\x12\x1c.runwire.v1.FinishRunRequest\x1a\x1d.runwire.v1.FinishRunResponse\x12H\n\tDeleteRun\x12\x1c.runwire.v1.DeleteRunRequest\x1a\x1d.runwire.v1.DeleteRunResponse\x12K\n\nRestoreRun\x12\x1d.runwire.v1.RestoreRunRequest\x1a\x1e.runwire.v1.RestoreRunResponse\x12\x45\n\x08LogBatch\x12\x1b.runwire.v1.LogBatchRequest\x1a\x1c.runwire.v1.LogBatchResponse\x12K\n\nSetRunTags\x12\x1d.runwire.v1.SetRunTagsRequest\x1a\x1e.runwire.v1.SetRunTagsResponse\x12Q\n\x0c\x44\x65leteRunTag\x12\x1f.runwire.v1.DeleteRunTagRequest\x1a .runwire.v1.DeleteRunTagResponse\x12H\n\tLogInputs\x12\x1c.runwire.v1.LogInputsRequest\x1a\x1d.runwire.v1.LogInputsResponseB\x1c\n\x0e\x64\x65v.runwire.v1B\x08RunProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14runwire/v1/run.proto\x12\nrunwire.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16runwire/v1/block.proto\x1a\x1brunwire/v1/experiment.proto\"\xa3\x03\n\x03Run\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x15\n\rexperiment_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12%\n\x06status\x18\x04 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flifecycle_stage\x18\x07 \x01(\x0e\x32\x1a.runwire.v1.LifecycleStage\x12\x15\n\rparent_run_id\x18\x08 \x01(\t\x12!\n\x06params\x18\t \x03(\x0b\x32\x11.runwire.v1.Param\x12\x1d\n\x04tags\x18\n \x03(\x0b\x32\x0f.runwire.v1.Tag\x12*\n\x07metrics\x18\x0b \x03(\x0b\x32\x19.runwire.v1.MetricSummary\x12(\n\x06inputs\x18\x0c \x03(\x0b\x32\x18.runwire.v1.DatasetInput\"#\n\x05Param\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"E\n\x0c\x44\x61tasetInput\x12$\n\x07\x64\x61taset\x18\x01 \x01(\x0b\x32\x13.runwire.v1.Dataset\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"m\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\x13\n\x0bsource_type\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x0e\n\x06schema\x18\x05 \x01(\t\x12\x0f\n\x07profile\x18\x06 \x01(\t\"p\n\x07RunMask\x12*\n\x06\x66ields\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x13\n\x0bmetric_keys\x18\x02 \x03(\t\x12\x12\n\nparam_keys\x18\x03 \x03(\t\x12\x10\n\x08tag_keys\x18\x04 \x03(\t\"\xa3\x02\n\x10\x43reateRunRequest\x12\x15\n\rexperiment_id\x18\x01 \x01(\t\x12\x0e\n\x06run_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61llow_existing\x18\x03 \x01(\x08\x12\x0c\n\x04name\x18\x04 \x01(\t\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rparent_run_id\x18\x06 \x01(\t\x12%\n\x06status\x18\x07 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12!\n\x06params\x18\x08 \x03(\x0b\x32\x11.runwire.v1.Param\x12\x1d\n\x04tags\x18\t \x03(\x0b\x32\x0f.runwire.v1.Tag\x12\x12\n\nrequest_id\x18\n \x01(\t\"1\n\x11\x43reateRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"B\n\rGetRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12!\n\x04mask\x18\x02 \x01(\x0b\x32\x13.runwire.v1.RunMask\".\n\x0eGetRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"\xc0\x01\n\x11SearchRunsRequest\x12\x16\n\x0e\x65xperiment_ids\x18\x01 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x02 \x01(\t\x12\x10\n\x08order_by\x18\x03 \x03(\t\x12\'\n\x04view\x18\x04 \x01(\x0e\x32\x19.runwire.v1.LifecycleView\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12!\n\x04mask\x18\x07 \x01(\x0b\x32\x13.runwire.v1.RunMask\"L\n\x12SearchRunsResponse\x12\x1d\n\x04runs\x18\x01 \x03(\x0b\x32\x0f.runwire.v1.Run\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9c\x01\n\x10UpdateRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06status\x18\x03 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"1\n\x11UpdateRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"\x8b\x01\n\x10\x46inishRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12%\n\x06status\x18\x02 \x01(\x0e\x32\x15.runwire.v1.RunStatus\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"1\n\x11\x46inishRunResponse\x12\x1c\n\x03run\x18\x01 \x01(\x0b\x32\x0f.runwire.v1.Run\"6\n\x10\x44\x65leteRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x13\n\x11\x44\x65leteRunResponse\"7\n\x11RestoreRunRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x14\n\x12RestoreRunResponse\"\x9a\x01\n\x0fLogBatchRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12!\n\x06\x62locks\x18\x02 \x03(\x0b\x32\x11.runwire.v1.Block\x12!\n\x06params\x18\x03 \x03(\x0b\x32\x11.runwire.v1.Param\x12\x1d\n\x04tags\x18\x04 \x03(\x0b\x32\x0f.runwire.v1.Tag\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"\x12\n\x10LogBatchResponse\"V\n\x11SetRunTagsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x1d\n\x04tags\x18\x02 \x03(\x0b\x32\x0f.runwire.v1.Tag\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x14\n\x12SetRunTagsResponse\"F\n\x13\x44\x65leteRunTagRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x16\n\x14\x44\x65leteRunTagResponse\"`\n\x10LogInputsRequest\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12(\n\x06inputs\x18\x02 \x03(\x0b\x32\x18.runwire.v1.DatasetInput\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"\x13\n\x11LogInputsResponse*\xb5\x01\n\tRunStatus\x12\x1a\n\x16RUN_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12RUN_STATUS_RUNNING\x10\x01\x12\x18\n\x14RUN_STATUS_SCHEDULED\x10\x02\x12\x17\n\x13RUN_STATUS_FINISHED\x10\x03\x12\x15\n\x11RUN_STATUS_FAILED\x10\x04\x12\x15\n\x11RUN_STATUS_KILLED\x10\x05\x12\x13\n\x0fRUN_STATUS_LOST\x10\x06\x32\xc0\x06\n\nRunService\x12H\n\tCreateRun\x12\x1c.runwire.v1.CreateRunRequest\x1a\x1d.runwire.v1.CreateRunResponse\x12?\n\x06GetRun\x12\x19.runwire.v1.GetRunRequest\x1a\x1a.runwire.v1.GetRunResponse\x12K\n\nSearchRuns\x12\x1d.runwire.v1.SearchRunsRequest\x1a\x1e.runwire.v1.SearchRunsResponse\x12H\n\tUpdateRun\x12\x1c.runwire.v1.UpdateRunRequest\x1a\x1d.runwire.v1.UpdateRunResponse\x12H\n\tFinishRun\x12\x1c.runwire.v1.FinishRunRequest\x1a\x1d.runwire.v1.FinishRunResponse\x12H\n\tDeleteRun\x12\x1c.runwire.v1.DeleteRunRequest\x1a\x1d.runwire.v1.DeleteRunResponse\x12K\n\nRestoreRun\x12\x1d.runwire.v1.RestoreRunRequest\x1a\x1e.runwire.v1.RestoreRunResponse\x12\x45\n\x08LogBatch\x12\x1b.runwire.v1.LogBatchRequest\x1a\x1c.runwire.v1.LogBatchResponse\x12K\n\nSetRunTags\x12\x1d.runwire.v1.SetRunTagsRequest\x1a\x1e.runwire.v1.SetRunTagsResponse\x12Q\n\x0c\x44\x65leteRunTag\x12\x1f.runwire.v1.DeleteRunTagRequest\x1a .runwire.v1.DeleteRunTagResponse\x12H\n\tLogInputs\x12\x1c.runwire.v1.LogInputsRequest\x1a\x1d.runwire.v1.LogInputsResponseB\x1c\n\x0e\x64\x65v.runwire.v1B\x08RunProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,62 +26,62 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'runwire.v1.run_pb2', _globa
 if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016dev.runwire.v1B\010RunProtoP\001'
-  _globals['_RUNSTATUS']._serialized_start=2708
-  _globals['_RUNSTATUS']._serialized_end=2868
-  _globals['_RUN']._serialized_start=158
-  _globals['_RUN']._serialized_end=577
-  _globals['_PARAM']._serialized_start=579
-  _globals['_PARAM']._serialized_end=614
-  _globals['_DATASETINPUT']._serialized_start=616
-  _globals['_DATASETINPUT']._serialized_end=685
-  _globals['_DATASET']._serialized_start=687
-  _globals['_DATASET']._serialized_end=796
-  _globals['_RUNMASK']._serialized_start=798
-  _globals['_RUNMASK']._serialized_end=910
-  _globals['_CREATERUNREQUEST']._serialized_start=913
-  _globals['_CREATERUNREQUEST']._serialized_end=1204
-  _globals['_CREATERUNRESPONSE']._serialized_start=1206
-  _globals['_CREATERUNRESPONSE']._serialized_end=1255
-  _globals['_GETRUNREQUEST']._serialized_start=1257
-  _globals['_GETRUNREQUEST']._serialized_end=1323
-  _globals['_GETRUNRESPONSE']._serialized_start=1325
-  _globals['_GETRUNRESPONSE']._serialized_end=1371
-  _globals['_SEARCHRUNSREQUEST']._serialized_start=1374
-  _globals['_SEARCHRUNSREQUEST']._serialized_end=1566
-  _globals['_SEARCHRUNSRESPONSE']._serialized_start=1568
-  _globals['_SEARCHRUNSRESPONSE']._serialized_end=1644
-  _globals['_UPDATERUNREQUEST']._serialized_start=1647
-  _globals['_UPDATERUNREQUEST']._serialized_end=1803
-  _globals['_UPDATERUNRESPONSE']._serialized_start=1805
-  _globals['_UPDATERUNRESPONSE']._serialized_end=1854
-  _globals['_FINISHRUNREQUEST']._serialized_start=1857
-  _globals['_FINISHRUNREQUEST']._serialized_end=1996
-  _globals['_FINISHRUNRESPONSE']._serialized_start=1998
-  _globals['_FINISHRUNRESPONSE']._serialized_end=2047
-  _globals['_DELETERUNREQUEST']._serialized_start=2049
-  _globals['_DELETERUNREQUEST']._serialized_end=2103
-  _globals['_DELETERUNRESPONSE']._serialized_start=2105
-  _globals['_DELETERUNRESPONSE']._serialized_end=2124
-  _globals['_RESTORERUNREQUEST']._serialized_start=2126
-  _globals['_RESTORERUNREQUEST']._serialized_end=2181
-  _globals['_RESTORERUNRESPONSE']._serialized_start=2183
-  _globals['_RESTORERUNRESPONSE']._serialized_end=2203
-  _globals['_LOGBATCHREQUEST']._serialized_start=2206
-  _globals['_LOGBATCHREQUEST']._serialized_end=2360
-  _globals['_LOGBATCHRESPONSE']._serialized_start=2362
-  _globals['_LOGBATCHRESPONSE']._serialized_end=2380
-  _globals['_SETRUNTAGSREQUEST']._serialized_start=2382
-  _globals['_SETRUNTAGSREQUEST']._serialized_end=2468
-  _globals['_SETRUNTAGSRESPONSE']._serialized_start=2470
-  _globals['_SETRUNTAGSRESPONSE']._serialized_end=2490
-  _globals['_DELETERUNTAGREQUEST']._serialized_start=2492
-  _globals['_DELETERUNTAGREQUEST']._serialized_end=2562
-  _globals['_DELETERUNTAGRESPONSE']._serialized_start=2564
-  _globals['_DELETERUNTAGRESPONSE']._serialized_end=2586
-  _globals['_LOGINPUTSREQUEST']._serialized_start=2588
-  _globals['_LOGINPUTSREQUEST']._serialized_end=2684
-  _globals['_LOGINPUTSRESPONSE']._serialized_start=2686
-  _globals['_LOGINPUTSRESPONSE']._serialized_end=2705
-  _globals['_RUNSERVICE']._serialized_start=2871
-  _globals['_RUNSERVICE']._serialized_end=3703
+  _globals['_RUNSTATUS']._serialized_start=2707
+  _globals['_RUNSTATUS']._serialized_end=2888
+  _globals['_RUN']._serialized_start=157
+  _globals['_RUN']._serialized_end=576
+  _globals['_PARAM']._serialized_start=578
+  _globals['_PARAM']._serialized_end=613
+  _globals['_DATASETINPUT']._serialized_start=615
+  _globals['_DATASETINPUT']._serialized_end=684
+  _globals['_DATASET']._serialized_start=686
+  _globals['_DATASET']._serialized_end=795
+  _globals['_RUNMASK']._serialized_start=797
+  _globals['_RUNMASK']._serialized_end=909
+  _globals['_CREATERUNREQUEST']._serialized_start=912
+  _globals['_CREATERUNREQUEST']._serialized_end=1203
+  _globals['_CREATERUNRESPONSE']._serialized_start=1205
+  _globals['_CREATERUNRESPONSE']._serialized_end=1254
+  _globals['_GETRUNREQUEST']._serialized_start=1256
+  _globals['_GETRUNREQUEST']._serialized_end=1322
+  _globals['_GETRUNRESPONSE']._serialized_start=1324
+  _globals['_GETRUNRESPONSE']._serialized_end=1370
+  _globals['_SEARCHRUNSREQUEST']._serialized_start=1373
+  _globals['_SEARCHRUNSREQUEST']._serialized_end=1565
+  _globals['_SEARCHRUNSRESPONSE']._serialized_start=1567
+  _globals['_SEARCHRUNSRESPONSE']._serialized_end=1643
+  _globals['_UPDATERUNREQUEST']._serialized_start=1646
+  _globals['_UPDATERUNREQUEST']._serialized_end=1802
+  _globals['_UPDATERUNRESPONSE']._serialized_start=1804
+  _globals['_UPDATERUNRESPONSE']._serialized_end=1853
+  _globals['_FINISHRUNREQUEST']._serialized_start=1856
+  _globals['_FINISHRUNREQUEST']._serialized_end=1995
+  _globals['_FINISHRUNRESPONSE']._serialized_start=1997
+  _globals['_FINISHRUNRESPONSE']._serialized_end=2046
+  _globals['_DELETERUNREQUEST']._serialized_start=2048
+  _globals['_DELETERUNREQUEST']._serialized_end=2102
+  _globals['_DELETERUNRESPONSE']._serialized_start=2104
+  _globals['_DELETERUNRESPONSE']._serialized_end=2123
+  _globals['_RESTORERUNREQUEST']._serialized_start=2125
+  _globals['_RESTORERUNREQUEST']._serialized_end=2180
+  _globals['_RESTORERUNRESPONSE']._serialized_start=2182
+  _globals['_RESTORERUNRESPONSE']._serialized_end=2202
+  _globals['_LOGBATCHREQUEST']._serialized_start=2205
+  _globals['_LOGBATCHREQUEST']._serialized_end=2359
+  _globals['_LOGBATCHRESPONSE']._serialized_start=2361
+  _globals['_LOGBATCHRESPONSE']._serialized_end=2379
+  _globals['_SETRUNTAGSREQUEST']._serialized_start=2381
+  _globals['_SETRUNTAGSREQUEST']._serialized_end=2467
+  _globals['_SETRUNTAGSRESPONSE']._serialized_start=2469
+  _globals['_SETRUNTAGSRESPONSE']._serialized_end=2489
+  _globals['_DELETERUNTAGREQUEST']._serialized_start=2491
+  _globals['_DELETERUNTAGREQUEST']._serialized_end=2561
+  _globals['_DELETERUNTAGRESPONSE']._serialized_start=2563
+  _globals['_DELETERUNTAGRESPONSE']._serialized_end=2585
+  _globals['_LOGINPUTSREQUEST']._serialized_start=2587
+  _globals['_LOGINPUTSREQUEST']._serialized_end=2683
+  _globals['_LOGINPUTSRESPONSE']._serialized_start=2685
+  _globals['_LOGINPUTSRESPONSE']._serialized_end=2704
+  _globals['_RUNSERVICE']._serialized_start=2891
+  _globals['_RUNSERVICE']._serialized_end=3723
 # @@protoc_insertion_point(module_scope)

@@ -11,8 +11,8 @@ import google.protobuf.internal.containers
 import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import runwire.v1.block_pb2
 import runwire.v1.experiment_pb2
-import runwire.v1.metric_pb2
 import sys
 import typing
 
@@ -41,6 +41,10 @@ class _RunStatusEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """It ended with an error."""
     RUN_STATUS_KILLED: _RunStatus.ValueType  # 5
     """It was ended from outside."""
+    RUN_STATUS_LOST: _RunStatus.ValueType  # 6
+    """Output only. It sent heartbeats once, and was silent for 2 minutes then. The next write or
+    heartbeat makes it RUNNING again. Never set by a caller.
+    """
 
 class RunStatus(_RunStatus, metaclass=_RunStatusEnumTypeWrapper):
     """What a run is doing."""
@@ -57,6 +61,10 @@ RUN_STATUS_FAILED: RunStatus.ValueType  # 4
 """It ended with an error."""
 RUN_STATUS_KILLED: RunStatus.ValueType  # 5
 """It was ended from outside."""
+RUN_STATUS_LOST: RunStatus.ValueType  # 6
+"""Output only. It sent heartbeats once, and was silent for 2 minutes then. The next write or
+heartbeat makes it RUNNING again. Never set by a caller.
+"""
 global___RunStatus = RunStatus
 
 @typing.final
@@ -106,7 +114,7 @@ class Run(google.protobuf.message.Message):
         """Output only. Its tags, ordered by key."""
 
     @property
-    def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.metric_pb2.MetricSummary]:
+    def metrics(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.block_pb2.MetricSummary]:
         """Output only. A summary of each of its metrics, ordered by key."""
 
     @property
@@ -126,7 +134,7 @@ class Run(google.protobuf.message.Message):
         parent_run_id: builtins.str = ...,
         params: collections.abc.Iterable[global___Param] | None = ...,
         tags: collections.abc.Iterable[runwire.v1.experiment_pb2.Tag] | None = ...,
-        metrics: collections.abc.Iterable[runwire.v1.metric_pb2.MetricSummary] | None = ...,
+        metrics: collections.abc.Iterable[runwire.v1.block_pb2.MetricSummary] | None = ...,
         inputs: collections.abc.Iterable[global___DatasetInput] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["end_time", b"end_time", "start_time", b"start_time"]) -> builtins.bool: ...
@@ -663,7 +671,7 @@ class LogBatchRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Optional. Idempotency key, see CreateExperimentRequest."""
     @property
-    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.metric_pb2.Block]:
+    def blocks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.block_pb2.Block]:
         """Optional. Metric points."""
 
     @property
@@ -678,7 +686,7 @@ class LogBatchRequest(google.protobuf.message.Message):
         self,
         *,
         run_id: builtins.str = ...,
-        blocks: collections.abc.Iterable[runwire.v1.metric_pb2.Block] | None = ...,
+        blocks: collections.abc.Iterable[runwire.v1.block_pb2.Block] | None = ...,
         params: collections.abc.Iterable[global___Param] | None = ...,
         tags: collections.abc.Iterable[runwire.v1.experiment_pb2.Tag] | None = ...,
         request_id: builtins.str = ...,

@@ -30,6 +30,11 @@ class Limits(google.protobuf.message.Message):
     MAX_NAME_LENGTH_FIELD_NUMBER: builtins.int
     MAX_PAGE_SIZE_FIELD_NUMBER: builtins.int
     MAX_FILTER_BYTES_FIELD_NUMBER: builtins.int
+    MAX_FRAME_BYTES_FIELD_NUMBER: builtins.int
+    MAX_STREAM_BYTES_FIELD_NUMBER: builtins.int
+    MAX_GROUP_KEYS_FIELD_NUMBER: builtins.int
+    MAX_STREAM_GROUPS_FIELD_NUMBER: builtins.int
+    MAX_RUN_SERIES_FIELD_NUMBER: builtins.int
     max_message_bytes: builtins.int
     """Output only. Largest request message, bytes."""
     max_batch_points: builtins.int
@@ -52,6 +57,18 @@ class Limits(google.protobuf.message.Message):
     """Output only. Largest page of a search."""
     max_filter_bytes: builtins.int
     """Output only. Longest filter, bytes of UTF-8."""
+    max_frame_bytes: builtins.int
+    """Output only. Largest payload of a frame, bytes: one transaction's share, so that streams take turns."""
+    max_stream_bytes: builtins.int
+    """Output only. Most unacknowledged bytes of frames of one stream that the server takes in: what bounds its
+    memory.
+    """
+    max_group_keys: builtins.int
+    """Output only. Most keys of a group, and of a block: a declaration has to fit into a message."""
+    max_stream_groups: builtins.int
+    """Output only. Most groups declared on one stream; they are in memory while it is open."""
+    max_run_series: builtins.int
+    """Output only. Most metric series of one run; each has a summary row."""
     def __init__(
         self,
         *,
@@ -66,8 +83,13 @@ class Limits(google.protobuf.message.Message):
         max_name_length: builtins.int = ...,
         max_page_size: builtins.int = ...,
         max_filter_bytes: builtins.int = ...,
+        max_frame_bytes: builtins.int = ...,
+        max_stream_bytes: builtins.int = ...,
+        max_group_keys: builtins.int = ...,
+        max_stream_groups: builtins.int = ...,
+        max_run_series: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["max_batch_params", b"max_batch_params", "max_batch_points", b"max_batch_points", "max_batch_tags", b"max_batch_tags", "max_experiment_tag_value_length", b"max_experiment_tag_value_length", "max_filter_bytes", b"max_filter_bytes", "max_key_length", b"max_key_length", "max_message_bytes", b"max_message_bytes", "max_name_length", b"max_name_length", "max_page_size", b"max_page_size", "max_param_value_length", b"max_param_value_length", "max_run_tag_value_length", b"max_run_tag_value_length"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_batch_params", b"max_batch_params", "max_batch_points", b"max_batch_points", "max_batch_tags", b"max_batch_tags", "max_experiment_tag_value_length", b"max_experiment_tag_value_length", "max_filter_bytes", b"max_filter_bytes", "max_frame_bytes", b"max_frame_bytes", "max_group_keys", b"max_group_keys", "max_key_length", b"max_key_length", "max_message_bytes", b"max_message_bytes", "max_name_length", b"max_name_length", "max_page_size", b"max_page_size", "max_param_value_length", b"max_param_value_length", "max_run_series", b"max_run_series", "max_run_tag_value_length", b"max_run_tag_value_length", "max_stream_bytes", b"max_stream_bytes", "max_stream_groups", b"max_stream_groups"]) -> None: ...
 
 global___Limits = Limits
 
@@ -168,3 +190,81 @@ class PurgeResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["experiments", b"experiments", "runs", b"runs"]) -> None: ...
 
 global___PurgeResponse = PurgeResponse
+
+@typing.final
+class GetStorageStatsRequest(google.protobuf.message.Message):
+    """Request of GetStorageStats."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___GetStorageStatsRequest = GetStorageStatsRequest
+
+@typing.final
+class GetStorageStatsResponse(google.protobuf.message.Message):
+    """Response of GetStorageStats."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PARTS_FIELD_NUMBER: builtins.int
+    POINTS_FIELD_NUMBER: builtins.int
+    BACKLOG_BYTES_FIELD_NUMBER: builtins.int
+    DATABASE_BYTES_FIELD_NUMBER: builtins.int
+    WAL_BYTES_FIELD_NUMBER: builtins.int
+    points: builtins.int
+    """Output only. All points of all runs, counted once each."""
+    backlog_bytes: builtins.int
+    """Output only. Bytes in the log that wait to be compacted."""
+    database_bytes: builtins.int
+    """Output only. Size of the database, bytes, with all else that is in it."""
+    wal_bytes: builtins.int
+    """Output only. Size of SQLite's write-ahead log, bytes; 0 on PostgreSQL."""
+    @property
+    def parts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___StoragePart]:
+        """Output only. The parts of the metric store: `log`, `stripes`, `chunks`, `groups`, `summaries`."""
+
+    def __init__(
+        self,
+        *,
+        parts: collections.abc.Iterable[global___StoragePart] | None = ...,
+        points: builtins.int = ...,
+        backlog_bytes: builtins.int = ...,
+        database_bytes: builtins.int = ...,
+        wal_bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backlog_bytes", b"backlog_bytes", "database_bytes", b"database_bytes", "parts", b"parts", "points", b"points", "wal_bytes", b"wal_bytes"]) -> None: ...
+
+global___GetStorageStatsResponse = GetStorageStatsResponse
+
+@typing.final
+class StoragePart(google.protobuf.message.Message):
+    """What one part of the metric store holds."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    POINTS_FIELD_NUMBER: builtins.int
+    BYTES_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Output only. Its name."""
+    rows: builtins.int
+    """Output only. How many rows."""
+    points: builtins.int
+    """Output only. How many points; for `summaries` how many series, for `groups` how many keys."""
+    bytes: builtins.int
+    """Output only. Bytes of its data."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        rows: builtins.int = ...,
+        points: builtins.int = ...,
+        bytes: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes", b"bytes", "name", b"name", "points", b"points", "rows", b"rows"]) -> None: ...
+
+global___StoragePart = StoragePart

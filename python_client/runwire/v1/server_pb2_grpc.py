@@ -26,6 +26,11 @@ class ServerServiceStub(object):
                 request_serializer=runwire_dot_v1_dot_server__pb2.PurgeRequest.SerializeToString,
                 response_deserializer=runwire_dot_v1_dot_server__pb2.PurgeResponse.FromString,
                 )
+        self.GetStorageStats = channel.unary_unary(
+                '/runwire.v1.ServerService/GetStorageStats',
+                request_serializer=runwire_dot_v1_dot_server__pb2.GetStorageStatsRequest.SerializeToString,
+                response_deserializer=runwire_dot_v1_dot_server__pb2.GetStorageStatsResponse.FromString,
+                )
 
 
 class ServerServiceServicer(object):
@@ -58,6 +63,15 @@ class ServerServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStorageStats(self, request, context):
+        """Counts what the metric points take on disk, by part, and what waits to be compacted. Changes
+        nothing; reads a row for each piece of the store, so it takes seconds on a large one.
+        Errors: UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE (STORAGE_UNAVAILABLE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ServerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -70,6 +84,11 @@ def add_ServerServiceServicer_to_server(servicer, server):
                     servicer.Purge,
                     request_deserializer=runwire_dot_v1_dot_server__pb2.PurgeRequest.FromString,
                     response_serializer=runwire_dot_v1_dot_server__pb2.PurgeResponse.SerializeToString,
+            ),
+            'GetStorageStats': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStorageStats,
+                    request_deserializer=runwire_dot_v1_dot_server__pb2.GetStorageStatsRequest.FromString,
+                    response_serializer=runwire_dot_v1_dot_server__pb2.GetStorageStatsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -114,5 +133,22 @@ class ServerService(object):
         return grpc.experimental.unary_unary(request, target, '/runwire.v1.ServerService/Purge',
             runwire_dot_v1_dot_server__pb2.PurgeRequest.SerializeToString,
             runwire_dot_v1_dot_server__pb2.PurgeResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def GetStorageStats(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/runwire.v1.ServerService/GetStorageStats',
+            runwire_dot_v1_dot_server__pb2.GetStorageStatsRequest.SerializeToString,
+            runwire_dot_v1_dot_server__pb2.GetStorageStatsResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)

@@ -48,6 +48,15 @@ class ServerServiceStub:
     (STORAGE_FULL).
     """
 
+    GetStorageStats: grpc.UnaryUnaryMultiCallable[
+        runwire.v1.server_pb2.GetStorageStatsRequest,
+        runwire.v1.server_pb2.GetStorageStatsResponse,
+    ]
+    """Counts what the metric points take on disk, by part, and what waits to be compacted. Changes
+    nothing; reads a row for each piece of the store, so it takes seconds on a large one.
+    Errors: UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE (STORAGE_UNAVAILABLE).
+    """
+
 class ServerServiceAsyncStub:
     """The server itself: what it is, what it allows, and its housekeeping. Whether it serves is asked
     by the standard `grpc.health.v1.Health`.
@@ -76,6 +85,15 @@ class ServerServiceAsyncStub:
     Errors: INVALID_ARGUMENT (INVALID_FIELD); FAILED_PRECONDITION (REQUEST_ID_REUSED);
     UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE (STORAGE_UNAVAILABLE); RESOURCE_EXHAUSTED
     (STORAGE_FULL).
+    """
+
+    GetStorageStats: grpc.aio.UnaryUnaryMultiCallable[
+        runwire.v1.server_pb2.GetStorageStatsRequest,
+        runwire.v1.server_pb2.GetStorageStatsResponse,
+    ]
+    """Counts what the metric points take on disk, by part, and what waits to be compacted. Changes
+    nothing; reads a row for each piece of the store, so it takes seconds on a large one.
+    Errors: UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE (STORAGE_UNAVAILABLE).
     """
 
 class ServerServiceServicer(metaclass=abc.ABCMeta):
@@ -110,6 +128,17 @@ class ServerServiceServicer(metaclass=abc.ABCMeta):
         Errors: INVALID_ARGUMENT (INVALID_FIELD); FAILED_PRECONDITION (REQUEST_ID_REUSED);
         UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE (STORAGE_UNAVAILABLE); RESOURCE_EXHAUSTED
         (STORAGE_FULL).
+        """
+
+    @abc.abstractmethod
+    def GetStorageStats(
+        self,
+        request: runwire.v1.server_pb2.GetStorageStatsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[runwire.v1.server_pb2.GetStorageStatsResponse, collections.abc.Awaitable[runwire.v1.server_pb2.GetStorageStatsResponse]]:
+        """Counts what the metric points take on disk, by part, and what waits to be compacted. Changes
+        nothing; reads a row for each piece of the store, so it takes seconds on a large one.
+        Errors: UNAUTHENTICATED (TOKEN_REQUIRED); UNAVAILABLE (STORAGE_UNAVAILABLE).
         """
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -89,6 +89,19 @@ class Points:
         return np.frombuffer(self.packed_values, "<f8").reshape(self.rows, -1)
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Points of one run with the log positions of their step rows, which are their order of arrival.
+
+    Attributes:
+        points: S steps by K keys; keys are resolved.
+        positions: S int64, ascending.
+    """
+
+    points: Points
+    positions: Int64s
+
+
 def joined(keys: Sequence[str]) -> bytes:
     """Returns keys as bytes, each followed by a NUL, which no key holds."""
     return ("\0".join(keys) + "\0").encode()

@@ -15,17 +15,19 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, frame_pb2, metric_pb2, run_pb2
 from runwire_server.domain.blocks import NUMBER
 
 # Which fields are read as bytes, by message.
 PACKED = {"Block": {"timestamps_ms", "values"}, "StepList": {"steps"}}
+# The files in which they occur, each behind those that it imports.
+FILES = (timestamp_pb2, field_mask_pb2, block_pb2, experiment_pb2, run_pb2, frame_pb2, metric_pb2)
 _FIXED64 = 1
 
 
 def _derived_pool() -> descriptor_pool.DescriptorPool:
     pool = descriptor_pool.DescriptorPool()
-    for module in (timestamp_pb2, field_mask_pb2, experiment_pb2, metric_pb2, run_pb2):
+    for module in FILES:
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for message in file.message_type:
@@ -70,7 +72,7 @@ def repacked(block: Any) -> Any:
     if _in_part(block) or (steps is not None and _in_part(steps)):
         raise ValueError("packed in part")
     try:
-        public = metric_pb2.Block.FromString(block.SerializeToString())
+        public = block_pb2.Block.FromString(block.SerializeToString())
     except DecodeError:
         raise ValueError("not a whole number of 8-byte numbers") from None
     return type(block).FromString(public.SerializeToString())

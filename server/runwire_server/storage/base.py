@@ -16,6 +16,32 @@ from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.domain.blocks import Points
 
 
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Points that a committed transaction has added to a run, at log positions [first, first + their rows).
+
+    Attributes:
+        run: The run's row key.
+        run_id: Its public id.
+        experiment: Its experiment's row key.
+        first: The first log position.
+        blocks: The points, keys resolved, in order.
+        finished: Whether the same transaction ended the run.
+    """
+
+    run: int
+    run_id: str
+    experiment: int
+    first: int
+    blocks: tuple[Points, ...]
+    finished: bool = False
+
+    @property
+    def end(self) -> int:
+        """The log position behind it."""
+        return self.first + sum(block.rows for block in self.blocks)
+
+
 class ExperimentStore(Protocol):
     """Experiments and their tags."""
 

@@ -79,12 +79,12 @@ _STORED = HotStatement(
         metric_series.c.run == bindparam("run"), one_of(d, metric_series.c.key, "keys")
     )
 )
-_SERIES_NAMES = tuple(c.name for c in metric_series.c)
+_SERIES_NAMES = tuple(c.name for c in metric_series.c if c.name != "through")
 
 
 def _upsert_series(_: str) -> sa.Executable:
     statement = insert(metric_series).values(
-        {c.name: bindparam(c.name, type_=c.type) for c in metric_series.c}
+        {name: bindparam(name, type_=metric_series.c[name].type) for name in _SERIES_NAMES}
     )
     changing = (*Summary._fields, "bits")
     return statement.on_conflict_do_update(

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
+from runwire.v1 import block_pb2, experiment_pb2, run_pb2
 from runwire_server.domain.folding import Summary, exact
 from runwire_server.storage.engine import HotStatement, one_of
 from runwire_server.storage.schema import (
@@ -171,7 +171,7 @@ def _message(row: Sequence[Any]) -> run_pb2.Run:
     return run
 
 
-def _add_metric(run: run_pb2.Run, key: str, summary: Summary) -> metric_pb2.MetricSummary:
+def _add_metric(run: run_pb2.Run, key: str, summary: Summary) -> block_pb2.MetricSummary:
     return run.metrics.add(
         key=key,
         value=summary.latest,

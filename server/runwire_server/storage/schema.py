@@ -96,6 +96,13 @@ runs = Table(
     Column("folded_position", BigInteger, nullable=False, server_default="0"),
     # 1 while a purged run still has rows to remove.
     Column("purging", SmallInteger, nullable=False, server_default="0"),
+    # Points move from the log to stripes, and from stripes to sealed chunks: below `compacted_position` the
+    # log's rows do not count any more, below `sealed_position` the stripes' do not. Never beyond each other:
+    # sealed <= compacted <= next.
+    Column("compacted_position", BigInteger, nullable=False, server_default="0"),
+    Column("sealed_position", BigInteger, nullable=False, server_default="0"),
+    # When its client last said that it is alive; NULL for runs that never did, and ended ones.
+    Column("heartbeat_time", BigInteger),
     UniqueConstraint("run_id", name="runs_by_run_id"),
 )
 # SearchRuns in its default order.
@@ -134,6 +141,20 @@ Index(
     postgresql_where=text("lifecycle = 1"),
 )
 Index("runs_purging", runs.c.id, sqlite_where=text("purging = 1"), postgresql_where=text("purging = 1"))
+# What a server that starts has to fold: runs whose summaries do not cover all of their points.
+Index(
+    "runs_unfolded",
+    runs.c.id,
+    sqlite_where=text("folded_position < next_position"),
+    postgresql_where=text("folded_position < next_position"),
+)
+# Runs with a lease, to find those that fell silent.
+Index(
+    "runs_leased",
+    runs.c.heartbeat_time,
+    sqlite_where=text("heartbeat_time IS NOT NULL"),
+    postgresql_where=text("heartbeat_time IS NOT NULL"),
+)
 
 
 def _values_of_runs(name: str) -> Table:
@@ -228,13 +249,54 @@ metric_log = Table(
     "metric_log",
     metadata,
     Column("run", ROW_KEY, ForeignKey("runs.id"), nullable=False),
-    # The row holds the step rows of positions [first, first + rows).
+    # The row holds the step rows of positions [first, first + rows). It counts only while `first` is not
+    # below the run's compacted_position.
     Column("first", BigInteger, nullable=False),
     Column("rows", Integer, nullable=False),
     # Format byte and blocks; see domain/blocks.py.
     Column("data", LargeBinary, nullable=False),
     PrimaryKeyConstraint("run", "first"),
 )
+
+# Key-major pieces of runs, made of the log in the background: K keys by S step rows each.
+metric_chunk = Table(
+    "metric_chunk",
+    metadata,
+    Column("run", ROW_KEY, ForeignKey("runs.id"), nullable=False),
+    # A `STRIPE` counts from the run's sealed_position to its compacted_position, a
+    # `SEALED` one below the former.
+    Column("level", SmallInteger, nullable=False),
+    # The rows of one compaction share a range of log positions, [first, end), and have ordinals 0, 1 ...
+    Column("first", BigInteger, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("end", BigInteger, nullable=False),
+    # Keys are sorted within a row; a key is in at most one row of a range.
+    Column("first_key", TEXT, nullable=False),
+    Column("last_key", TEXT, nullable=False),
+    # K and S.
+    Column("keys", Integer, nullable=False),
+    Column("rows", Integer, nullable=False),
+    # min/max/first/last of each few points of each key; see domain/pyramids.py. Before `data`, so that
+    # SQLite reads it without a walk through that.
+    Column("pyramid", LargeBinary),
+    # Keys, axes and values, compressed; see domain/chunks.py.
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("run", "level", "first", "ordinal"),
+)
+# The rows that may hold a key, found without a look at the blobs.
+Index(
+    "metric_chunk_by_key",
+    metric_chunk.c.run,
+    metric_chunk.c.level,
+    metric_chunk.c.first_key,
+    metric_chunk.c.last_key,
+    metric_chunk.c.first,
+    metric_chunk.c.ordinal,
+    metric_chunk.c.end,
+    metric_chunk.c["keys"],
+    metric_chunk.c.rows,
+)
+STRIPE, SEALED = 1, 2
 
 metric_series = Table(
     "metric_series",
@@ -260,6 +322,9 @@ metric_series = Table(
     # The 4 x 8 bytes (little-endian doubles) of latest, min, max, first when one of them is NaN or
     # -0.0, which SQLite would turn into NULL and 0.0; else NULL.
     Column("bits", LargeBinary),
+    # The summary covers this series' points below this log position, and at least those below the run's
+    # folded_position.
+    Column("through", BigInteger, nullable=False, server_default="0"),
     PrimaryKeyConstraint("run", "key"),
     sqlite_with_rowid=False,
 )
@@ -272,6 +337,44 @@ Index(
     metric_series.c.latest,
     metric_series.c.start_time,
     metric_series.c.run,
+)
+
+# Writers of frames; see MetricService.StreamFrames.
+metric_writer = Table(
+    "metric_writer",
+    metadata,
+    Column("id", ROW_KEY, primary_key=True),
+    Column("writer_id", TEXT, nullable=False),
+    # The number of the stream that may write.
+    Column("epoch", BigInteger, nullable=False),
+    # The last frame that is stored, and its chained CRC (unsigned).
+    Column("sequence", BigInteger, nullable=False),
+    Column("crc", BigInteger, nullable=False),
+    Column("replayable", SmallInteger, nullable=False),
+    Column("last_used_time", BigInteger, nullable=False),
+    # Rejected records beyond what `metric_rejection` keeps.
+    Column("untold", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("writer_id", name="metric_writer_by_id"),
+)
+# The janitor removes the old ones.
+Index("metric_writer_by_last_used_time", metric_writer.c.last_used_time)
+
+metric_rejection = Table(
+    "metric_rejection",
+    metadata,
+    Column("writer", ROW_KEY, ForeignKey("metric_writer.id"), nullable=False),
+    # The public id as it was sent; such a run need not exist.
+    Column("run_id", TEXT, nullable=False),
+    Column("reason", TEXT, nullable=False),
+    Column("message", TEXT, nullable=False),
+    # JSON.
+    Column("metadata", TEXT, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("records", BigInteger, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    PrimaryKeyConstraint("writer", "run_id", "reason"),
+    sqlite_with_rowid=False,
 )
 
 requests = Table(

@@ -24,7 +24,7 @@ from tests.support.messages import (
     point,
 )
 
-from runwire.v1 import metric_pb2 as pb
+from runwire.v1 import block_pb2
 from runwire_server.errors import FailedPrecondition, InvalidArgument, NotFound
 from runwire_server.storage.base import Stores
 
@@ -41,7 +41,7 @@ async def run(stores: Stores) -> str:
     return (await new_run(stores)).run_id
 
 
-async def summary(stores: Stores, run: str, key: str) -> pb.MetricSummary:
+async def summary(stores: Stores, run: str, key: str) -> block_pb2.MetricSummary:
     (found,) = [m for m in (await get_run(stores, run)).metrics if m.key == key]
     return found
 
@@ -131,8 +131,11 @@ async def test_blocks_of_all_shapes(stores: Stores, run: str) -> None:
         run,
         block(["b", "a"], [(1, [1.0, 2.0]), (2, [3.0, 4.0])]),
         block(wide, [(1, [float(i) for i in range(20)])]),
-        pb.Block(
-            keys=["r"], range=pb.StepRange(first=10, stride=-3), timestamps_ms=[1, 2, 3], values=[7, 8, 9]
+        block_pb2.Block(
+            keys=["r"],
+            range=block_pb2.StepRange(first=10, stride=-3),
+            timestamps_ms=[1, 2, 3],
+            values=[7, 8, 9],
         ),
         column("a", (3, 5.0)),
     )
@@ -221,7 +224,7 @@ async def test_summaries_are_those_of_the_history(stores: Stores, run: str) -> N
     assert_summary(await summary(stores, run, "a"), ordered)
 
 
-def assert_summary(found: pb.MetricSummary, ordered: list[tuple[int, int, float]]) -> None:
+def assert_summary(found: block_pb2.MetricSummary, ordered: list[tuple[int, int, float]]) -> None:
     """Compares with what the whole history says."""
     numbers = [(value, step) for step, _, value in ordered if not math.isnan(value)]
     low, high = min(numbers), min((-v, s) for v, s in numbers)
