@@ -8,12 +8,12 @@ Every mutation is one transaction, on disk when the call returns. Those that tak
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
-from runwire_server.domain.blocks import Points
+from runwire_server.domain.blocks import Placed, Points
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,60 @@ class RunStore(Protocol):
         """Records input data sets, all or none."""
 
 
-class MetricStore(Protocol):
-    """Metric points, read."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All wanted points of a run at log positions [first, end).
+
+    Attributes:
+        first: The first position.
+        end: The one behind the last; a reader may go on from there.
+        blocks: The points, each key's in order of arrival; empty where no wanted key has any.
+    """
+
+    first: int
+    end: int
+    blocks: tuple[Placed, ...]
+
+
+class PointStore(Protocol):
+    """Metric points, read, wherever they are stored by now. Runs are given by row key unless said.
+
+    A read of many points is one of many snapshots: each page is a snapshot of its own, and the next goes on
+    by position. What compaction does meanwhile is not seen: each point comes once.
+    """
+
+    async def find(self, run_ids: Sequence[str]) -> list[int]:
+        """Returns the row keys of runs given by their public ids, deleted or not.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND for the first that is unknown or purged.
+        """
+
+    async def ends(self, runs: Sequence[int]) -> dict[int, int]:
+        """Returns the next log position of each of some runs, without those that are purged."""
+
+    def blocks(
+        self, run: int, first: int = 0, end: int | None = None, keys: Collection[str] = ()
+    ) -> AsyncIterator[Placed]:
+        """Yields the points of a run at positions [first, end), each once, in pieces of some MiB.
+
+        Each key's points come in order of arrival; a piece of some keys may come before one of other
+        keys that arrived earlier. Ends early when the run is purged.
+
+        Args:
+            run: The run.
+            first: The first position.
+            end: The one behind the last; None for all that is committed when this begins.
+            keys: Only these; empty for all.
+        """
+
+    def pages(
+        self, run: int, first: int = 0, end: int | None = None, keys: Collection[str] = ()
+    ) -> AsyncIterator[Page]:
+        """Yields the same points in pages of some MiB that follow each other without a gap.
+
+        The last page ends at `end`. Ends early when the run is purged.
+        """
 
     def history(
         self, request: metric_pb2.GetMetricHistoryRequest
@@ -221,5 +273,5 @@ class Stores:
 
     experiments: ExperimentStore
     runs: RunStore
-    metrics: MetricStore
+    metrics: PointStore
     maintenance: MaintenanceStore

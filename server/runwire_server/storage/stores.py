@@ -10,8 +10,8 @@ from runwire_server.errors import RunwireError, StartupError
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.experiments import SqlExperiments
-from runwire_server.storage.metrics import SqlMetrics
 from runwire_server.storage.migrations import check, upgrade
+from runwire_server.storage.points import SqlPoints
 from runwire_server.storage.postgresql import PostgresEngine
 from runwire_server.storage.purge import SqlMaintenance
 from runwire_server.storage.runs import SqlRuns
@@ -57,6 +57,6 @@ def stores_on(engine: Engine, clock: Callable[[], int], chance: random.Random) -
     return Stores(
         experiments=SqlExperiments(engine, clock),
         runs=SqlRuns(engine, clock, chance),
-        metrics=SqlMetrics(engine),
+        metrics=SqlPoints(engine),
         maintenance=SqlMaintenance(engine, clock),
     )
