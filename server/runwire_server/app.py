@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from runwire._folder import MAX_SOCKET_PATH
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
-from runwire_server import janitor
+from runwire_server import janitor, local
 from runwire_server.config import Config, Database
 from runwire_server.domain import packed
 from runwire_server.errors import StartupError
@@ -59,7 +61,7 @@ def clock() -> int:
 
 
 async def serve(config: Config) -> None:
-    """Serves until SIGINT or SIGTERM.
+    """Serves until SIGINT or SIGTERM, or until nobody needs it where that is wanted.
 
     Raises:
         StartupError: if it can not start.
@@ -68,20 +70,43 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    async with running(config) as address:
-        say_ready(config, address)
-        await stop.wait()
+    door = Door()
+    async with running(config, door) as address:
+        with pointing(config, address):
+            say_ready(config, address)
+            await until_stopped(config, door, stop)
         log.info("stopping")
 
 
+async def until_stopped(config: Config, door: Door, stop: asyncio.Event) -> None:
+    """Waits for a signal, or until the server has been idle for as long as it may."""
+    waiting: list[Coroutine[Any, Any, object]] = [stop.wait()]
+    if config.idle_exit is not None:
+        folder, socket = config.database.data_dir, config.unix_socket
+        waiting.append(local.unneeded(folder, config.idle_exit, socket, lambda: door.busy))
+    tasks = [asyncio.create_task(one) for one in waiting]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done:
+        task.result()
+
+
+def pointing(config: Config, address: str) -> contextlib.AbstractContextManager[None]:
+    """Has the data folder say where its server listens; with PostgreSQL there is no such folder."""
+    if config.database.url is not None:
+        return contextlib.nullcontext()
+    return local.pointed(config.database.data_dir, uri(config, reachable(address)))
+
+
 @contextlib.asynccontextmanager
-async def running(config: Config) -> AsyncIterator[str]:
+async def running(config: Config, door: Door) -> AsyncIterator[str]:
     """Runs a server within the block, which gets its address; calls in flight may finish at its end."""
-    async with opened(config.database) as engine:
+    async with opened(config.database, config.idle_exit is not None) as engine:
         stores = stores_on(engine, clock, random.Random())
         cleaning = asyncio.create_task(janitor.work(stores.maintenance))
         try:
-            async with listening(config, stores, engine.dialect) as address:
+            async with listening(config, stores, engine.dialect, door) as address:
                 yield address
         finally:
             cleaning.cancel()
@@ -90,9 +115,15 @@ async def running(config: Config) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def opened(database: Database) -> AsyncIterator[Engine]:
-    """Opens a database within the block, its schema up to date; SQLite's folder is locked meanwhile."""
-    with locked_folder(database.data_dir) if database.url is None else contextlib.nullcontext():
+async def opened(database: Database, patient: bool = False) -> AsyncIterator[Engine]:
+    """Opens a database within the block, its schema up to date; SQLite's folder is locked meanwhile.
+
+    Raises:
+        StartupError: if that can not be done. Where a server is still leaving, a patient caller waits for it.
+    """
+    patience = local.LEAVING_SECONDS if patient else local.PROBE_SECONDS
+    folder = local.locked(database.data_dir, patience) if database.url is None else None
+    async with folder or contextlib.nullcontext():
         engine = await open_engine(database.url or database.file)
         try:
             yield engine
@@ -101,15 +132,17 @@ async def opened(database: Database) -> AsyncIterator[Engine]:
 
 
 @contextlib.asynccontextmanager
-async def listening(config: Config, stores: Stores, database: str) -> AsyncIterator[str]:
+async def listening(
+    config: Config, stores: Stores, database: str, door: Door | None = None
+) -> AsyncIterator[str]:
     """Listens within the block, which gets the address."""
-    door, healthy = Door(), health.aio.HealthServicer()
+    door, healthy = door or Door(), health.aio.HealthServicer()
     server = make_server(config, door, healthy, stores, database)
-    port = bind(server, config)
+    address = bind(server, config)
     await server.start()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield f"{config.host}:{port}"
+        yield address
     finally:
         # First say so, then refuse new calls with a reason, then close. A call is over for the door when
         # its answer is made; a moment more lets that answer out, or its caller would see it cancelled.
@@ -142,46 +175,60 @@ def make_server(
     return server
 
 
-def bind(server: grpc.aio.Server, config: Config) -> int:
-    """Takes the port, and returns it.
+def bind(server: grpc.aio.Server, config: Config) -> str:
+    """Takes the port or the socket, and returns the address as gRPC has it.
 
     Raises:
         StartupError: if it is taken, or the TLS files do not fit.
     """
+    if config.unix_socket is not None:
+        return bind_socket(server, config.unix_socket)
     where = f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}"
     try:
         if config.tls_cert is None or config.tls_key is None:
-            return int(server.add_insecure_port(where))
-        credentials = grpc.ssl_server_credentials([(config.tls_key, config.tls_cert)])
-        return int(server.add_secure_port(where, credentials))
+            port = server.add_insecure_port(where)
+        else:
+            credentials = grpc.ssl_server_credentials([(config.tls_key, config.tls_cert)])
+            port = server.add_secure_port(where, credentials)
     except RuntimeError as error:
         raise StartupError(f"can not listen at {where}: {error}") from error
+    return f"{config.host}:{port}"
 
 
-@contextlib.contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Keeps other servers out of a data folder within the block.
+def bind_socket(server: grpc.aio.Server, path: Path) -> str:
+    """Takes a socket that only this user can open, and returns its address.
 
     Raises:
-        StartupError: if one is in there, naming its pid, or the folder can not be used.
+        StartupError: if another server listens there, or the path does not do.
     """
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise StartupError(f"the path of a socket has {MAX_SOCKET_PATH} bytes at most: {path}")
+    # A socket that a dead server left is taken over by gRPC, and so would be a living one's.
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(str(path))
+        raise StartupError(f"a server listens at {path} already")
+    before = os.umask(0o177)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / "runwire.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise StartupError(f"{folder} can not be used: {error.strerror}") from error
-    try:
-        try:
-            # The kernel lets go of it when the process ends, however it ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 32).decode().strip() or "unknown"
-            raise StartupError(f"{folder} is in use by the server with pid {owner}") from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
-        yield
+        server.add_insecure_port(f"unix:{path}")
+    except RuntimeError as error:
+        raise StartupError(f"can not listen at {path}: {error}") from error
     finally:
-        os.close(descriptor)
+        os.umask(before)
+    return f"unix:{path}"
+
+
+def reachable(address: str) -> str:
+    """Turns an address that is listened at into one to connect to from this machine."""
+    host, _, port = address.rpartition(":")
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{loopback}]:{port}" if ":" in loopback else f"{loopback}:{port}"
+
+
+def uri(config: Config, address: str) -> str:
+    """Writes an address as clients take it."""
+    if config.unix_socket is not None:
+        return f"unix:{config.unix_socket}"
+    return f"{'runwires' if config.tls_cert else 'runwire'}://{address}"
 
 
 def say_ready(config: Config, address: str) -> None:
@@ -191,16 +238,9 @@ def say_ready(config: Config, address: str) -> None:
         StartupError: if the file can not be written.
     """
     if config.ready_file:
-        # Renamed into place, so that nobody reads half of it.
-        draft = config.ready_file.with_name(config.ready_file.name + ".new")
-        try:
-            draft.write_text(json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
-            draft.replace(config.ready_file)
-        except OSError as error:
-            raise StartupError(f"{config.ready_file} can not be written: {error.strerror}") from error
-    scheme = "runwires" if config.tls_cert else "runwire"
+        local.write_whole(config.ready_file, json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
     where = "PostgreSQL" if config.database.url else str(config.database.data_dir)
-    print(f"runwire server ready at {scheme}://{address} (data: {where}, pid {os.getpid()})", flush=True)
+    print(f"runwire server ready at {uri(config, address)} (data: {where}, pid {os.getpid()})", flush=True)
 
 
 def configure_log(level: str) -> None:

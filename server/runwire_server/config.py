@@ -38,6 +38,8 @@ class Config:
     Attributes:
         host: Address to listen at.
         port: Port for gRPC; 0 picks one.
+        unix_socket: Socket to listen at instead, for this user alone.
+        idle_exit: Seconds without a client after which to leave, or None to stay.
         database: Where the data are.
         ready_file: Where to write address and pid once the server serves.
         tls_cert: Certificate chain, PEM.
@@ -49,6 +51,8 @@ class Config:
 
     host: str
     port: int
+    unix_socket: Path | None
+    idle_exit: float | None
     database: Database
     ready_file: Path | None
     tls_cert: bytes | None
@@ -73,6 +77,17 @@ _DATABASE = click.option(
 @click.command("server", context_settings=_SETTINGS)
 @click.option("--host", default="127.0.0.1", help="Address to listen at.")
 @click.option("--grpc-port", "port", default=50051, type=click.IntRange(0, 65535), help="Port; 0 picks one.")
+@click.option(
+    "--unix-socket",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Listen at this socket instead, which only this user can open.",
+)
+@click.option(
+    "--idle-exit",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Leave when no client has been there for so long.  [default: stay]",
+)
 @_DATA_DIR
 @_DATABASE
 @click.option(
@@ -104,6 +119,8 @@ _DATABASE = click.option(
 def _server(
     host: str,
     port: int,
+    unix_socket: Path | None,
+    idle_exit: float | None,
     data_dir: Path,
     database: str | None,
     ready_file: Path | None,
@@ -121,16 +138,22 @@ def _server(
     """
     if (tls_cert is None) != (tls_key is None):
         raise click.UsageError("--tls-cert and --tls-key go together")
+    if unix_socket is not None and tls_cert is not None:
+        raise click.UsageError("--unix-socket is never encrypted: leave --tls-cert away")
+    if idle_exit is not None and database is not None:
+        raise click.UsageError("--idle-exit is for servers that own a data folder, not for --database")
     token = token_file.read_text().strip() if token_file else None
     if token is not None and (len(token) < 16 or not token.isascii() or not token.isprintable()):
         raise click.UsageError("--token-file must hold one line of at least 16 printable ASCII characters")
-    if token is None and not insecure and not _loopback(host):
+    if token is None and not insecure and unix_socket is None and not _loopback(host):
         raise click.UsageError(
             f"{host} can be reached from other machines: give --token-file, or say --insecure"
         )
     return Config(
         host=host,
         port=port,
+        unix_socket=unix_socket.absolute() if unix_socket else None,
+        idle_exit=idle_exit,
         database=_database(data_dir, database),
         ready_file=ready_file,
         tls_cert=tls_cert.read_bytes() if tls_cert else None,

@@ -80,6 +80,11 @@ class Door:
             handlers[method.name] = make(wrap(getattr(servicer, method.name), request, method))
         return grpc.method_handlers_generic_handler(service.full_name, handlers)
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are in flight."""
+        return self._in_flight > 0
+
     async def drain(self, grace: float) -> None:
         """Refuses new calls, and waits for those in flight, `grace` seconds at most."""
         self._stopping = True
