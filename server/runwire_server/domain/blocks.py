@@ -142,13 +142,20 @@ def encode(blocks: Sequence[Points]) -> bytes:
     return b"".join(parts)
 
 
-def _regular(numbers: Int64s) -> bytes:
-    """Returns first and stride of an arithmetic progression, b"" for other numbers."""
+def progression(numbers: Int64s) -> tuple[int, int] | None:
+    """Returns first number and stride of an arithmetic progression, None for other numbers."""
+    if len(numbers) == 1:
+        return int(numbers[0]), 0
     first, stride = int(numbers[0]), int(numbers[1]) - int(numbers[0])
     # Differences may wrap around; the last number tells, since all have equal strides modulo 2^64.
     if first + stride * (len(numbers) - 1) != int(numbers[-1]) or (np.diff(numbers) != stride).any():
-        return b""
-    return _REGULAR.pack(first, stride)
+        return None
+    return first, stride
+
+
+def _regular(numbers: Int64s) -> bytes:
+    ends = progression(numbers)
+    return b"" if ends is None else _REGULAR.pack(*ends)
 
 
 def decode(data: bytes) -> Iterator[Points]:

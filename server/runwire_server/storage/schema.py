@@ -273,9 +273,10 @@ metric_chunk = Table(
     # Keys are sorted within a row; a key is in at most one row of a range.
     Column("first_key", TEXT, nullable=False),
     Column("last_key", TEXT, nullable=False),
-    # K and S.
+    # How many keys, points of the longest series, and points in all.
     Column("keys", Integer, nullable=False),
     Column("rows", Integer, nullable=False),
+    Column("points", Integer, nullable=False),
     # min/max/first/last of each few points of each key; see domain/pyramids.py. Before `data`, so that
     # SQLite reads it without a walk through that.
     Column("pyramid", LargeBinary),
@@ -293,8 +294,8 @@ Index(
     metric_chunk.c.first,
     metric_chunk.c.ordinal,
     metric_chunk.c.end,
-    metric_chunk.c["keys"],
     metric_chunk.c.rows,
+    metric_chunk.c.points,
 )
 STRIPE, SEALED = 1, 2
 

@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("last_key", TEXT, nullable=False),
         sa.Column("keys", sa.Integer(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
+        sa.Column("points", sa.Integer(), nullable=False),
         sa.Column("pyramid", sa.LargeBinary(), nullable=True),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.id"]),
@@ -50,7 +51,7 @@ def upgrade() -> None:
     op.create_index(
         "metric_chunk_by_key",
         "metric_chunk",
-        ["run", "level", "first_key", "last_key", "first", "ordinal", "end", "keys", "rows"],
+        ["run", "level", "first_key", "last_key", "first", "ordinal", "end", "rows", "points"],
     )
     op.create_table(
         "metric_writer",
