@@ -1,5 +1,5 @@
 # The front door; each target makes the environment it needs.
-.PHONY: demo test check generate bench bench-search clean
+.PHONY: demo test check generate bench bench-metrics bench-search clean
 
 demo: ## Shows the main job on real data, in under three minutes.
 	.ci/setup demo
@@ -28,6 +28,10 @@ generate: ## Generates python_client/runwire/v1 from the protos.
 bench: ## Prints figures beside peers and limits measured in the same run.
 	.ci/setup dev
 	.venv/bin/python -m tests.bench
+
+bench-metrics: ## Prints what the metric engine does, beside peers and limits, as Markdown.
+	.ci/setup dev
+	.venv/bin/python -m tests.bench.bench_metrics
 
 bench-search: ## Fills a million runs and prints what searches cost.
 	.ci/setup dev

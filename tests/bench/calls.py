@@ -143,11 +143,19 @@ class RestCalls:
 
     def column(self) -> Call:
         """1,000 points of one metric."""
-        run_id, steps, rounds = self._create(), itertools.count(), itertools.cycle(ROUNDS)
+        return self._column(self._create(), 1)
+
+    def large_column(self) -> Call:
+        """10,000 points of one metric."""
+        return self._column(self._create(), 10)
+
+    def _column(self, run_id: str, rounds_a_call: int) -> Call:
+        steps, rounds = itertools.count(), itertools.cycle(ROUNDS)
 
         def call() -> None:
             metrics = [
                 {"key": "loss", "value": value, "timestamp": time, "step": next(steps)}
+                for _ in range(rounds_a_call)
                 for value, time in zip(next(rounds), times(), strict=True)
             ]
             self._post("runs/log-batch", {"run_id": run_id, "metrics": metrics})
@@ -156,11 +164,30 @@ class RestCalls:
 
     def wide(self) -> Call:
         """One point of each of 1,000 metrics."""
+        return self._wide(1)
+
+    def large_wide(self) -> Call:
+        """8 points of each of 1,000 metrics."""
+        return self._wide(8)
+
+    def _wide(self, steps_a_call: int) -> Call:
         run_id, steps = self._create(), itertools.count()
         rounds = itertools.cycle([dict(zip(KEYS, values, strict=True)) for values in ROUNDS])
-        return lambda: self._post(
-            "runs/log-batch", {"run_id": run_id, "metrics": _metrics(next(rounds), next(steps))}
-        )
+
+        def call() -> None:
+            metrics = [point for _ in range(steps_a_call) for point in _metrics(next(rounds), next(steps))]
+            self._post("runs/log-batch", {"run_id": run_id, "metrics": metrics})
+
+        return call
+
+    def history(self) -> Call:
+        """All of a metric of 100,000 points."""
+        run_id = self._create()
+        log = self._column(run_id, 1)
+        for _ in range(100):
+            log()
+        query = f"metrics/get-history?run_id={run_id}&metric_key=loss"
+        return lambda: json.loads(self._send("GET", query))
 
     def get_run(self) -> Call:
         """A run with params, metrics and tags."""
