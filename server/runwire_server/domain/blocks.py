@@ -158,8 +158,8 @@ def _regular(numbers: Int64s) -> bytes:
     return b"" if ends is None else _REGULAR.pack(*ends)
 
 
-def decode(data: bytes) -> Iterator[Points]:
-    """Yields the blocks of a log row.
+def decode(data: bytes | memoryview) -> Iterator[Points]:
+    """Yields the blocks of a log row; of a memoryview the numbers are views too, until they are copied.
 
     Raises:
         ValueError: if the row has a format that this version does not know, or is cut off.
@@ -172,18 +172,19 @@ def decode(data: bytes) -> Iterator[Points]:
         at += _HEADER.size
         group, keys = b"", cast("tuple[str, ...]", ())
         if flags & _GROUPED:
-            group, at = _taken(data, at, GROUP_BYTES)
+            taken, at = _taken(data, at, GROUP_BYTES)
+            group = bytes(taken)
         else:
             (length,) = struct.unpack_from("<I", data, at)
             joined_keys, at = _taken(data, at + 4, length)
-            keys = split(joined_keys)
+            keys = split(bytes(joined_keys))
         steps, at = _axis(data, at, rows, bool(flags & _REGULAR_STEPS))
         times, at = _axis(data, at, rows, bool(flags & _REGULAR_TIMES))
         values, at = _taken(data, at, rows * width * NUMBER)
         yield Points(keys, steps, times, values, group)
 
 
-def _axis(data: bytes, at: int, rows: int, regular: bool) -> tuple[bytes, int]:
+def _axis(data: bytes | memoryview, at: int, rows: int, regular: bool) -> tuple[bytes, int]:
     if regular:
         first, stride = _REGULAR.unpack_from(data, at)
         numbers = first + stride * np.arange(rows, dtype="<i8")
@@ -191,7 +192,7 @@ def _axis(data: bytes, at: int, rows: int, regular: bool) -> tuple[bytes, int]:
     return _taken(data, at, rows * NUMBER)
 
 
-def _taken(data: bytes, at: int, length: int) -> tuple[bytes, int]:
+def _taken(data: bytes | memoryview, at: int, length: int) -> tuple[bytes, int]:
     if at + length > len(data):
         raise ValueError("metric log row that is cut off")
-    return data[at : at + length], at + length
+    return cast("bytes", data[at : at + length]), at + length

@@ -2,90 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from runwire.v1 import metric_pb2
-from runwire_server.domain.blocks import Placed, Points, decode, split
+from runwire_server.domain.blocks import Placed
 from runwire_server.domain.histories import Columns, Messages
+from runwire_server.domain.selection import Selection
 from runwire_server.errors import run_not_found
 from runwire_server.storage.base import Page
 from runwire_server.storage.engine import Engine, HotStatement, one_of
-from runwire_server.storage.run_rows import key_of
-from runwire_server.storage.schema import PURGED, metric_group, metric_log, runs
-
-# Log rows in a page, and bytes of them; one row may be larger.
-PAGE_ROWS = 512
-PAGE_BYTES = 4 * 1024 * 1024
-
-_MARKS = HotStatement(
-    lambda _: sa.select(runs.c.next_position).where(
-        runs.c.id == bindparam("run"), runs.c.lifecycle != bindparam("purged")
-    )
+from runwire_server.storage.point_rows import (
+    CHUNK_POINTS,
+    CHUNK_ROWS,
+    Marks,
+    Piece,
+    Place,
+    Reading,
+    chunk_rows,
+    marks_of,
+    piece_of,
 )
+from runwire_server.storage.run_rows import key_of
+from runwire_server.storage.schema import PURGED, SEALED, STRIPE, runs
+
+# Compressed bytes from which on decoding is left to a thread.
+THREADED_BYTES = 64 * 1024
+
 _ENDS = HotStatement(
     lambda d: sa.select(runs.c.id, runs.c.next_position).where(
         one_of(d, runs.c.id, "runs"), runs.c.lifecycle != bindparam("purged")
     )
 )
-_LOG_SIZES = HotStatement(
-    lambda _: (
-        sa.select(metric_log.c.first, metric_log.c.rows, sa.func.length(metric_log.c.data))
-        .where(
-            metric_log.c.run == bindparam("run"),
-            metric_log.c.first + metric_log.c.rows > bindparam("position"),
-            metric_log.c.first >= bindparam("low"),
-            metric_log.c.first < bindparam("end"),
-        )
-        .order_by(metric_log.c.first)
-        .limit(bindparam("most"))
-    )
-)
-_LOG_ROWS = HotStatement(
-    lambda _: (
-        sa.select(metric_log.c.first, metric_log.c.data)
-        .where(
-            metric_log.c.run == bindparam("run"),
-            metric_log.c.first >= bindparam("low"),
-            metric_log.c.first <= bindparam("high"),
-        )
-        .order_by(metric_log.c.first)
-    )
-)
-_LOG_ROW_BEFORE = HotStatement(
-    lambda _: sa.select(sa.func.max(metric_log.c.first)).where(
-        metric_log.c.run == bindparam("run"), metric_log.c.first <= bindparam("position")
-    )
-)
-_GROUP_KEYS = HotStatement(
-    lambda _: sa.select(metric_group.c["keys"]).where(
-        metric_group.c.run == bindparam("run"), metric_group.c.hash == bindparam("hash")
-    )
-)
-
-
-@dataclass
-class _Reading:
-    """Where a read of one run's points is.
-
-    Attributes:
-        run: The run.
-        position: Everything below it was read.
-        end: The position at which the read ends; None before the first page.
-        keys: The wanted keys; empty for all.
-        groups: The keys of groups seen so far.
-    """
-
-    run: int
-    position: int
-    end: int | None
-    keys: frozenset[str]
-    groups: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
 
 
 class SqlPoints:
@@ -117,23 +68,41 @@ class SqlPoints:
         self, run: int, first: int = 0, end: int | None = None, keys: Collection[str] = ()
     ) -> AsyncIterator[Placed]:
         """See `base.PointStore.blocks`."""
-        async for page in self.pages(run, first, end, keys):
-            for block in page.blocks:
+        async for block in self._selected(run, first, end, Selection.of(keys)):
+            yield block
+
+    async def _selected(
+        self, run: int, first: int, end: int | None, selection: Selection
+    ) -> AsyncIterator[Placed]:
+        reading = Reading(run, selection, Place(first), end)
+        while not reading.done:
+            piece = await self._engine.read(lambda c: piece_of(c, reading))
+            if piece is None:
+                return
+            for block in await _decoded(piece, selection):
                 yield block
+            reading.place, reading.end = piece.place, piece.end
 
     async def pages(
         self, run: int, first: int = 0, end: int | None = None, keys: Collection[str] = ()
     ) -> AsyncIterator[Page]:
         """See `base.PointStore.pages`."""
-        reading = _Reading(run, first, end, frozenset(keys))
-        while reading.end is None or reading.position < reading.end:
-            found = await self._engine.read(lambda c: _page(c, reading))
+        selection = Selection.of(keys)
+        reading = Reading(run, selection, Place(first), end)
+        while not reading.done:
+            position = reading.place.position
+            found = await self._engine.read(lambda c: _piece_or_end(c, reading))
             if found is None:
                 return
-            page, end = found
-            reading.position, reading.end = page.end, end
-            if page.first < page.end:
-                yield page
+            if isinstance(found, Piece):
+                reading.place, reading.end = found.place, found.end
+                blocks = found.blocks
+            else:
+                until, reading.end = found
+                blocks = [b async for b in self._selected(run, position, until, selection)]
+                reading.place = Place(until)
+            if position < reading.place.position:
+                yield Page(position, reading.place.position, tuple(blocks))
 
     async def history(
         self, request: metric_pb2.GetMetricHistoryRequest
@@ -152,75 +121,34 @@ class SqlPoints:
             yield message
 
 
-def _page(connection: sa.Connection, reading: _Reading) -> tuple[Page, int] | None:
-    """Reads what comes next, and says where the whole read ends; None when the run is purged."""
-    marks = _MARKS.rows(connection, run=reading.run, purged=PURGED)
-    if not marks:
+async def _decoded(piece: Piece, selection: Selection) -> list[Placed]:
+    if sum(len(data) for data, _, _ in piece.chunks) < THREADED_BYTES:
+        return piece.decoded(selection)
+    return await asyncio.to_thread(piece.decoded, selection)
+
+
+def _piece_or_end(connection: sa.Connection, reading: Reading) -> Piece | tuple[int, int] | None:
+    """Reads what comes next where it is in the log; else says to where a page may go, and the whole read."""
+    marks = marks_of(connection, reading.run)
+    if marks is None:
         return None
-    end = marks[0][0] if reading.end is None else min(reading.end, marks[0][0])
-    position = reading.position
-    if position >= end:
-        return Page(position, position, ()), end
-    # The row that holds the position may begin before it.
-    before = _LOG_ROW_BEFORE.rows(connection, run=reading.run, position=position)[0][0]
-    low = position if before is None else before
-    sizes = _LOG_SIZES.rows(connection, run=reading.run, position=position, low=low, end=end, most=PAGE_ROWS)
-    taken, total = 0, 0
-    for _, _, size in sizes:
-        if taken and total + size > PAGE_BYTES:
-            break
-        taken, total = taken + 1, total + size
-    # Positions without rows are holes; where no row is left, they go on to the end.
-    until = min(end, sizes[taken][0] if taken < len(sizes) else end)
-    if taken == len(sizes) == PAGE_ROWS:
-        until = min(end, sizes[-1][0] + sizes[-1][1])
-    found: list[Placed] = []
-    if taken:
-        rows = _LOG_ROWS.rows(connection, run=reading.run, low=sizes[0][0], high=sizes[taken - 1][0])
-        for first, data in rows:
-            found += _placed(connection, reading, first, bytes(data), end)
-    return Page(position, until, tuple(found)), end
+    if reading.place.position >= marks.compacted:
+        return piece_of(connection, reading)
+    end = marks.next if reading.end is None else min(reading.end, marks.next)
+    return min(end, _page_end(connection, reading, marks)), end
 
 
-def _placed(
-    connection: sa.Connection, reading: _Reading, first: int, data: bytes, end: int
-) -> Iterator[Placed]:
-    """Yields the wanted points of a log row."""
-    for block in decode(data):
-        resolved = _resolved(connection, reading, block)
-        positions = np.arange(first, first + block.rows, dtype=np.int64)
-        first += block.rows
-        placed = _cut(Placed(_wanted(resolved, reading.keys), positions), reading.position, end)
-        if placed.points.size:
-            yield placed
-
-
-def _resolved(connection: sa.Connection, reading: _Reading, block: Points) -> Points:
-    if not block.group:
-        return block
-    if block.group not in reading.groups:
-        rows = _GROUP_KEYS.rows(connection, run=reading.run, hash=block.group)
-        reading.groups[block.group] = split(bytes(rows[0][0]))
-    return replace(block, keys=reading.groups[block.group], group=b"")
-
-
-def _wanted(block: Points, keys: Collection[str]) -> Points:
-    if not keys or all(key in keys for key in block.keys):
-        return block
-    columns = [k for k, key in enumerate(block.keys) if key in keys]
-    return replace(
-        block,
-        keys=tuple(block.keys[k] for k in columns),
-        packed_values=block.values[:, columns].tobytes(),
+def _page_end(connection: sa.Connection, reading: Reading, marks: Marks) -> int:
+    """Returns to where a page goes that begins at a compacted position: not too many points, in one range."""
+    position = reading.place.position
+    level, mark = (SEALED, marks.sealed) if position < marks.sealed else (STRIPE, marks.compacted)
+    rows = chunk_rows(
+        connection, reading.run, level, position, position + 1, reading.selection, CHUNK_ROWS * 64
     )
-
-
-def _cut(placed: Placed, first: int, end: int) -> Placed:
-    """Returns what lies at positions [first, end)."""
-    positions: Any = placed.positions
-    if positions[0] >= first and positions[-1] < end:
-        return placed
-    low, high = np.searchsorted(positions, [first, end])
-    part, block = slice(int(low), int(high)), placed.points
-    points = Points.of(block.keys, block.steps[part], block.times[part], block.values[part])
-    return Placed(points, positions[part])
+    if not rows:
+        # None of the wanted keys is in this range: on to the next in which one is.
+        later = chunk_rows(connection, reading.run, level, position, mark, reading.selection, 1)
+        return later[0].first if later else mark
+    first, end = rows[0].first, rows[0].end
+    points = sum(row.points for row in rows)
+    return min(end, position + max(1, CHUNK_POINTS * (end - first) // max(points, 1)))
