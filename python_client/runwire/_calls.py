@@ -45,7 +45,8 @@ class Attempts:
         self._retry = given.retry
         self._start = now
         self._deadline = now + timeout
-        self._reached = reached
+        # Who joined a folder had its server before him.
+        self._reached = reached or given.address.folder is not None
         self._uniform = uniform
         self._count = 0
 
@@ -85,7 +86,7 @@ class Attempts:
         Returns:
             The same error, or one that says in a sentence where no server was found.
         """
-        if not isinstance(error, errors.ServerUnavailable):
+        if not isinstance(error, errors.ServerUnavailable) or isinstance(error, errors.LocalServerFailed):
             return error
         attempts = "1 attempt" if self._count == 1 else f"{self._count} attempts"
         cause = " ".join(error.message.split())
@@ -114,7 +115,7 @@ def _repeatable(error: errors.RunwireError) -> bool:
     if isinstance(error, errors.ResourceExhausted):
         # A full disk may be cleared; a message that is too large stays so, and carries no RetryInfo.
         return error.retry_delay is not None
-    return isinstance(error, _REPEATABLE)
+    return isinstance(error, _REPEATABLE) and not isinstance(error, errors.LocalServerFailed)
 
 
 def answered(error: errors.RunwireError) -> bool:

@@ -15,7 +15,7 @@ import grpc.aio
 
 from runwire._version import __version__
 
-DEFAULT_ADDRESS: Final = "runwire://127.0.0.1:50051"
+DEFAULT_ADDRESS: Final = "./runwire-data"
 DEFAULT_PORT: Final = 50051
 DEFAULT_TIMEOUT: Final = 30.0
 # An answer's trailers may hold 20 violations; gRPC's own bound is 8 KiB.
@@ -54,23 +54,25 @@ class Address:
 
     Attributes:
         text: As a person writes it.
-        target: As gRPC wants it.
+        target: As gRPC wants it; empty for a folder, whose server has to be found first.
         secure: Whether to use TLS.
         local: Whether it is on this machine.
+        folder: The folder whose server is meant, absolute; None if the address names a server.
     """
 
     text: str
     target: str
     secure: bool
     local: bool
+    folder: Path | None = None
 
 
 def parse_address(text: str) -> Address:
     """Reads an address.
 
     Args:
-        text: `runwire://host:port`, `runwires://host:port`, `unix:path` or `host:port`. Without a port
-            it is 50051.
+        text: `runwire://host:port`, `runwires://host:port`, `unix:path` or `host:port`; without a port
+            it is 50051. Or a folder: a path that begins with `/`, `./`, `../` or `~/`.
 
     Returns:
         The address.
@@ -78,6 +80,9 @@ def parse_address(text: str) -> Address:
     Raises:
         ValueError: It is none of these.
     """
+    if text.startswith(("/", "./", "../", "~/")) or text in (".", ".."):
+        folder = Path(os.path.abspath(os.path.expanduser(text)))
+        return Address(str(folder), "", secure=False, local=True, folder=folder)
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
         path = path[2:] if path.startswith("//") else path
@@ -89,7 +94,8 @@ def parse_address(text: str) -> Address:
         scheme, rest = "runwire", text
     if scheme not in ("runwire", "runwires"):
         raise ValueError(
-            f"the address {text!r} is not runwire://host:port, runwires://host:port, unix:path or host:port"
+            f"the address {text!r} is not runwire://host:port, runwires://host:port, unix:path, host:port "
+            "or a folder such as ./runwire-data"
         )
     parts = urlsplit(f"//{rest}")
     try:
@@ -133,7 +139,7 @@ def settings(
     """Checks a client's arguments and fills what is missing from the environment.
 
     Args:
-        address: The server; None for RUNWIRE_TRACKING_URI, else `runwire://127.0.0.1:50051`.
+        address: The server; None for RUNWIRE_TRACKING_URI, else the folder `./runwire-data`.
         token: The shared token; None for RUNWIRE_TOKEN, else none.
         tls_ca: File with the certificates to trust, PEM; None for RUNWIRE_TLS_CA, else the system's.
         timeout: Seconds that a call may take, retries included.

@@ -1,7 +1,11 @@
-"""The two subcommands that belong to the server's package: the one place where the client names it."""
+"""What belongs to the server's package: the one place where the client names it.
+
+`python -m runwire._server_entry ARGUMENTS` starts a server that is nobody's child, and ends at once.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -47,3 +51,15 @@ def fail(message: str) -> NoReturn:
     """Ends the command with a line that says why."""
     print(f"Error: {message}", file=sys.stderr)
     raise SystemExit(1)
+
+
+def main() -> None:
+    """Starts a server in a child that is left alone; only the child comes back from here, at its end."""
+    if os.fork():
+        os._exit(0)
+    code = server_entry()(sys.argv[1:])
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -50,6 +50,11 @@ def _status_after(error: BaseException | None) -> RunStatus:
     return RunStatus.KILLED if isinstance(error, KeyboardInterrupt) else RunStatus.FAILED
 
 
+def _resolved(address: str) -> str:
+    found = parse_address(address)
+    return address if found.folder is None else str(found.folder)
+
+
 class _Local(threading.local):
     """Each thread's own part."""
 
@@ -65,6 +70,7 @@ class Session:
         self._lock = threading.RLock()
         self._local = _Local()
         self._address: str | None = None
+        self._named = self._resolved = ""
         self._client: Client | None = None
         self._pid = os.getpid()
         self._open: dict[str, None] = {}
@@ -74,17 +80,24 @@ class Session:
 
     @property
     def address(self) -> str:
-        """The server's address: set, or the environment's, or the default."""
-        return self._address or os.environ.get("RUNWIRE_TRACKING_URI") or DEFAULT_ADDRESS
+        """The server's address: set, or the environment's, or the default.
+
+        A folder is the one that it was when it was first named, wherever the process goes then.
+        """
+        named = self._address or os.environ.get("RUNWIRE_TRACKING_URI") or DEFAULT_ADDRESS
+        if named != self._named:
+            self._named, self._resolved = named, _resolved(named)
+        return self._resolved
 
     def move(self, address: str) -> None:
         """Goes to another server; the experiment is forgotten, being one of the old server's."""
-        parse_address(address)
+        resolved = _resolved(address)
         with self._lock:
             if self._client is not None and self._pid == os.getpid():
                 self._client.close()
             self._client = None
-            self._address = address
+            self._address = self._named = address
+            self._resolved = resolved
             self.experiment_id = None
 
     def client(self) -> Client:

@@ -16,18 +16,17 @@ import time
 from types import TracebackType
 from typing import Any, TypeVar
 
-import grpc
 import grpc.aio
 
 from runwire import _channel, errors
 from runwire._calls import Attempts, answered
 from runwire._channel import DEFAULT_TIMEOUT, Retry
 from runwire._experiments import AsyncExperimentMethods
+from runwire._link import AioLink
 from runwire._logging import AsyncLoggingMethods
 from runwire._requests import Call, Requests
 from runwire._runs import AsyncRunMethods
 from runwire._status import to_error
-from runwire._stubs import stubs
 from runwire.entities import PurgeResult, ServerInfo
 
 R = TypeVar("R")
@@ -60,10 +59,8 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
         """
         self._settings = _channel.settings(address, token, tls_ca, timeout, retry)
         self._requests = Requests()
-        self._channel: grpc.aio.Channel | None = None
-        self._stubs: dict[str, Any] = {}
+        self._link = AioLink(self._settings)
         self._reached = False
-        self._closed = False
 
     @property
     def address(self) -> str:
@@ -80,9 +77,7 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
 
     async def close(self) -> None:
         """Closes the connection. A closed client can not be used again."""
-        self._closed = True
-        if self._channel is not None:
-            await self._channel.close()
+        await self._link.close()
 
     async def __aenter__(self) -> AsyncClient:
         """Returns the client."""
@@ -99,8 +94,11 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
         attempts = Attempts(self._settings, given, time.monotonic(), reached=self._reached)
         while True:
             try:
-                answer = await self._attempt(call, attempts.remaining(time.monotonic()))
+                stubs = await self._link.stubs(attempts.remaining(time.monotonic()))
+                answer = await self._attempt(stubs, call, attempts.remaining(time.monotonic()))
             except errors.RunwireError as error:
+                if isinstance(error, errors.Unavailable):
+                    self._link.lost()
                 self._reached = self._reached or answered(error)
                 pause = attempts.pause(error, time.monotonic())
                 if pause is None:
@@ -110,8 +108,8 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
                 self._reached = True
                 return call.convert(answer)
 
-    async def _attempt(self, call: Call[Any], remaining: float) -> Any:
-        method = getattr(self._open()[call.service], call.method)
+    async def _attempt(self, stubs: dict[str, Any], call: Call[Any], remaining: float) -> Any:
+        method = getattr(stubs[call.service], call.method)
         try:
             sent = method(
                 call.request, timeout=_channel.grpc_timeout(remaining), metadata=self._settings.metadata
@@ -119,12 +117,3 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
             return [answer async for answer in sent] if call.streaming else await sent
         except grpc.aio.AioRpcError as error:
             raise to_error(error.code().name, error.details() or "", error.trailing_metadata()) from None
-
-    def _open(self) -> dict[str, Any]:
-        if self._closed:
-            raise ValueError("the client is closed")
-        if self._channel is None:
-            # Not in __init__: a grpc.aio channel belongs to the event loop that runs when it is made.
-            self._channel = _channel.open_aio_channel(self._settings)
-            self._stubs = stubs(self._channel)
-        return self._stubs

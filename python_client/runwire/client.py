@@ -22,11 +22,11 @@ from runwire import _channel, errors
 from runwire._calls import Attempts, answered
 from runwire._channel import DEFAULT_TIMEOUT, Retry
 from runwire._experiments import ExperimentMethods
+from runwire._link import Link
 from runwire._logging import LoggingMethods
 from runwire._requests import Call, Requests
 from runwire._runs import RunMethods
 from runwire._status import to_error
-from runwire._stubs import stubs
 from runwire.entities import PurgeResult, ServerInfo
 
 R = TypeVar("R")
@@ -52,7 +52,8 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
 
         Args:
             address: `runwire://host:port` (plain text), `runwires://host:port` (TLS), `unix:path` or
-                `host:port`; None for the environment's RUNWIRE_TRACKING_URI, else `runwire://127.0.0.1:50051`.
+                `host:port`; or a folder such as `./runwire-data`, whose server is joined, or started if
+                there is none. None for the environment's RUNWIRE_TRACKING_URI, else `./runwire-data`.
             token: The server's token; None for the environment's RUNWIRE_TOKEN, else none.
             tls_ca: PEM file with the certificates to trust; None for the environment's RUNWIRE_TLS_CA, else
                 those that gRPC trusts by default.
@@ -65,8 +66,7 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
         """
         self._settings = _channel.settings(address, token, tls_ca, timeout, retry)
         self._requests = Requests()
-        self._channel = _channel.open_channel(self._settings)
-        self._stubs = stubs(self._channel)
+        self._link = Link(self._settings)
         self._reached = False
 
     @property
@@ -99,7 +99,7 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
 
     def close(self) -> None:
         """Closes the connection. A closed client can not be used again."""
-        self._channel.close()
+        self._link.close()
 
     def __enter__(self) -> Client:
         """Returns the client."""
@@ -116,8 +116,11 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
         attempts = Attempts(self._settings, given, time.monotonic(), reached=self._reached)
         while True:
             try:
-                answer = self._attempt(call, attempts.remaining(time.monotonic()))
+                stubs = self._link.stubs(attempts.remaining(time.monotonic()))
+                answer = self._attempt(stubs, call, attempts.remaining(time.monotonic()))
             except errors.RunwireError as error:
+                if isinstance(error, errors.Unavailable):
+                    self._link.lost()
                 self._reached = self._reached or answered(error)
                 pause = attempts.pause(error, time.monotonic())
                 if pause is None:
@@ -127,8 +130,8 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
                 self._reached = True
                 return call.convert(answer)
 
-    def _attempt(self, call: Call[Any], remaining: float) -> Any:
-        method = getattr(self._stubs[call.service], call.method)
+    def _attempt(self, stubs: dict[str, Any], call: Call[Any], remaining: float) -> Any:
+        method = getattr(stubs[call.service], call.method)
         try:
             answer = method(
                 call.request, timeout=_channel.grpc_timeout(remaining), metadata=self._settings.metadata

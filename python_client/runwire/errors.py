@@ -18,6 +18,7 @@ One base class, one subclass for each gRPC status code, and one more for a serve
      |-- Unauthenticated        the token is missing or wrong
      |-- Unavailable            the server or its database can not serve right now
      |    `-- ServerUnavailable     nothing answers at the address
+     |         `-- LocalServerFailed     a folder has no server, and none could be started
      |-- Unimplemented          the server does not know the method
      `-- UnknownError           the server gave no reason
 
@@ -40,6 +41,7 @@ __all__ = [
     "FailedPrecondition",
     "InternalError",
     "InvalidArgument",
+    "LocalServerFailed",
     "NotFound",
     "OutOfRange",
     "PermissionDenied",
@@ -198,6 +200,10 @@ class Unavailable(RunwireError):
 
 class ServerUnavailable(Unavailable):
     """Nothing answers at the address, or the connection broke and did not come back."""
+
+
+class LocalServerFailed(ServerUnavailable):
+    """The address is a folder that has no server, and none could be started; the message says why."""
 
 
 class Unimplemented(RunwireError):

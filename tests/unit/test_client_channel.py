@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,9 +40,32 @@ def test_addresses(text: str, target: str, secure: bool, local: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("/data/runs", "/data/runs"),
+        ("/data/runs/../x/", "/data/x"),
+        ("./runs", "HERE/runs"),
+        ("../runs", "HERE/../runs"),
+        (".", "HERE"),
+        ("~/runs", "HOME/runs"),
+    ],
+)
+def test_folders(text: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/someone")
+    wanted = folder.replace("HERE", str(tmp_path)).replace("HOME", "/home/someone")
+    found = parse_address(text)
+    assert found.folder == Path(os.path.normpath(wanted))
+    assert (found.target, found.secure, found.local) == ("", False, True)
+    assert parse_address(found.text) == found
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",
+        "file:/data",
+        "file:///data",
         "unix:",
         "http://host:5000",
         "runwire://",
@@ -58,7 +82,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 
 
 def test_the_environment_fills_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert settings(None, None, None, 30, None).address.text == "runwire://127.0.0.1:50051"
+    assert settings(None, None, None, 30, None).address.folder == Path.cwd() / "runwire-data"
     authority = tmp_path / "ca.pem"
     authority.write_bytes(b"pem")
     monkeypatch.setenv("RUNWIRE_TRACKING_URI", "runwires://far:1")

@@ -1,0 +1,122 @@
+"""A client's way to its server: the channel, and in local mode finding the server or starting it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from runwire import _channel, _local
+from runwire._stubs import stubs
+
+
+class Link:
+    """The channel of a sync client; threads share it.
+
+    The server of a folder may end and be started again, elsewhere even. So after each failure to reach it,
+    the next call joins the folder anew; one that is joined already costs less than a millisecond.
+    """
+
+    def __init__(self, given: _channel.Settings) -> None:
+        """Makes the link; it connects at the first call.
+
+        Args:
+            given: The client's settings.
+        """
+        self._given = given
+        self._lock = threading.Lock()
+        self._target = ""
+        self._channels: list[grpc.Channel] = []
+        self._stubs: dict[str, Any] | None = None
+        self._closed = False
+
+    def stubs(self, remaining: float) -> dict[str, Any]:
+        """Returns the stubs, by the name of their service.
+
+        Args:
+            remaining: Seconds that finding or starting a server may take.
+
+        Raises:
+            LocalServerFailed: The folder has no server, and gets none.
+            ValueError: The client is closed.
+        """
+        if self._closed:
+            raise ValueError("the client is closed")
+        found = self._stubs
+        if found is not None:
+            return found
+        with self._lock:
+            return self._stubs or self._open(remaining)
+
+    def lost(self) -> None:
+        """Says that the server could not be reached: the next call looks where it is."""
+        if self._given.address.folder is not None:
+            self._stubs = None
+
+    def close(self) -> None:
+        """Closes the link, for good."""
+        self._closed = True
+        with self._lock:
+            for channel in self._channels:
+                channel.close()
+
+    def _open(self, remaining: float) -> dict[str, Any]:
+        given = _joined(self._given, remaining)
+        if given.address.target != self._target:
+            # The old channel stays open: other threads' calls may still be on it.
+            self._channels.append(_channel.open_channel(given))
+            self._target = given.address.target
+        self._stubs = stubs(self._channels[-1])
+        return self._stubs
+
+
+class AioLink:
+    """The channel of an async client, for the event loop that runs at its first call; see `Link`."""
+
+    def __init__(self, given: _channel.Settings) -> None:
+        """Makes the link; it connects at the first call."""
+        self._given = given
+        self._target = ""
+        self._channels: list[grpc.aio.Channel] = []
+        self._stubs: dict[str, Any] | None = None
+        self._closed = False
+
+    async def stubs(self, remaining: float) -> dict[str, Any]:
+        """Returns the stubs; see `Link.stubs`."""
+        if self._closed:
+            raise ValueError("the client is closed")
+        if self._stubs is not None:
+            return self._stubs
+        given = self._given
+        if given.address.folder is not None:
+            # It looks at files, and may wait seconds for a server to start.
+            given = await asyncio.to_thread(_joined, given, remaining)
+        if given.address.target != self._target:
+            # Not before: a grpc.aio channel belongs to the event loop that runs when it is made.
+            self._channels.append(_channel.open_aio_channel(given))
+            self._target = given.address.target
+        self._stubs = stubs(self._channels[-1])
+        return self._stubs
+
+    def lost(self) -> None:
+        """Says that the server could not be reached; see `Link.lost`."""
+        if self._given.address.folder is not None:
+            self._stubs = None
+
+    async def close(self) -> None:
+        """Closes the link, for good."""
+        self._closed = True
+        for channel in self._channels:
+            await channel.close()
+
+
+def _joined(given: _channel.Settings, remaining: float) -> _channel.Settings:
+    """Returns the settings with the address of the server itself."""
+    if given.address.folder is None:
+        return given
+    found = _channel.parse_address(_local.join(given.address.folder, remaining))
+    return dataclasses.replace(given, address=found)
