@@ -26,7 +26,9 @@ from runwire_server import janitor, local
 from runwire_server.config import Config, Database
 from runwire_server.domain import packed
 from runwire_server.errors import StartupError
-from runwire_server.interceptors import Door, TokenCheck, UnknownMethods
+from runwire_server.interceptors import RECEIVE_LIMIT, Door, TokenCheck, UnknownMethods, stopping
+from runwire_server.metrics.behind import Behind
+from runwire_server.metrics.ingest import Ingest
 from runwire_server.services.experiments import ExperimentService
 from runwire_server.services.metrics import MetricService
 from runwire_server.services.runs import RunService
@@ -34,9 +36,6 @@ from runwire_server.services.server import ServerService
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import open_engine, stores_on
-
-# Above the documented limit, so that what exceeds that one is answered with a reason.
-RECEIVE_LIMIT = 32 * 1024 * 1024
 
 OPTIONS = (
     ("grpc.max_receive_message_length", RECEIVE_LIMIT),
@@ -103,10 +102,12 @@ def pointing(config: Config, address: str) -> contextlib.AbstractContextManager[
 async def running(config: Config, door: Door) -> AsyncIterator[str]:
     """Runs a server within the block, which gets its address; calls in flight may finish at its end."""
     async with opened(config.database, config.idle_exit is not None) as engine:
-        stores = stores_on(engine, clock, random.Random())
+        behind = Behind()
+        stores = stores_on(engine, clock, random.Random(), behind)
+        ingest = Ingest(stores.writers, behind)
         cleaning = asyncio.create_task(janitor.work(stores.maintenance))
         try:
-            async with listening(config, stores, engine.dialect, door) as address:
+            async with listening(config, stores, engine.dialect, door, ingest) as address:
                 yield address
         finally:
             cleaning.cancel()
@@ -133,11 +134,12 @@ async def opened(database: Database, patient: bool = False) -> AsyncIterator[Eng
 
 @contextlib.asynccontextmanager
 async def listening(
-    config: Config, stores: Stores, database: str, door: Door | None = None
+    config: Config, stores: Stores, database: str, door: Door | None = None, ingest: Ingest | None = None
 ) -> AsyncIterator[str]:
     """Listens within the block, which gets the address."""
     door, healthy = door or Door(), health.aio.HealthServicer()
-    server = make_server(config, door, healthy, stores, database)
+    ingest = ingest or Ingest(stores.writers, Behind())
+    server = make_server(config, door, healthy, stores, ingest, database)
     address = bind(server, config)
     await server.start()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -147,12 +149,18 @@ async def listening(
         # First say so, then refuse new calls with a reason, then close. A call is over for the door when
         # its answer is made; a moment more lets that answer out, or its caller would see it cancelled.
         await healthy.enter_graceful_shutdown()
-        await door.drain(config.grace)
+        await door.drain(config.grace, lambda: ingest.stop(stopping()))
+        await ingest.close()
         await server.stop(min(config.grace, 1.0))
 
 
 def make_server(
-    config: Config, door: Door, healthy: health.aio.HealthServicer, stores: Stores, database: str
+    config: Config,
+    door: Door,
+    healthy: health.aio.HealthServicer,
+    stores: Stores,
+    ingest: Ingest,
+    database: str,
 ) -> grpc.aio.Server:
     """Makes the gRPC server with all its services."""
     interceptors = [TokenCheck(config.token)] if config.token else []
@@ -160,7 +168,7 @@ def make_server(
     servicers = {
         "ExperimentService": ExperimentService(stores.experiments),
         "RunService": RunService(stores.runs),
-        "MetricService": MetricService(stores.metrics),
+        "MetricService": MetricService(stores.metrics, ingest),
         "ServerService": ServerService(stores.maintenance, database),
     }
     # Blocks of points are read as arrays.

@@ -10,8 +10,8 @@ import asyncio
 import hmac
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -39,6 +39,8 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 MAX_TEXT_BYTES = 1_600
 
 LINGER_SECONDS = 0.2
+# Above the documented limit, so that what exceeds that one is answered with a reason.
+RECEIVE_LIMIT = 32 * 1024 * 1024
 
 # Anyone may ask whether the server is up.
 OPEN_SERVICES = ("/grpc.health.v1.Health/",)
@@ -73,7 +75,9 @@ class Door:
                 continue
             request = classes.get(method.name) or message_factory.GetMessageClass(method.input_type)
             wrap, make = (
-                (self._unary_stream, grpc.unary_stream_rpc_method_handler)
+                (self._stream_stream, grpc.stream_stream_rpc_method_handler)
+                if method.client_streaming
+                else (self._unary_stream, grpc.unary_stream_rpc_method_handler)
                 if method.server_streaming
                 else (self._unary_unary, grpc.unary_unary_rpc_method_handler)
             )
@@ -85,9 +89,15 @@ class Door:
         """Whether calls are in flight."""
         return self._in_flight > 0
 
-    async def drain(self, grace: float) -> None:
-        """Refuses new calls, and waits for those in flight, `grace` seconds at most."""
+    async def drain(self, grace: float, end_streams: Callable[[], None]) -> None:
+        """Refuses new calls, and waits for those in flight, `grace` seconds at most.
+
+        Args:
+            grace: Seconds.
+            end_streams: Has those calls end that would not do so by themselves.
+        """
         self._stopping = True
+        end_streams()
         # Calls that are on their way now shall meet this door: gRPC cancels what meets a closed one.
         await asyncio.sleep(min(grace, LINGER_SECONDS))
         try:
@@ -123,6 +133,24 @@ class Door:
 
         return call
 
+    def _stream_stream(
+        self,
+        method: Callable[[AsyncIterator[Any], Context], AsyncGenerator[Message, None]],
+        request_class: type[Message],
+        descriptor: Any,
+    ) -> Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]:
+        async def requests(sent: AsyncIterator[bytes]) -> AsyncIterator[Message]:
+            async for data in sent:
+                # Larger ones are the method's to refuse: what it may not lose has to be consumed.
+                yield parsed(request_class, descriptor.input_type, data, RECEIVE_LIMIT)
+
+        async def call(sent: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            async with self._call(descriptor, context), aclosing(method(requests(sent), context)) as answers:
+                async for response in answers:
+                    yield response.SerializeToString()
+
+        return call
+
     @asynccontextmanager
     async def _call(self, descriptor: Any, context: Context) -> AsyncIterator[None]:
         """The frame around one call."""
@@ -132,7 +160,7 @@ class Door:
         outcome = "OK"
         try:
             if self._stopping:
-                raise Unavailable("SERVER_STOPPING", "the server is stopping", retry_after=1.0)
+                raise stopping()
             yield
         except (asyncio.CancelledError, grpc.aio.AbortError):
             outcome = "CANCELLED"
@@ -184,6 +212,11 @@ class UnknownMethods(grpc.GenericRpcHandler):
         return refusal(Unimplemented("METHOD_UNKNOWN", f"no method {method}", {"method": method}))
 
 
+def stopping() -> Unavailable:
+    """Makes SERVER_STOPPING."""
+    return Unavailable("SERVER_STOPPING", "the server is stopping", retry_after=1.0)
+
+
 def refusal(error: RunwireError) -> grpc.RpcMethodHandler[bytes, bytes]:
     """Makes a handler that fails before it reads anything, whatever kind of call it is."""
 
@@ -193,18 +226,20 @@ def refusal(error: RunwireError) -> grpc.RpcMethodHandler[bytes, bytes]:
     return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-def parsed(request_class: type[Message], descriptor: Any, data: bytes) -> Message:
-    """Reads a request.
+def parsed(
+    request_class: type[Message], descriptor: Any, data: bytes, most: int = MAX_MESSAGE_BYTES
+) -> Message:
+    """Reads a request of at most `most` bytes.
 
     Raises:
         ResourceExhausted: MESSAGE_TOO_LARGE.
         InvalidArgument: MALFORMED_MESSAGE.
     """
-    if len(data) > MAX_MESSAGE_BYTES:
+    if len(data) > most:
         raise ResourceExhausted(
             "MESSAGE_TOO_LARGE",
-            f"the request has {len(data)} bytes; at most {MAX_MESSAGE_BYTES} are allowed",
-            {"bytes": str(len(data)), "max_bytes": str(MAX_MESSAGE_BYTES)},
+            f"the request has {len(data)} bytes; at most {most} are allowed",
+            {"bytes": str(len(data)), "max_bytes": str(most)},
         )
     try:
         return request_class.FromString(data)

@@ -48,6 +48,8 @@ def remote_stores(channel: grpc.aio.Channel, housekeeping: MaintenanceStore | No
     return Stores(
         experiments=_Remote(experiment_pb2_grpc.ExperimentServiceStub(channel), "Experiment", "Experiments"),
         runs=_RemoteRuns(run_pb2_grpc.RunServiceStub(channel), "Run", "Runs"),
+        # What only a stream does is tested through streams.
+        writers=None,
         metrics=_RemoteMetrics(channel),
         maintenance=_RemoteMaintenance(channel, housekeeping),
     )

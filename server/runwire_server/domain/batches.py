@@ -1,23 +1,33 @@
-"""Checks of LogBatch, whose blocks become points on the way."""
+"""Checks of LogBatch and of batches in frames, whose blocks become points on the way."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from runwire_server.domain import packed
-from runwire_server.domain.blocks import GROUP_BYTES, NUMBER, Points
+from runwire_server.domain.blocks import GROUP_BYTES, INLINE_KEYS, NUMBER, Points
 from runwire_server.domain.validate import (
     INT64_MAX,
     MAX_BATCH_PARAMS,
     MAX_BATCH_POINTS,
     MAX_BATCH_TAGS,
+    MAX_GROUP_KEYS,
     MAX_PARAM_VALUE,
     MAX_RUN_TAG_VALUE,
     Checks,
 )
+
+
+class Group(NamedTuple):
+    """A group that a stream has declared; `fault` says what is wrong with its keys, "" if nothing is."""
+
+    keys: tuple[str, ...]
+    fault: str
 
 
 def log_batch(request: Any) -> list[Points]:
@@ -36,6 +46,49 @@ def log_batch(request: Any) -> list[Points]:
     blocks = _blocks(request.blocks, checks)
     checks.done()
     return blocks
+
+
+def record(request: Any, groups: Mapping[bytes, Group]) -> tuple[Points, ...]:
+    """Checks a batch in a frame, and returns its blocks.
+
+    Args:
+        request: A LogBatchRequest of the packed kind.
+        groups: What the stream has declared, by hash. Blocks of other groups come back without keys.
+
+    Raises:
+        InvalidArgument: naming every broken field.
+    """
+    checks = Checks()
+    checks.run_id(request.run_id)
+    if request.params or request.tags:
+        checks.pairs(request.params, "params", MAX_BATCH_PARAMS, MAX_PARAM_VALUE)
+        checks.pairs(request.tags, "tags", MAX_BATCH_TAGS, MAX_RUN_TAG_VALUE)
+    read = [_points(block, f"blocks[{i}]", checks) for i, block in enumerate(request.blocks)]
+    blocks = tuple(
+        [_declared(b, f"blocks[{i}]", groups, checks) for i, b in enumerate(read) if b is not None]
+    )
+    checks.done()
+    return blocks
+
+
+def _declared(block: Points, path: str, groups: Mapping[bytes, Group], checks: Checks) -> Points:
+    """Returns a block with the keys of its group, if the stream has declared that."""
+    if not block.group:
+        return block
+    group = groups.get(block.group)
+    if group is None:
+        return block
+    if checks.that(not group.fault, f"{path}.group", group.fault):
+        fits = block.rows * len(group.keys) == block.size
+        checks.that(fits, f"{path}.values", f"must be {block.rows} steps x {len(group.keys)} keys numbers")
+    return replace(block, keys=group.keys)
+
+
+def group_fault(keys: tuple[str, ...]) -> str:
+    """Says what is wrong with the keys of a group, "" if nothing is."""
+    if not INLINE_KEYS < len(keys) <= MAX_GROUP_KEYS:
+        return f"must have {INLINE_KEYS + 1} to {MAX_GROUP_KEYS} keys"
+    return "" if _are_sound(keys) else "has a key that breaks a rule, or one twice"
 
 
 def _blocks(sent: Any, checks: Checks) -> list[Points]:
@@ -83,6 +136,9 @@ def _check_keys(block: Any, path: str, checks: Checks) -> None:
         checks.that(len(block.group) == GROUP_BYTES, f"{path}.group", f"must have {GROUP_BYTES} bytes")
         return
     if not checks.that(len(block.keys) > 0, f"{path}.keys", "must not be empty"):
+        return
+    most = f"must have at most {MAX_GROUP_KEYS} entries"
+    if not checks.that(len(block.keys) <= MAX_GROUP_KEYS, f"{path}.keys", most):
         return
     keys = tuple(block.keys)
     if _sound(keys) if len(keys) <= REMEMBERED_KEYS else _are_sound(keys):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire.v1 import experiment_pb2, frame_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.errors import InvalidArgument, Violation
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -36,6 +36,14 @@ MAX_KEYS_READ = 1_000
 MAX_PATHS = 100
 MAX_SOURCE = 65_535
 MAX_SCHEMA = 1_048_575
+# A frame is one transaction's share: larger ones would make other writers wait.
+MAX_FRAME_BYTES = 2 * 1024 * 1024
+# What bounds the server's memory: a stream's unacknowledged payloads, and the keys that it has declared.
+MAX_STREAM_BYTES = 8 * 1024 * 1024
+MAX_STREAM_GROUPS = 1_000
+MAX_GROUP_KEYS = 10_000
+MAX_RUN_SERIES = 1_000_000
+MAX_BEATS = 1_000
 INT64_MAX = 2**63 - 1
 
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -129,12 +137,12 @@ class Checks:
             self.that(pair.key not in seen, f"{field}[{i}].key", "must not be there twice")
             seen.add(pair.key)
 
-    def time(self, message: Any, field: str) -> None:
+    def time(self, message: Any, field: str, prefix: str = "") -> None:
         """An optional Timestamp from 1970 to 9999."""
         if message.HasField(field):
             value: Timestamp = getattr(message, field)
             good = 0 <= value.seconds <= 253402300799 and 0 <= value.nanos <= 999_999_999
-            self.that(good, field, "must be a time from 1970 to 9999")
+            self.that(good, prefix + field, "must be a time from 1970 to 9999")
 
     def one_of(self, value: int, allowed: Collection[int], field: str, description: str) -> None:
         """An enum with some of its values."""
@@ -252,16 +260,33 @@ def create_run(request: run_pb2.CreateRunRequest) -> None:
     checks.experiment_id(request.experiment_id)
     if request.run_id:
         checks.run_id(request.run_id)
-    if request.name:
-        checks.name(request.name)
-    if request.parent_run_id:
-        checks.run_id(request.parent_run_id, "parent_run_id")
     checks.that(not request.allow_existing or request.run_id != "", "run_id", "is needed with allow_existing")
-    checks.time(request, "start_time")
-    checks.one_of(request.status, STARTING, "status", "must be RUNNING or SCHEDULED")
-    checks.pairs(request.params, "params", MAX_BATCH_PARAMS, MAX_PARAM_VALUE)
-    checks.pairs(request.tags, "tags", MAX_BATCH_TAGS, MAX_RUN_TAG_VALUE)
+    _new_run(request, checks)
     checks.done()
+
+
+def begin_run(request: frame_pb2.BeginRun) -> None:
+    """Checks the record that begins a run."""
+    checks = Checks()
+    checks.run_id(request.run.run_id, "run.run_id")
+    if request.experiment_name:
+        checks.name(request.experiment_name, "experiment_name")
+    else:
+        checks.experiment_id(request.run.experiment_id, "run.experiment_id")
+    _new_run(request.run, checks, "run.")
+    checks.done()
+
+
+def _new_run(request: run_pb2.CreateRunRequest, checks: Checks, prefix: str = "") -> None:
+    """What a new run is made of, wherever it is asked for."""
+    if request.name:
+        checks.name(request.name, f"{prefix}name")
+    if request.parent_run_id:
+        checks.run_id(request.parent_run_id, f"{prefix}parent_run_id")
+    checks.time(request, "start_time", prefix)
+    checks.one_of(request.status, STARTING, f"{prefix}status", "must be RUNNING or SCHEDULED")
+    checks.pairs(request.params, f"{prefix}params", MAX_BATCH_PARAMS, MAX_PARAM_VALUE)
+    checks.pairs(request.tags, f"{prefix}tags", MAX_BATCH_TAGS, MAX_RUN_TAG_VALUE)
 
 
 def get_run(request: run_pb2.GetRunRequest) -> None:
@@ -383,4 +408,9 @@ def limits() -> server_pb2.Limits:
         max_name_length=MAX_NAME,
         max_page_size=MAX_PAGE_SIZE,
         max_filter_bytes=MAX_FILTER_BYTES,
+        max_frame_bytes=MAX_FRAME_BYTES,
+        max_stream_bytes=MAX_STREAM_BYTES,
+        max_group_keys=MAX_GROUP_KEYS,
+        max_stream_groups=MAX_STREAM_GROUPS,
+        max_run_series=MAX_RUN_SERIES,
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from runwire.v1 import metric_pb2 as pb
 from runwire_server.domain import validate
+from runwire_server.metrics import streams
+from runwire_server.metrics.ingest import Ingest
 from runwire_server.services import Context
 from runwire_server.storage.base import PointStore
 
@@ -13,8 +15,21 @@ from runwire_server.storage.base import PointStore
 class MetricService:
     """See `metric.proto`."""
 
-    def __init__(self, points: PointStore) -> None:
+    def __init__(self, points: PointStore, ingest: Ingest) -> None:
         self._points = points
+        self._ingest = ingest
+
+    def StreamFrames(
+        self, requests: AsyncIterator[pb.StreamFramesRequest], context: Context
+    ) -> AsyncGenerator[pb.StreamFramesResponse, None]:
+        """Stores frames, and acknowledges them."""
+        return streams.converse(self._ingest, requests)
+
+    async def AppendFrames(
+        self, request: pb.AppendFramesRequest, context: Context
+    ) -> pb.AppendFramesResponse:
+        """The same by single calls."""
+        return await streams.append(self._ingest, request)
 
     async def GetMetricHistory(
         self, request: pb.GetMetricHistoryRequest, context: Context

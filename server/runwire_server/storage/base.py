@@ -8,12 +8,14 @@ Every mutation is one transaction, on disk when the call returns. Those that tak
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire.v1 import experiment_pb2, frame_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.domain.blocks import Placed, Points
+from runwire_server.domain.frames import Contents
+from runwire_server.domain.writers import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,82 @@ class Appended:
     def end(self) -> int:
         """The log position behind it."""
         return self.first + sum(block.rows for block in self.blocks)
+
+
+# What follows a commit and precedes its answer: points are folded, watchers are told.
+AfterCommit = Callable[[Sequence[Appended]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWriter:
+    """A writer on behalf of one stream.
+
+    Attributes:
+        key: The writer's row key.
+        writer_id: Its public id.
+        state: What is committed.
+        rejections: Those that are not confirmed.
+        untold: How many records more were rejected.
+    """
+
+    key: int
+    writer_id: str
+    state: Writer
+    rejections: tuple[frame_pb2.Rejection, ...] = ()
+    untold: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a transaction with frames of one writer has done.
+
+    Attributes:
+        rejections: What it has rejected.
+        appended: What it has added, by run.
+    """
+
+    rejections: tuple[frame_pb2.Rejection, ...]
+    appended: tuple[Appended, ...]
+
+
+class WriterStore(Protocol):
+    """Writers and what their frames do."""
+
+    async def open(self, hello: frame_pb2.Hello) -> OpenWriter:
+        """Mints the next epoch of a writer, which fences its older streams.
+
+        Raises:
+            FailedPrecondition: WRITER_UNKNOWN, SERVER_BEHIND, WRITER_DIVERGED.
+        """
+
+    async def resume(self, writer_id: str, epoch: int) -> OpenWriter:
+        """Returns a writer that was opened before, without its rejections.
+
+        Raises:
+            FailedPrecondition: WRITER_UNKNOWN, WRITER_FENCED.
+        """
+
+    async def apply(
+        self, writer: OpenWriter, before: Writer, after: Writer, frames: Sequence[Contents]
+    ) -> Applied:
+        """Applies the next frames of a writer, and rejects what can not be applied.
+
+        Args:
+            writer: Which one.
+            before: Its state that is committed.
+            after: Its state with the frames.
+            frames: In order. Only the first may name groups that are not declared.
+
+        Raises:
+            FailedPrecondition: WRITER_FENCED, GROUP_UNKNOWN. Nothing is stored.
+        """
+
+    async def confirm(self, writer: OpenWriter, through: int) -> None:
+        """Forgets rejections that end at or before a sequence.
+
+        Raises:
+            FailedPrecondition: WRITER_FENCED.
+        """
 
 
 class ExperimentStore(Protocol):
@@ -273,5 +351,6 @@ class Stores:
 
     experiments: ExperimentStore
     runs: RunStore
+    writers: WriterStore
     metrics: PointStore
     maintenance: MaintenanceStore

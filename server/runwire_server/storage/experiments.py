@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from runwire.v1 import experiment_pb2
 from runwire_server.errors import (
+    Aborted,
     AlreadyExists,
     FailedPrecondition,
     NotFound,
@@ -41,6 +42,13 @@ _LOCKED: dict[Lock, HotStatement] = {
     "share": HotStatement(lambda _: _BY_ID.with_for_update(read=True, key_share=True)),
     "update": HotStatement(lambda _: _BY_ID.with_for_update()),
 }
+_BY_NAME = HotStatement(
+    lambda _: (
+        sa.select(experiments.c.id, experiments.c.lifecycle)
+        .where(experiments.c.name == sa.bindparam("name"))
+        .with_for_update(read=True, key_share=True)
+    )
+)
 
 
 class SqlExperiments:
@@ -57,12 +65,7 @@ class SqlExperiments:
         now = self._clock()
 
         def unit(connection: sa.Connection) -> experiment_pb2.CreateExperimentResponse:
-            row = connection.execute(
-                insert(experiments)
-                .values(name=request.name, lifecycle=ACTIVE, create_time=now, update_time=now)
-                .on_conflict_do_nothing(index_elements=["name"])
-                .returning(experiments.c.id)
-            ).first()
+            row = connection.execute(_created(request.name, now)).first()
             if row is None:
                 raise _taken(connection, request.name)
             _set_tags(connection, row.id, request.tags)
@@ -215,6 +218,38 @@ def writable(connection: sa.Connection, experiment_id: str, *, share: bool = Fal
     if row.lifecycle == DELETED:
         raise deleted(experiment_id)
     return row
+
+
+def found_or_created(connection: sa.Connection, name: str, now: int) -> ExperimentRow:
+    """Returns the row of the active experiment of a name, which is created if there is none; shared lock.
+
+    Raises:
+        FailedPrecondition: EXPERIMENT_DELETED.
+        Aborted: STORAGE_CONFLICT, while one of that name is being purged.
+    """
+    found = _BY_NAME.rows(connection, name=name)
+    if not found:
+        created = connection.execute(_created(name, now)).first()
+        if created is not None:
+            return ExperimentRow(created.id, ACTIVE)
+        # On PostgreSQL, another server created it since we looked; its commit was waited for.
+        found = _BY_NAME.rows(connection, name=name)
+    row = ExperimentRow(*found[0])
+    if row.lifecycle == DELETED:
+        raise deleted(row.id)
+    if row.lifecycle == PURGED:
+        raise Aborted("STORAGE_CONFLICT", "an experiment of that name is being purged", retry_after=1.0)
+    return row
+
+
+def _created(name: str, now: int) -> Any:
+    """Makes the statement that creates an experiment and returns its id, or nothing if the name is taken."""
+    return (
+        insert(experiments)
+        .values(name=name, lifecycle=ACTIVE, create_time=now, update_time=now)
+        .on_conflict_do_nothing(index_elements=["name"])
+        .returning(experiments.c.id)
+    )
 
 
 def deleted(experiment_id: str | int) -> FailedPrecondition:

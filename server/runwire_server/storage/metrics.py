@@ -79,18 +79,18 @@ def _upsert_series(_: str) -> sa.Executable:
 _UPSERT_SERIES = HotStatement(_upsert_series)
 
 
-def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Points]) -> None:
+def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Points]) -> tuple[Points, ...]:
     """Adds blocks to a run that the unit has locked, at the log positions that it took for them.
+
+    Returns:
+        The blocks, keys resolved.
 
     Raises:
         FailedPrecondition: GROUP_UNKNOWN.
         InvalidArgument: if a block's values do not fit the keys of its group.
     """
-    blocks = [_with_keys(connection, run_id, run, block, i) for i, block in enumerate(sent)]
-    for block in blocks:
-        if len(block.keys) > INLINE_KEYS and not block.group:
-            keys = joined(block.keys)
-            _ADD_GROUP.count(connection, run=run.id, hash=group_hash(keys), keys=keys)
+    blocks = resolved(connection, run_id, run.id, sent)
+    _store_groups(connection, run.id, blocks)
     rows = sum(block.rows for block in blocks)
     _APPEND.count(connection, run=run.id, first=run.next_position, rows=rows, data=encode(blocks))
     keys_sent = list(dict.fromkeys(key for block in blocks for key in block.keys))
@@ -103,6 +103,7 @@ def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Po
     # Sorted, so that the index is walked, not jumped about in.
     rows_of_series = [(run.id, key, *copies, *_sortable(folded[key])) for key in sorted(folded)]
     _UPSERT_SERIES.many(connection, rows_of_series, _SERIES_NAMES)
+    return tuple(blocks)
 
 
 def _sortable(summary: Summary) -> tuple[Any, ...]:
@@ -113,10 +114,31 @@ def _sortable(summary: Summary) -> tuple[Any, ...]:
     return (*(number if number == number else None for number in summary), kept)
 
 
-def _with_keys(connection: sa.Connection, run_id: str, run: Owner, block: Points, index: int) -> Points:
-    if not block.group:
-        return block
-    found = _GROUP_KEYS.rows(connection, run=run.id, hash=block.group)
+def resolved(connection: sa.Connection, run_id: str, run: int, sent: Sequence[Points]) -> list[Points]:
+    """Returns blocks with keys: those that only name a group must name one that the run has stored.
+
+    Raises:
+        FailedPrecondition: GROUP_UNKNOWN.
+        InvalidArgument: if a block's values do not fit the keys of its group.
+    """
+    return [
+        block if block.keys else _with_keys(connection, run_id, run, block, i) for i, block in enumerate(sent)
+    ]
+
+
+def _store_groups(connection: sa.Connection, run: int, blocks: Sequence[Points]) -> None:
+    """Stores the groups that the log row is about to name, those that are new."""
+    groups: dict[bytes, Points] = {}
+    for block in blocks:
+        if len(block.keys) > INLINE_KEYS:
+            groups.setdefault(block.group or group_hash(joined(block.keys)), block)
+    for name, block in groups.items():
+        if not _GROUP_KEYS.rows(connection, run=run, hash=name):
+            _ADD_GROUP.count(connection, run=run, hash=name, keys=joined(block.keys))
+
+
+def _with_keys(connection: sa.Connection, run_id: str, run: int, block: Points, index: int) -> Points:
+    found = _GROUP_KEYS.rows(connection, run=run, hash=block.group)
     if not found:
         name = block.group.hex()
         raise FailedPrecondition(

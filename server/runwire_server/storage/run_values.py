@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ class RunRow(NamedTuple):
     lifecycle: int
     start_time: int
     next_position: int
+    status: int
     experiment_lifecycle: int | None
 
 
@@ -61,6 +62,16 @@ def add_params(connection: sa.Connection, run_id: str, row: RunRow, sent: Sequen
     if not sent:
         return
     stored = dict(tuple(r) for r in _STORED_PARAMS.rows(connection, run=row.id, keys=[p.key for p in sent]))
+    check_params(run_id, stored, sent)
+    _ADD_PARAM.many(connection, [_value(row, p) for p in sent if p.key not in stored], _VALUE_NAMES)
+
+
+def check_params(run_id: str, stored: Mapping[str, str], sent: Sequence[run_pb2.Param]) -> None:
+    """Refuses params that would change stored ones.
+
+    Raises:
+        FailedPrecondition: PARAM_IMMUTABLE.
+    """
     for param in sent:
         if stored.get(param.key, param.value) != param.value:
             raise FailedPrecondition(
@@ -73,7 +84,11 @@ def add_params(connection: sa.Connection, run_id: str, row: RunRow, sent: Sequen
                     "sent": shorten(param.value),
                 },
             )
-    _ADD_PARAM.many(connection, [_value(row, p) for p in sent if p.key not in stored], _VALUE_NAMES)
+
+
+def add_first_params(connection: sa.Connection, row: RunRow, sent: Sequence[run_pb2.Param]) -> None:
+    """Adds params that are known to be new, as the run was created in the same transaction."""
+    _ADD_PARAM.many(connection, [_value(row, p) for p in sent], _VALUE_NAMES)
 
 
 def set_tags(connection: sa.Connection, row: RunRow, sent: Sequence[experiment_pb2.Tag]) -> None:

@@ -1,41 +1,30 @@
-"""Runs in SQL: their life, params, tags and inputs."""
+"""Runs in SQL: what the RPCs do, each a unit with its request id."""
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.message import Message
-from sqlalchemy import bindparam
 
-from runwire.v1 import experiment_pb2, run_pb2
+from runwire.v1 import run_pb2
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.names import readable, uuid7
-from runwire_server.errors import AlreadyExists, FailedPrecondition, NotFound, run_not_found
+from runwire_server.errors import NotFound, run_not_found
 from runwire_server.storage import experiments as experiment_rows
-from runwire_server.storage import metrics, run_values, search
-from runwire_server.storage.engine import Engine, HotStatement, insert
+from runwire_server.storage import metrics, run_changes, run_values, search
+from runwire_server.storage.base import AfterCommit, Appended
+from runwire_server.storage.engine import Engine
 from runwire_server.storage.requests import once
-from runwire_server.storage.run_rows import key_of, load_run, load_runs
+from runwire_server.storage.run_changes import NewRun
+from runwire_server.storage.run_rows import load_run, load_runs
 from runwire_server.storage.run_values import RunRow
-from runwire_server.storage.schema import (
-    ACTIVE,
-    DELETED,
-    PURGED,
-    experiments,
-    metric_series,
-    params,
-    runs,
-    tags,
-)
+from runwire_server.storage.schema import ACTIVE, DELETED
 
 M = TypeVar("M", bound=Message)
 
-# Everything that copies a run's lifecycle.
-COPIES = (params, tags, metric_series)
 # What UpdateRun and FinishRun answer with.
 _BARE = run_pb2.RunMask()
 _BARE.fields.paths.extend(
@@ -43,95 +32,32 @@ _BARE.fields.paths.extend(
 )
 
 
-# Locks the run until commit on PostgreSQL: writers of one run take turns there too.
-_LOCKED = HotStatement(
-    lambda _: (
-        sa.select(
-            runs.c.id,
-            runs.c.experiment,
-            runs.c.lifecycle,
-            runs.c.start_time,
-            runs.c.next_position,
-            experiments.c.lifecycle,
-        )
-        .select_from(runs.outerjoin(experiments, experiments.c.id == runs.c.experiment))
-        .where(runs.c.run_id == bindparam("run_id"))
-        .with_for_update(of=runs)
-    )
-)
-# The same, with log positions taken for points that are folded in the same transaction.
-_RESERVED = HotStatement(
-    lambda _: (
-        sa.update(runs)
-        .where(runs.c.run_id == bindparam("run"))
-        .values(
-            next_position=runs.c.next_position + bindparam("positions"),
-            folded_position=runs.c.next_position + bindparam("positions"),
-        )
-        .returning(
-            runs.c.id,
-            runs.c.experiment,
-            runs.c.lifecycle,
-            runs.c.start_time,
-            runs.c.next_position - bindparam("positions"),
-            sa.select(experiments.c.lifecycle).where(experiments.c.id == runs.c.experiment).scalar_subquery(),
-        )
-    )
-)
-_CREATE = HotStatement(
-    lambda _: (
-        insert(runs)
-        .values(
-            {
-                name: bindparam(name, type_=runs.c[name].type)
-                for name in (
-                    "run_id experiment name status lifecycle start_time parent_run_id create_hash".split()
-                )
-            }
-        )
-        .on_conflict_do_nothing(index_elements=["run_id"])
-        .returning(runs.c.id)
-    )
-)
-_FINISH = HotStatement(
-    lambda _: (
-        sa.update(runs)
-        .where(runs.c.id == bindparam("run"))
-        .values(status=bindparam("to_status"), end_time=bindparam("to_end_time"))
-    )
-)
-_CREATED_AS = HotStatement(
-    lambda _: sa.select(runs.c.id, runs.c.create_hash).where(runs.c.run_id == bindparam("run_id"))
-)
-
-
 class SqlRuns:
     """See `base.RunStore`."""
 
-    def __init__(self, engine: Engine, clock: Callable[[], int], chance: random.Random) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], int], chance: random.Random, after_commit: AfterCommit
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._chance = chance
+        self._after_commit = after_commit
 
     async def create(self, request: run_pb2.CreateRunRequest) -> run_pb2.CreateRunResponse:
         """See `base.RunStore.create`."""
         now = self._clock()
-        payload = _payload_hash(request)
-        row: dict[str, Any] = {
-            "run_id": request.run_id or uuid7(now),
-            "name": request.name or readable(self._chance),
-            "status": request.status or run_pb2.RUN_STATUS_RUNNING,
-            "lifecycle": ACTIVE,
-            "start_time": request.start_time.ToMilliseconds() if request.HasField("start_time") else now,
-            "parent_run_id": request.parent_run_id or None,
-            "create_hash": payload,
-        }
+        new = NewRun(
+            request.run_id or uuid7(now),
+            request.name or readable(self._chance),
+            request.start_time.ToMilliseconds() if request.HasField("start_time") else now,
+            run_changes.payload_hash(request),
+        )
 
         def unit(connection: sa.Connection) -> run_pb2.CreateRunResponse:
-            key = _existing(connection, request, payload) if request.run_id else None
+            key = run_changes.existing(connection, request, new.create_hash) if request.run_id else None
             if key is not None:
                 return run_pb2.CreateRunResponse(run=load_runs(connection, [key])[0])
-            return run_pb2.CreateRunResponse(run=_create(connection, request, row))
+            return run_pb2.CreateRunResponse(run=_create(connection, request, new))
 
         return await self._engine.write(once(request, run_pb2.CreateRunResponse, unit, now))
 
@@ -159,39 +85,35 @@ class SqlRuns:
 
     async def update(self, request: run_pb2.UpdateRunRequest) -> run_pb2.UpdateRunResponse:
         """See `base.RunStore.update`."""
-        changes: dict[str, Any] = {}
-        if "name" in request.update_mask.paths:
-            changes["name"] = request.name
-        if "status" in request.update_mask.paths:
-            changes["status"] = request.status
-            if request.status in (run_pb2.RUN_STATUS_RUNNING, run_pb2.RUN_STATUS_SCHEDULED):
-                changes["end_time"] = None
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.UpdateRunResponse:
-            connection.execute(sa.update(runs).where(runs.c.id == row.id).values(**changes))
+            run_changes.update(connection, row, request)
             return run_pb2.UpdateRunResponse(run=load_runs(connection, [row.id], _BARE)[0])
 
         return await self._write(request, run_pb2.UpdateRunResponse, change)
 
     async def finish(self, request: run_pb2.FinishRunRequest) -> run_pb2.FinishRunResponse:
         """See `base.RunStore.finish`."""
-        end = request.end_time.ToMilliseconds() if request.HasField("end_time") else self._clock()
-        changes = {"to_status": request.status or run_pb2.RUN_STATUS_FINISHED, "to_end_time": end}
+        now = self._clock()
+        added: list[Appended] = []
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.FinishRunResponse:
-            _FINISH.count(connection, run=row.id, **changes)
+            run_changes.finish(connection, row, request, now)
+            added.append(
+                Appended(row.id, request.run_id, row.experiment, row.next_position, (), finished=True)
+            )
             return run_pb2.FinishRunResponse(run=load_runs(connection, [row.id], _BARE)[0])
 
-        return await self._write(request, run_pb2.FinishRunResponse, change)
+        return await self._write(request, run_pb2.FinishRunResponse, change, added=added)
 
     async def delete(self, request: run_pb2.DeleteRunRequest) -> run_pb2.DeleteRunResponse:
         """See `base.RunStore.delete`."""
         now = self._clock()
 
         def unit(connection: sa.Connection) -> run_pb2.DeleteRunResponse:
-            row = locked(connection, request.run_id)
+            row = run_changes.locked(connection, request.run_id)
             if row.lifecycle == ACTIVE:
-                _set_lifecycle(connection, row.id, DELETED, now)
+                run_changes.set_lifecycle(connection, row.id, DELETED, now)
             return run_pb2.DeleteRunResponse()
 
         return await self._engine.write(once(request, run_pb2.DeleteRunResponse, unit, now))
@@ -200,25 +122,27 @@ class SqlRuns:
         """See `base.RunStore.restore`."""
 
         def unit(connection: sa.Connection) -> run_pb2.RestoreRunResponse:
-            row = locked(connection, request.run_id)
+            row = run_changes.locked(connection, request.run_id)
             if row.lifecycle == DELETED:
-                _set_lifecycle(connection, row.id, ACTIVE, None)
+                run_changes.set_lifecycle(connection, row.id, ACTIVE, None)
             return run_pb2.RestoreRunResponse()
 
         return await self._engine.write(once(request, run_pb2.RestoreRunResponse, unit, self._clock()))
 
     async def log_batch(self, request: Any, blocks: Sequence[Points]) -> run_pb2.LogBatchResponse:
         """See `base.RunStore.log_batch`."""
+        added: list[Appended] = []
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.LogBatchResponse:
             run_values.add_params(connection, request.run_id, row, request.params)
             run_values.set_tags(connection, row, request.tags)
             if blocks:
-                metrics.append(connection, request.run_id, row, blocks)
+                stored = metrics.append(connection, request.run_id, row, blocks)
+                added.append(Appended(row.id, request.run_id, row.experiment, row.next_position, stored))
             return run_pb2.LogBatchResponse()
 
         rows = sum(block.rows for block in blocks)
-        return await self._write(request, run_pb2.LogBatchResponse, change, rows)
+        return await self._write(request, run_pb2.LogBatchResponse, change, rows, added)
 
     async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:
         """See `base.RunStore.set_tags`."""
@@ -233,8 +157,7 @@ class SqlRuns:
         """See `base.RunStore.delete_tag`."""
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.DeleteRunTagResponse:
-            matching = (tags.c.run == row.id) & (tags.c.key == request.key)
-            if not connection.execute(sa.delete(tags).where(matching)).rowcount:
+            if not run_changes.delete_tag(connection, row, request.key):
                 raise NotFound("TAG_NOT_FOUND", f"the run has no tag {request.key!r}", {"key": request.key})
             return run_pb2.DeleteRunTagResponse()
 
@@ -244,8 +167,7 @@ class SqlRuns:
         """See `base.RunStore.log_inputs`."""
 
         def change(connection: sa.Connection, row: RunRow) -> run_pb2.LogInputsResponse:
-            for entry in request.inputs:
-                run_values.add_input(connection, row, entry)
+            run_changes.add_inputs(connection, row, request.inputs)
             return run_pb2.LogInputsResponse()
 
         return await self._write(request, run_pb2.LogInputsResponse, change)
@@ -256,121 +178,37 @@ class SqlRuns:
         answer: type[M],
         change: Callable[[sa.Connection, RunRow], M],
         positions: int = 0,
+        added: list[Appended] | None = None,
     ) -> M:
-        """Runs a change of an active run, with log positions for it."""
+        """Runs a change of an active run, with log positions for it; what it adds is passed on."""
+        now = self._clock()
 
         def unit(connection: sa.Connection) -> M:
-            row = locked(connection, request.run_id, positions)
-            if row.lifecycle == DELETED:
-                raise FailedPrecondition(
-                    "RUN_DELETED",
-                    f"run {request.run_id} is deleted; restore it first",
-                    {"run_id": request.run_id},
-                )
-            return change(connection, row)
+            return change(connection, run_changes.writable(connection, request.run_id, now, positions))
 
-        return await self._engine.write(once(request, answer, unit, self._clock()))
+        known = once(request, answer, unit, now)
+        if added is None:
+            return await self._engine.write(known)
 
+        def counted(connection: sa.Connection) -> M:
+            # A unit may be run again; only what its last run has added counts.
+            added.clear()
+            return known(connection)
 
-def locked(connection: sa.Connection, run_id: str, positions: int = 0) -> RunRow:
-    """Returns a run, deleted or not, of an active experiment; locks it until commit.
-
-    Args:
-        connection: Of the unit.
-        run_id: The run.
-        positions: How many log positions to take, from the returned `next_position` on.
-
-    Raises:
-        NotFound: RUN_NOT_FOUND.
-        FailedPrecondition: RUN_PURGED, EXPERIMENT_DELETED.
-    """
-    if positions:
-        found = _RESERVED.rows(connection, run=run_id, positions=positions)
-    else:
-        found = _LOCKED.rows(connection, run_id=run_id)
-    if not found:
-        raise run_not_found(run_id)
-    row = RunRow(*found[0])
-    if row.lifecycle == PURGED or row.experiment_lifecycle in (PURGED, None):
-        raise _purged(run_id)
-    if row.experiment_lifecycle == DELETED:
-        raise experiment_rows.deleted(row.experiment)
-    return row
+        result = await self._engine.write(counted)
+        await self._after_commit(added)
+        return result
 
 
-def _purged(run_id: str) -> FailedPrecondition:
-    return FailedPrecondition("RUN_PURGED", f"run {run_id} was purged", {"run_id": run_id})
-
-
-def _payload_hash(request: run_pb2.CreateRunRequest) -> bytes:
-    payload = run_pb2.CreateRunRequest()
-    payload.CopyFrom(request)
-    payload.ClearField("request_id")
-    payload.ClearField("allow_existing")
-    return hashlib.sha256(payload.SerializeToString(deterministic=True)).digest()
-
-
-def _existing(connection: sa.Connection, request: run_pb2.CreateRunRequest, payload: bytes) -> int | None:
-    """Returns the run that has the client-minted id already, if it may be returned; None if none has."""
-    found = _CREATED_AS.rows(connection, run_id=request.run_id)
-    if not found:
-        return None
-    key, created_as = found[0]
-    if key_of(connection, request.run_id) is None:
-        raise _purged(request.run_id)
-    if not request.allow_existing and bytes(created_as) != payload:
-        raise AlreadyExists(
-            "RUN_EXISTS", f"run {request.run_id} was created with another payload", {"run_id": request.run_id}
-        )
-    return int(key)
-
-
-def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, row: dict[str, Any]) -> run_pb2.Run:
+def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, new: NewRun) -> run_pb2.Run:
     # The shared lock keeps the experiment from being purged before this run is there to be purged.
     experiment = experiment_rows.writable(connection, request.experiment_id, share=True)
-    if request.parent_run_id:
-        _check_parent(connection, request, experiment.id)
-    created = _CREATE.rows(connection, experiment=experiment.id, **row)
-    if not created:
-        # On PostgreSQL, another server created it since we looked; its commit was waited for.
-        key = _existing(connection, request, row["create_hash"])
+    row = run_changes.create(connection, request, new, experiment.id)
+    if row is None:
+        key = run_changes.existing(connection, request, new.create_hash)
         assert key is not None
         return load_runs(connection, [key])[0]
-    owner = RunRow(created[0][0], experiment.id, ACTIVE, row["start_time"], 0, ACTIVE)
-    run_values.add_params(connection, row["run_id"], owner, request.params)
-    run_values.set_tags(connection, owner, request.tags)
-    run = load_runs(connection, [owner.id], _BARE)[0]
-    run.params.extend(sorted(request.params, key=_key))
-    run.tags.extend(sorted(request.tags, key=_key))
+    run = load_runs(connection, [row.id], _BARE)[0]
+    run.params.extend(sorted(request.params, key=run_changes.by_key))
+    run.tags.extend(sorted(request.tags, key=run_changes.by_key))
     return run
-
-
-def _key(pair: run_pb2.Param | experiment_pb2.Tag) -> str:
-    return pair.key
-
-
-def _check_parent(connection: sa.Connection, request: run_pb2.CreateRunRequest, experiment: int) -> None:
-    parent = connection.execute(sa.select(runs).where(runs.c.run_id == request.parent_run_id)).first()
-    why = None
-    if request.parent_run_id == request.run_id:
-        why = "itself"
-    elif parent is None or parent.lifecycle == PURGED:
-        why = "not_found"
-    elif parent.experiment != experiment:
-        why = "other_experiment"
-    elif parent.lifecycle == DELETED:
-        why = "deleted"
-    if why:
-        raise FailedPrecondition(
-            "PARENT_RUN_INVALID",
-            f"run {request.parent_run_id} can not be the parent: {why.replace('_', ' ')}",
-            {"parent_run_id": request.parent_run_id, "why": why},
-        )
-
-
-def _set_lifecycle(connection: sa.Connection, run: int, lifecycle: int, delete_time: int | None) -> None:
-    connection.execute(
-        sa.update(runs).where(runs.c.id == run).values(lifecycle=lifecycle, delete_time=delete_time)
-    )
-    for table in COPIES:
-        connection.execute(sa.update(table).where(table.c.run == run).values(lifecycle=lifecycle))

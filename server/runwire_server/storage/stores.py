@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runwire_server.errors import RunwireError, StartupError
-from runwire_server.storage.base import Stores
+from runwire_server.storage.base import AfterCommit, Appended, Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.experiments import SqlExperiments
 from runwire_server.storage.migrations import check, upgrade
@@ -16,6 +16,7 @@ from runwire_server.storage.postgresql import PostgresEngine
 from runwire_server.storage.purge import SqlMaintenance
 from runwire_server.storage.runs import SqlRuns
 from runwire_server.storage.sqlite import SqliteEngine
+from runwire_server.storage.writers import SqlWriters
 
 
 async def open_engine(database: str | Path | None) -> Engine:
@@ -46,17 +47,28 @@ async def open_engine(database: str | Path | None) -> Engine:
     return engine
 
 
-def stores_on(engine: Engine, clock: Callable[[], int], chance: random.Random) -> Stores:
+async def nothing(_: Sequence[Appended]) -> None:
+    """Follows a commit where no metric engine does."""
+
+
+def stores_on(
+    engine: Engine,
+    clock: Callable[[], int],
+    chance: random.Random,
+    after_commit: AfterCommit = nothing,
+) -> Stores:
     """Makes the stores over an open database.
 
     Args:
         engine: The database.
         clock: Returns unix milliseconds.
         chance: For the names of runs.
+        after_commit: Gets what calls have added to runs, before they are answered.
     """
     return Stores(
         experiments=SqlExperiments(engine, clock),
-        runs=SqlRuns(engine, clock, chance),
+        runs=SqlRuns(engine, clock, chance, after_commit),
+        writers=SqlWriters(engine, clock, chance),
         metrics=SqlPoints(engine),
         maintenance=SqlMaintenance(engine, clock),
     )
