@@ -1,0 +1,140 @@
+"""What the writers of frames log: all of it follows from a writer's name and a frame's number.
+
+So a writer that was killed makes the same frames again, and what a server holds can be compared with what
+it has to hold, bit by bit. Values are any 8 bytes: NaN of all kinds, infinities, subnormals among them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tests.support import frames
+
+from runwire.v1 import run_pb2
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+NARROW = ["loss", "accuracy"]
+WIDE = [f"w{number:02}" for number in range(12)]
+START_MS = 1_760_000_000_000
+# Steps of neighbouring frames do not overlap, but their order is not that of the frames.
+STEPS_A_FRAME = 100_000
+CHILD_EVERY, BAD_EVERY = 16, 24
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The frames of one writer.
+
+    Attributes:
+        name: The writer's name.
+        shared_run: A run that other writers log to as well, to a key of their own.
+        rows: How many steps the larger blocks of a frame have.
+    """
+
+    name: str
+    shared_run: str
+    rows: int = 20
+
+    @property
+    def writer_id(self) -> str:
+        """The writer."""
+        return self._id("writer")
+
+    @property
+    def run_id(self) -> str:
+        """Its run."""
+        return self._id("run")
+
+    def child(self, sequence: int) -> str:
+        """The id of the small run that a frame begins and ends."""
+        return self._id(f"child {sequence}")
+
+    def frames(self, sequence: int, crc: int) -> Iterator[frames.Frame]:
+        """Cuts the frames behind one, whose chained CRC has to be given."""
+        cutter = frames.Cutter(self.writer_id, sequence, crc)
+        while True:
+            yield cutter.cut(*self._records(cutter.sequence + 1))
+
+    def points(self, sequence: int) -> dict[str, dict[str, tuple[Array, Array, Array]]]:
+        """Returns the points of a frame: steps, times and bits by run and key."""
+        steps, times = self._axis(sequence)
+        found: dict[str, dict[str, tuple[Array, Array, Array]]] = {self.run_id: {}}
+        for keys, rows in ((NARROW, self.rows), (WIDE, self._wide_rows(sequence))):
+            matrix = self._bits(sequence, len(keys), rows)
+            for number, key in enumerate(keys):
+                found[self.run_id][key] = (steps[:rows], times[:rows], matrix[:, number])
+        found[self.shared_run] = {self.name: (steps[:1], times[:1], self._bits(sequence, 1, 1)[:, 0])}
+        return found
+
+    def expected(self, through: int) -> dict[str, dict[str, tuple[Array, Array, Array]]]:
+        """Returns all points of the frames up to one, in the order of histories."""
+        parts: dict[str, dict[str, list[tuple[Array, Array, Array]]]] = {}
+        for sequence in range(1, through + 1):
+            for run_id, columns in self.points(sequence).items():
+                for key, column in columns.items():
+                    parts.setdefault(run_id, {}).setdefault(key, []).append(column)
+        return {
+            run_id: {key: _sorted(columns) for key, columns in keys.items()} for run_id, keys in parts.items()
+        }
+
+    def children(self, through: int) -> set[str]:
+        """Returns the ids of the small runs of the frames up to one."""
+        return {self.child(sequence) for sequence in range(CHILD_EVERY, through + 1, CHILD_EVERY)}
+
+    def bad(self, through: int) -> int:
+        """Returns how many records of the frames up to one have to be rejected."""
+        return through // BAD_EVERY
+
+    def _records(self, sequence: int) -> Iterator[bytes]:
+        if sequence % 64 == 1:
+            yield frames.begin(self.run_id, name=self.name)
+            yield frames.begin(self.shared_run)
+        if sequence % CHILD_EVERY == 0:
+            params = [run_pb2.Param(key="of", value=str(sequence))]
+            yield frames.begin(self.child(sequence), name=f"{self.name}-{sequence}", params=params)
+            yield frames.finish(self.child(sequence))
+        if sequence % BAD_EVERY == 0:
+            # No run has this id.
+            yield frames.batch(self._id("nowhere"), self._block(sequence, ["x"], 1))
+        yield frames.batch(
+            self.run_id,
+            self._block(sequence, NARROW, self.rows),
+            self._block(sequence, frames.group_hash(WIDE), self._wide_rows(sequence)),
+        )
+        yield frames.batch(self.shared_run, self._block(sequence, [self.name], 1))
+
+    def _block(self, sequence: int, keys: list[str] | bytes, rows: int) -> bytes:
+        steps, times = self._axis(sequence)
+        width = len(WIDE) if isinstance(keys, bytes) else len(keys)
+        values = self._bits(sequence, width, rows).tobytes()
+        return frames.block(keys, values, times=times[:rows], steps=steps[:rows])
+
+    def _wide_rows(self, sequence: int) -> int:
+        return 1 + sequence % max(self.rows // 4, 1)
+
+    def _axis(self, sequence: int) -> tuple[Array, Array]:
+        steps = (sequence ^ 1) * STEPS_A_FRAME + np.arange(self.rows)
+        return steps, START_MS + sequence + np.arange(self.rows)
+
+    def _bits(self, sequence: int, width: int, rows: int) -> Array:
+        seed = np.uint64(int(self._id(f"{sequence} {width}")[:15], 16))
+        count = np.arange(1, rows * width + 1, dtype=np.uint64)
+        mixed = (count * _ODD) ^ seed
+        # Plain losses beside, so that there are numbers to fold and to compress.
+        plain = (np.uint64(sequence) / np.float64(3) + count).view(np.uint64)
+        return np.where(count % np.uint64(3) == 0, mixed, plain).reshape(rows, width)
+
+    def _id(self, what: str) -> str:
+        return hashlib.sha256(f"{self.name} {what}".encode()).hexdigest()[:32]
+
+
+def _sorted(columns: list[tuple[Array, Array, Array]]) -> tuple[Array, Array, Array]:
+    steps, times, bits = (np.concatenate(part) for part in zip(*columns, strict=True))
+    order = np.argsort(steps, kind="stable")
+    return steps[order], times[order], bits[order]
