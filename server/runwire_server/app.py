@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import reflection
 
 from runwire._folder import MAX_SOCKET_PATH
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
-from runwire_server import janitor, local
+from runwire_server import failpoints, janitor, local
 from runwire_server.config import Config, Database
 from runwire_server.domain import packed
 from runwire_server.errors import StartupError
@@ -65,6 +65,8 @@ async def serve(config: Config) -> None:
     Raises:
         StartupError: if it can not start.
     """
+    if config.failpoint is not None:
+        failpoints.arm(*config.failpoint)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

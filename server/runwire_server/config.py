@@ -10,6 +10,8 @@ from typing import TypeVar
 
 import click
 
+from runwire_server import failpoints
+
 T = TypeVar("T")
 
 
@@ -47,6 +49,7 @@ class Config:
         token: Shared token that callers must send, or None.
         grace: Seconds for calls in flight when stopping.
         log_level: Least severe level to log.
+        failpoint: Place at which to die, and the how many-th time it is reached; for tests.
     """
 
     host: str
@@ -60,6 +63,7 @@ class Config:
     token: str | None
     grace: float
     log_level: str
+    failpoint: tuple[str, int] | None = None
 
 
 _SETTINGS = {"auto_envvar_prefix": "RUNWIRE_SERVER", "show_default": True}
@@ -116,6 +120,7 @@ _DATABASE = click.option(
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="debug logs each call.",
 )
+@click.option("--failpoint", hidden=True, metavar="NAME[:N]")
 def _server(
     host: str,
     port: int,
@@ -130,6 +135,7 @@ def _server(
     insecure: bool,
     grace: float,
     log_level: str,
+    failpoint: str | None,
 ) -> Config:
     """Run the Runwire server.
 
@@ -161,6 +167,7 @@ def _server(
         token=token,
         grace=grace,
         log_level=log_level,
+        failpoint=_failpoint(failpoint) if failpoint else None,
     )
 
 
@@ -206,6 +213,13 @@ def _database(data_dir: Path, url: str | None) -> Database:
     if url is not None and not url.startswith(("postgresql://", "postgres://")):
         raise click.UsageError("--database is a URL such as postgresql://user@host/name")
     return Database(data_dir.absolute(), url)
+
+
+def _failpoint(text: str) -> tuple[str, int]:
+    name, _, reaches = text.partition(":")
+    if name not in failpoints.NAMES or not (reaches or "1").isdecimal():
+        raise click.UsageError(f"--failpoint is one of {', '.join(failpoints.NAMES)}, and :N by choice")
+    return name, int(reaches or "1")
 
 
 def _loopback(host: str) -> bool:

@@ -22,6 +22,7 @@ from runwire_server.domain.frames import Contents
 from runwire_server.domain.validate import MAX_FRAME_BYTES, MAX_STREAM_BYTES, MAX_STREAM_GROUPS
 from runwire_server.domain.writers import Writer
 from runwire_server.errors import ResourceExhausted, RunwireError
+from runwire_server.failpoints import reach
 from runwire_server.storage.base import AfterCommit, OpenWriter, WriterStore
 
 # Unacknowledged bytes of all streams together.
@@ -175,7 +176,11 @@ class Ingest:
                     break
             after = taken[at + len(part) - 1].after
             applied = await self._store.apply(stream.writer, stream.committed, after, part)
+            reach("after-commit")
             await self._after_commit(applied.appended)
+            reach("after-fold")
+            if applied.rejections:
+                reach("after-rejection")
             stream.acknowledge(after, applied.rejections)
             at += len(part)
 

@@ -18,6 +18,7 @@ from runwire.v1 import frame_pb2
 from runwire_server.domain import writers
 from runwire_server.domain.frames import Contents
 from runwire_server.domain.writers import RejectionKey, Writer
+from runwire_server.failpoints import reach
 from runwire_server.storage.base import Applied, OpenWriter
 from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.frame_changes import FrameChanges
@@ -164,6 +165,7 @@ class SqlWriters:
             rejections = changes.rejections
             if rejections:
                 _note(connection, writer.key, rejections)
+            reach("before-commit")
             return Applied(tuple(rejections), tuple(appended))
 
         return await self._engine.write(unit)
