@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runwire_server.domain.blocks import Points
-from runwire_server.domain.folding import Summary, bits, exact, fold
+from runwire_server.domain.folding import SMALL, Slots, SummaryTable
+from runwire_server.domain.summaries import Summary, bits, exact
 
 KEYS = ("a", "b", "c")
 NAN, SIGNALLING = struct.unpack("<2d", struct.pack("<2Q", 0x7FF8DEADBEEF0001, 0xFFF0000000000001))
@@ -82,6 +83,21 @@ def cuts(draw: st.DrawFn) -> tuple[list[Row], list[list[list[Row]]]]:
 ZEROS: list[Row] = [(1, 2, (0.0, -0.0, 0.0)), (1, 1, (-0.0, 0.0, 0.0)), (1, 1, (0.0, -0.0, -0.0))]
 
 
+def folded(batches: Sequence[Sequence[Sequence[Row]]]) -> list[Summary]:
+    """Folds batches of blocks, and returns the summary of each key."""
+    table = SummaryTable(1)
+    slots = Slots(table.take(len(KEYS)))
+    for batch in batches:
+        table.fold([(slots, block_of(block)) for block in batch])
+    assert table.counts(slots.at) == [sum(len(block) for batch in batches for block in batch)] * len(KEYS)
+    return table.get(slots.at)
+
+
+def assert_right(found: Sequence[Summary], rows: Sequence[Row]) -> None:
+    for k, summary in enumerate(found):
+        assert bitwise(summary) == bitwise(reference(rows, k))
+
+
 @settings(max_examples=200, deadline=None)
 @given(cuts())
 # Equal but for their sign, the later one with the earlier time.
@@ -89,24 +105,82 @@ ZEROS: list[Row] = [(1, 2, (0.0, -0.0, 0.0)), (1, 1, (-0.0, 0.0, 0.0)), (1, 1, (
 @example((ZEROS, [[ZEROS[:1]], [ZEROS[1:]]]))
 def test_any_cut_gives_what_one_by_one_gives(cut: tuple[list[Row], list[list[list[Row]]]]) -> None:
     rows, batches = cut
-    stored: dict[str, Summary] = {}
+    assert_right(folded(batches), rows)
+
+
+@settings(max_examples=200, deadline=None)
+@given(cuts(), st.data())
+def test_blocks_of_any_keys_fold_in_order_of_arrival(
+    cut: tuple[list[Row], list[list[list[Row]]]], data: st.DataObject
+) -> None:
+    """Each block has some of the keys, in an order of its own; small and large ones alternate."""
+    _, batches = cut
+    table = SummaryTable(1)
+    at = table.take(len(KEYS))
+    expected: list[list[tuple[int, int, float]]] = [[], [], []]
+    known: dict[tuple[int, ...], Slots] = {}
     for batch in batches:
-        stored |= fold([block_of(block) for block in batch], stored)
-    for k, key in enumerate(KEYS):
-        assert bitwise(stored[key]) == bitwise(reference(rows, k))
+        parts = []
+        for block in batch:
+            keys = tuple(data.draw(st.permutations(range(3)))[: data.draw(st.integers(1, 3))])
+            rows = list(block) * data.draw(st.sampled_from([1, 1, SMALL]))
+            whole = block_of(rows)
+            part = Points.of([KEYS[k] for k in keys], whole.steps, whole.times, whole.values[:, keys])
+            parts.append((known.setdefault(keys, Slots(at[list(keys)])), part))
+            for k in keys:
+                expected[k] += [(step, time, values[k]) for step, time, values in rows]
+        table.fold(parts)
+    for k in range(3):
+        if points := expected[k]:
+            (found,) = table.get(at[k : k + 1])
+            assert bitwise(found) == bitwise(reference([(s, t, (v,)) for s, t, v in points], 0))
+        else:
+            assert table.counts(at[k : k + 1]) == [0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
+@given(ROWS, st.integers(1, 4))
+def test_large_matrices_fold_the_same(rows: list[Row], times: int) -> None:
+    block = rows * (SMALL * times)
+    assert_right(folded([[rows], [block], [rows]]), rows + block + rows)
+
+
+@settings(max_examples=50, deadline=None)
 @given(ROWS, ROWS)
-def test_keys_of_some_blocks_only(first: list[Row], second: list[Row]) -> None:
-    narrow = block_of(first)
-    narrow = Points.of(("b",), narrow.steps, narrow.times, narrow.values[:, 1:2])
-    stored = {"a": reference(second, 0), "other": reference(second, 2)}
-    folded = fold([narrow, block_of(second)], stored)
-    assert set(folded) == set(KEYS)
-    assert bitwise(folded["a"]) == bitwise(reference(second + second, 0))
-    assert bitwise(folded["b"]) == bitwise(reference(first + second, 1))
-    assert bitwise(folded["c"]) == bitwise(reference(second, 2))
+def test_a_summary_that_was_put_back_is_folded_on(first: list[Row], second: list[Row]) -> None:
+    table = SummaryTable()
+    slots = Slots(table.take(len(KEYS)))
+    table.put(slots.at, [reference(first, k) for k in range(len(KEYS))])
+    table.fold([(slots, block_of(second))])
+    assert_right(table.get(slots.at), first + second)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=30))
+def test_slots_are_taken_once_and_come_back_empty(steps: list[tuple[bool, int]]) -> None:
+    table = SummaryTable(1)
+    taken: list[np.ndarray] = []
+    for gives, number in steps:
+        if gives and taken:
+            table.give_back(taken.pop(number % len(taken)))
+        else:
+            slots = table.take(number)
+            assert table.counts(slots) == [0] * number
+            assert not table.dirty[slots].any()
+            table.put(slots, [reference([(1, 1, (1.0,))], 0)] * number)
+            table.dirty[slots] = True
+            taken.append(slots)
+        everything = np.concatenate([np.empty(0, np.int64), *taken])
+        assert len(set(everything.tolist())) == len(everything) == table.taken
+
+
+def test_room_that_was_given_back_is_used_again() -> None:
+    table = SummaryTable(1)
+    kept = []
+    for _ in range(1000):
+        kept.append(table.take(3))
+        if len(kept) > 4:
+            table.give_back(kept.pop(0))
+    assert len(table.dirty) < 64
 
 
 def through_sqlite(value: float | int | None) -> float | int | None:
@@ -141,4 +215,8 @@ def test_bits_are_kept_only_where_a_column_can_not_carry_them(value: float, need
 
 
 def test_nothing_folds_to_nothing() -> None:
-    assert fold([], {"a": reference([(0, 0, (1.0,))], 0)}) == {}
+    table = SummaryTable()
+    table.fold([])
+    empty = Points.of((), np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 0)))
+    table.fold([(Slots(table.take(0)), empty)])
+    assert table.taken == 0

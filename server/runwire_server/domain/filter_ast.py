@@ -7,6 +7,7 @@ lacks the field, so `Not` of it is true there.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -110,6 +111,18 @@ class Not:
 
 
 Node = Term | And | Or | Not
+
+
+def fields_of(node: Node) -> Iterator[Field]:
+    """Yields the fields that a filter looks at, some perhaps more than once."""
+    match node:
+        case Term(field):
+            yield field
+        case Not(operand):
+            yield from fields_of(operand)
+        case And(operands) | Or(operands):
+            for operand in operands:
+                yield from fields_of(operand)
 
 
 @dataclass(frozen=True, slots=True)
