@@ -8,7 +8,7 @@ from __future__ import annotations
 import abc
 import random
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from runwire import errors
 from runwire._channel import Retry, Settings
@@ -127,17 +127,35 @@ class Sender(abc.ABC):
     """What the groups of sync methods need of the client that they are part of."""
 
     _requests: Requests
+    _settings: Settings
 
     @abc.abstractmethod
     def _send(self, call: Call[R], timeout: float | None) -> R:
         """Sends a call, repeats it as need be, and returns its result."""
+
+    @abc.abstractmethod
+    def _open_stream(self, call: Call[Any]) -> Any:
+        """Sends a call once, and returns gRPC's stream of its answers; it has no deadline."""
+
+    @abc.abstractmethod
+    def _lost(self, error: errors.RunwireError) -> None:
+        """Takes in that an attempt failed: the next one looks anew where the server is, if that may help."""
 
 
 class AsyncSender(abc.ABC):
     """What the groups of async methods need of the client that they are part of."""
 
     _requests: Requests
+    _settings: Settings
 
     @abc.abstractmethod
     async def _send(self, call: Call[R], timeout: float | None) -> R:
         """Sends a call, repeats it as need be, and returns its result."""
+
+    @abc.abstractmethod
+    async def _open_stream(self, call: Call[Any]) -> Any:
+        """Sends a call once, and returns gRPC's stream of its answers; it has no deadline."""
+
+    @abc.abstractmethod
+    def _lost(self, error: errors.RunwireError) -> None:
+        """Takes in that an attempt failed; see `Sender._lost`."""

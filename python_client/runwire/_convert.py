@@ -138,7 +138,7 @@ class _Columns:
         self.values = array.array("d")
 
     def history(self, run_id: str, key: str) -> entities.MetricHistory:
-        columns = _as_numpy((self.steps, self.times, self.values))
+        columns = as_numpy((self.steps, self.times, self.values))
         return entities.MetricHistory(run_id, key, *columns)
 
 
@@ -147,7 +147,8 @@ def empty_history(run_id: str, key: str) -> entities.MetricHistory:
     return _Columns().history(run_id, key)
 
 
-def _as_numpy(columns: Sequence[array.array[Any]]) -> list[Any]:
+def as_numpy(columns: Sequence[array.array[Any]]) -> list[Any]:
+    """Turns columns into numpy arrays that share their memory, where numpy is installed."""
     try:
         import numpy  # Optional: the client itself does without.
     except ImportError:
@@ -156,7 +157,8 @@ def _as_numpy(columns: Sequence[array.array[Any]]) -> list[Any]:
     return [numpy.frombuffer(column, dtype=f"{column.typecode}") for column in columns]
 
 
-def _steps(block: block_pb2.Block) -> Iterable[int]:
+def steps(block: block_pb2.Block) -> Iterable[int]:
+    """Lists the steps of a block."""
     if block.WhichOneof("axis") == "steps":
         return block.steps.steps
     count, first, stride = len(block.timestamps_ms), block.range.first, block.range.stride
@@ -179,12 +181,12 @@ def histories(
     for response in responses:
         for part in response.blocks:
             block, width = part.block, len(part.block.keys)
-            steps = array.array("q", _steps(block))
+            numbers = array.array("q", steps(block))
             times = array.array("q", block.timestamps_ms)
             values = array.array("d", block.values)
             for index, key in enumerate(block.keys):
                 columns = found.setdefault(part.run_id, {}).setdefault(key, _Columns())
-                columns.steps.extend(steps)
+                columns.steps.extend(numbers)
                 columns.times.extend(times)
                 columns.values.extend(values[index::width])
     return {

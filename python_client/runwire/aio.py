@@ -24,6 +24,7 @@ from runwire._channel import DEFAULT_TIMEOUT, Retry
 from runwire._experiments import AsyncExperimentMethods
 from runwire._link import AioLink
 from runwire._logging import AsyncLoggingMethods
+from runwire._metrics import AsyncMetricMethods
 from runwire._requests import Call, Requests
 from runwire._runs import AsyncRunMethods
 from runwire._status import to_error
@@ -32,7 +33,7 @@ from runwire.entities import PurgeResult, ServerInfo
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
+class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, AsyncMetricMethods):
     """A connection to a Runwire server for one event loop; its methods are those of `Client`."""
 
     def __init__(
@@ -97,8 +98,7 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
                 stubs = await self._link.stubs(attempts.remaining(time.monotonic()))
                 answer = await self._attempt(stubs, call, attempts.remaining(time.monotonic()))
             except errors.RunwireError as error:
-                if isinstance(error, errors.Unavailable):
-                    self._link.lost()
+                self._lost(error)
                 self._reached = self._reached or answered(error)
                 pause = attempts.pause(error, time.monotonic())
                 if pause is None:
@@ -107,6 +107,14 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods):
             else:
                 self._reached = True
                 return call.convert(answer)
+
+    async def _open_stream(self, call: Call[Any]) -> Any:
+        method = getattr((await self._link.stubs(self._settings.timeout))[call.service], call.method)
+        return method(call.request, metadata=self._settings.metadata)
+
+    def _lost(self, error: errors.RunwireError) -> None:
+        if isinstance(error, errors.Unavailable):
+            self._link.lost()
 
     async def _attempt(self, stubs: dict[str, Any], call: Call[Any], remaining: float) -> Any:
         method = getattr(stubs[call.service], call.method)

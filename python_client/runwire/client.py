@@ -24,6 +24,7 @@ from runwire._channel import DEFAULT_TIMEOUT, Retry
 from runwire._experiments import ExperimentMethods
 from runwire._link import Link
 from runwire._logging import LoggingMethods
+from runwire._metrics import MetricMethods
 from runwire._requests import Call, Requests
 from runwire._runs import RunMethods
 from runwire._status import to_error
@@ -32,7 +33,7 @@ from runwire.entities import PurgeResult, ServerInfo
 R = TypeVar("R")
 
 
-class Client(ExperimentMethods, RunMethods, LoggingMethods):
+class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
     """A connection to a Runwire server, with the method names of MLflow's MlflowClient.
 
     Any call may raise a `RunwireError`: Unauthenticated if the server wants a token, ServerUnavailable if
@@ -119,8 +120,7 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
                 stubs = self._link.stubs(attempts.remaining(time.monotonic()))
                 answer = self._attempt(stubs, call, attempts.remaining(time.monotonic()))
             except errors.RunwireError as error:
-                if isinstance(error, errors.Unavailable):
-                    self._link.lost()
+                self._lost(error)
                 self._reached = self._reached or answered(error)
                 pause = attempts.pause(error, time.monotonic())
                 if pause is None:
@@ -129,6 +129,14 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods):
             else:
                 self._reached = True
                 return call.convert(answer)
+
+    def _open_stream(self, call: Call[Any]) -> Any:
+        method = getattr(self._link.stubs(self._settings.timeout)[call.service], call.method)
+        return method(call.request, metadata=self._settings.metadata)
+
+    def _lost(self, error: errors.RunwireError) -> None:
+        if isinstance(error, errors.Unavailable):
+            self._link.lost()
 
     def _attempt(self, stubs: dict[str, Any], call: Call[Any], remaining: float) -> Any:
         method = getattr(stubs[call.service], call.method)

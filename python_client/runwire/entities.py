@@ -269,6 +269,42 @@ class PurgeResult:
     experiments: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoragePart:
+    """What one part of the metric store holds.
+
+    Attributes:
+        name: `log`, `stripes`, `chunks`, `groups` or `summaries`.
+        rows: How many rows.
+        points: How many points; of `summaries` how many series, of `groups` how many keys.
+        bytes: Bytes of its data.
+    """
+
+    name: str
+    rows: int
+    points: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StorageStats:
+    """What metric points take on a server's disk.
+
+    Attributes:
+        parts: The parts of the metric store.
+        points: All points of all runs, counted once each.
+        backlog_bytes: Bytes in the log that wait to be compacted.
+        database_bytes: Size of the database, with all else that is in it.
+        wal_bytes: Size of SQLite's write-ahead log; 0 on PostgreSQL.
+    """
+
+    parts: tuple[StoragePart, ...]
+    points: int
+    backlog_bytes: int
+    database_bytes: int
+    wal_bytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MetricHistory:
     """The points of one metric of one run, by (step, timestamp, arrival).
