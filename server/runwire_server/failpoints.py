@@ -1,7 +1,7 @@
 """Named places at which a test may have the server die, as if its power had gone.
 
-Nothing is armed but by the option `--failpoint NAME[:N]`. The one state of a module in this package: the places
-are deep inside, and a parameter on every way to them would be there for tests alone.
+Nothing is armed but by the option `--failpoint NAME[:N]`. The one state of a module in this package: the
+places are deep inside, and a parameter on every way to them would be there for tests alone.
 """
 
 from __future__ import annotations

@@ -190,6 +190,11 @@ def test_the_limits_are_those_in_force(api: Api) -> None:
         "max_name_length": 500,
         "max_page_size": 1_000,
         "max_filter_bytes": 16_384,
+        "max_frame_bytes": 2_097_152,
+        "max_stream_bytes": 8_388_608,
+        "max_group_keys": 10_000,
+        "max_stream_groups": 1_000,
+        "max_run_series": 1_000_000,
     }
 
 

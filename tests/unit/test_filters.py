@@ -163,17 +163,17 @@ class TestTerms:
         ("text", "numbers"),
         [
             ("status = 'FAILED'", {4}),
-            ("status != 'FAILED'", {1, 2, 3, 5}),
+            ("status != 'FAILED'", {1, 2, 3, 5, 6}),
             ("status IN ('FAILED', 'KILLED')", {4, 5}),
-            ("status NOT IN ('FAILED', 'KILLED')", {1, 2, 3}),
+            ("status NOT IN ('FAILED', 'KILLED')", {1, 2, 3, 6}),
             ("status LIKE 'F%'", {3, 4}),
-            ("status NOT LIKE 'F%'", {1, 2, 5}),
+            ("status NOT LIKE 'F%'", {1, 2, 5, 6}),
             ("status LIKE 'f%'", set()),
             ("status ILIKE 'f%'", {3, 4}),
         ],
     )
     def test_about_a_status_become_sets(self, text: str, numbers: set[int]) -> None:
-        assert len(run_pb2.RunStatus.values()) == 6
+        assert len(run_pb2.RunStatus.values()) == 7
         assert parse_run_filter(text) == Term(STATUS, Operator.IN, tuple(sorted(numbers)))
 
     @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ class TestErrors:
             ("()", 1, "a field, such as metrics.loss, params.model or status"),
             ("dataset.source = 'x'", 0, "dataset.name, dataset.digest or dataset.context"),
             ("dataset.name IS NULL", 13, "a comparison operator"),
-            ("status = 'DONE'", 9, "one of RUNNING, SCHEDULED, FINISHED, FAILED, KILLED"),
+            ("status = 'DONE'", 9, "one of RUNNING, SCHEDULED, FINISHED, FAILED, KILLED, LOST"),
             ("foo = 'x'", 0, "one of run_id, run_name, status, parent_run_id, start_time, end_time"),
             ("foo.bar = 'x'", 0, "one of metrics, params, tags, attributes, dataset"),
         ],

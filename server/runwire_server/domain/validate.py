@@ -385,6 +385,15 @@ def get_metric_history(request: metric_pb2.GetMetricHistoryRequest) -> None:
     checks.done()
 
 
+def heartbeat(request: metric_pb2.HeartbeatRequest) -> None:
+    """Checks Heartbeat."""
+    checks = Checks()
+    if checks.distinct(request.run_ids, "run_ids", 1, MAX_BEATS):
+        for i, run_id in enumerate(request.run_ids):
+            checks.run_id(run_id, f"run_ids[{i}]")
+    checks.done()
+
+
 def purge(request: server_pb2.PurgeRequest) -> None:
     """Checks Purge."""
     checks = Checks(request)

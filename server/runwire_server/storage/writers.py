@@ -24,6 +24,11 @@ from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.frame_changes import FrameChanges
 from runwire_server.storage.schema import metric_rejection, metric_writer
 
+# How long an unused writer is remembered.
+KEPT_MS = 90 * 24 * 3600 * 1000
+# Rows removed in one step.
+STEP = 1_000
+
 _OPEN = HotStatement(
     lambda _: (
         insert(metric_writer)
@@ -191,6 +196,27 @@ class SqlWriters:
             )
 
         await self._engine.write(unit)
+
+    async def forget_unused(self) -> None:
+        """See `base.WriterStore.forget_unused`."""
+        before = self._clock() - KEPT_MS
+        told = sa.exists().where(metric_rejection.c.writer == metric_writer.c.id)
+        old = (
+            sa.select(metric_writer.c.id)
+            .where(metric_writer.c.last_used_time <= before, metric_writer.c.untold == 0, ~told)
+            .order_by(metric_writer.c.last_used_time)
+            .limit(STEP)
+        )
+
+        def step(connection: sa.Connection) -> int:
+            # One that is in use by now keeps its row.
+            unused = metric_writer.c.last_used_time <= before
+            gone = sa.delete(metric_writer).where(metric_writer.c.id.in_(old), unused)
+            return connection.execute(gone).rowcount
+
+        while await self._engine.read(lambda c: c.scalar(sa.select(sa.exists(old)))):
+            if not await self._engine.write(step):
+                return
 
 
 def _rejections(connection: sa.Connection, writer: int) -> dict[RejectionKey, frame_pb2.Rejection]:
