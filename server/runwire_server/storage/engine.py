@@ -7,6 +7,7 @@ transaction, and no transaction is ever open while the network is awaited.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
@@ -18,12 +19,42 @@ T = TypeVar("T")
 Unit = Callable[[sa.Connection], T]
 
 
+class Observer(Protocol):
+    """Is told what a database's work costs, on whatever thread that is done; so it has to be quick."""
+
+    def committed(self, seconds: float, synced: float) -> None:
+        """A transaction took so many seconds, and of these its COMMIT so many."""
+
+    def checkpointed(self, seconds: float) -> None:
+        """A checkpoint took so many seconds."""
+
+
+class Unobserved:
+    """An observer that does not look."""
+
+    def committed(self, seconds: float, synced: float) -> None:
+        """See `Observer.committed`."""
+
+    def checkpointed(self, seconds: float) -> None:
+        """See `Observer.checkpointed`."""
+
+
 class Engine(Protocol):
-    """A database to which units are handed."""
+    """A database to which units are handed.
+
+    Attributes:
+        failed: Set once the disk has failed in a way after which nothing is stored until a restart.
+    """
+
+    failed: asyncio.Event
 
     @property
     def dialect(self) -> str:
         """`sqlite` or `postgresql`."""
+
+    @property
+    def wal_bytes(self) -> int:
+        """How much of SQLite's write-ahead log is in use, as of the last commit; for any thread to ask."""
 
     async def write(self, unit: Unit[T]) -> T:
         """Runs a unit in a transaction, and returns once that is on disk.

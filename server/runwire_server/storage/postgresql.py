@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from runwire_server.errors import Aborted, ResourceExhausted, StartupError, Unavailable
-from runwire_server.storage.engine import Unit
+from runwire_server.storage.engine import Observer, Unit, Unobserved
 
 T = TypeVar("T")
 
@@ -27,16 +28,24 @@ class PostgresEngine:
     """Units on one PostgreSQL database, of which any number of servers are users."""
 
     dialect = "postgresql"
+    # SQLite's log; this database looks after its own.
+    wal_bytes = 0
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, observer: Observer) -> None:
+        self.failed = asyncio.Event()
         self._engine = engine
+        self._observer = observer
         self._snapshots = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
 
     @classmethod
-    async def open(cls, url: str) -> PostgresEngine:
+    async def open(cls, url: str, observer: Observer | None = None) -> PostgresEngine:
         """Connects to a database given as `postgresql://...`.
+
+        Args:
+            url: The database.
+            observer: Is told of commits.
 
         Raises:
             StartupError: if the URL is wrong or nothing answers there.
@@ -66,19 +75,28 @@ class PostgresEngine:
             # A password may also stand behind the question mark.
             shown = parsed.difference_update_query(["password"]).set(drivername="postgresql")
             raise StartupError(f"can not connect to {shown}: {driver_error(error)}") from error
-        return cls(engine)
+        return cls(engine, observer or Unobserved())
 
     async def write(self, unit: Unit[T]) -> T:
         """See `Engine.write`."""
         for attempt in range(ATTEMPTS):
             try:
-                async with self._engine.begin() as connection:
-                    return await connection.run_sync(unit)
+                return await self._transaction(unit)
             except (TimeoutError, sa.exc.SQLAlchemyError, OSError) as error:
                 if state_of(error) not in CONFLICTS:
                     raise translated(error) from error
                 await asyncio.sleep(0.01 * 2**attempt)
         raise Aborted("STORAGE_CONFLICT", "other transactions kept getting in the way", retry_after=0.1)
+
+    async def _transaction(self, unit: Unit[T]) -> T:
+        began = time.perf_counter()
+        async with self._engine.connect() as connection, connection.begin() as transaction:
+            result = await connection.run_sync(unit)
+            synced = time.perf_counter()
+            await transaction.commit()
+        ended = time.perf_counter()
+        self._observer.committed(ended - began, ended - synced)
+        return result
 
     async def read(self, unit: Unit[T]) -> T:
         """See `Engine.read`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Any, TypeVar, cast
 
 import aiosqlite
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool, StaticPool
+import structlog
+from sqlalchemy.pool import StaticPool
 
-from runwire_server.errors import ResourceExhausted, StartupError, Unavailable
-from runwire_server.storage.engine import Unit
+from runwire_server.errors import ResourceExhausted, Unavailable
+from runwire_server.failpoints import reach
+from runwire_server.storage.engine import Observer, Unit, Unobserved
+from runwire_server.storage.sqlite_file import kept_log, look_at, probe, refused, settle
+from runwire_server.storage.wal import WriteAheadLog
 
 T = TypeVar("T")
 
@@ -30,7 +35,8 @@ WRITER_PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA temp_store = MEMORY",
     "PRAGMA cache_size = -65536",
-    "PRAGMA wal_autocheckpoint = 4000",
+    # That is done between commits.
+    "PRAGMA wal_autocheckpoint = 0",
     "PRAGMA journal_size_limit = 67108864",
 )
 READER_PRAGMAS = (
@@ -44,6 +50,20 @@ COMMON_PRAGMAS = ("PRAGMA case_sensitive_like = ON", "PRAGMA busy_timeout = 5000
 # A unit's outcome: (True, its result) or (False, what it raised).
 Outcome = tuple[bool, Any]
 
+# Errors that say nothing about what is on disk: of memory, of locks, of the index in shared memory.
+HARMLESS = (
+    "SQLITE_IOERR_NOMEM",
+    "SQLITE_IOERR_SHM",
+    "SQLITE_IOERR_LOCK",
+    "SQLITE_IOERR_UNLOCK",
+    "SQLITE_IOERR_RDLOCK",
+    "SQLITE_IOERR_CHECKRESERVEDLOCK",
+    "SQLITE_IOERR_GETTEMPPATH",
+    "SQLITE_IOERR_BLOCKED",
+)
+
+log = structlog.get_logger("runwire.storage")
+
 
 class UnitConnection(aiosqlite.Connection):
     """A connection whose thread takes a whole unit in one hop.
@@ -52,6 +72,11 @@ class UnitConnection(aiosqlite.Connection):
     """
 
     sqlalchemy: sa.Connection
+    observer: Observer = Unobserved()
+    log: WriteAheadLog | None = None
+    # Once a sync has failed, the kernel takes what was to be written for clean: the next sync would
+    # succeed with nothing on disk. So nothing is written any more.
+    failed = False
 
     async def run(self, function: Callable[[], T]) -> T:
         """Runs a function in the connection's thread."""
@@ -106,19 +131,51 @@ class UnitConnection(aiosqlite.Connection):
         self._roll_back()
         if len(units) == 1:
             return [self._commit_alone(units[0])]
-        raw = self._conn
+        raw, began = self._conn, time.perf_counter()
         outcomes: list[Outcome] = []
         try:
             raw.execute("BEGIN IMMEDIATE")
             for unit in units:
                 outcomes.append(self._in_savepoint(unit))
-                if not raw.in_transaction:
+                if self.failed or not raw.in_transaction:
+                    self._roll_back()
                     return [self._commit_alone(u) for u in units]
-            raw.execute("COMMIT")
-        except sqlite3.Error:
+            self._commit(began)
+        except sqlite3.Error as error:
+            self.note(error)
             self._roll_back()
             return [self._commit_alone(u) for u in units]
         return outcomes
+
+    def is_log_due(self) -> bool:
+        """Tells whether it is time for a checkpoint; in the connection's thread."""
+        return self.log is not None and not self.failed and self.log.is_due()
+
+    def checkpoint(self) -> None:
+        """Makes a checkpoint; in the connection's thread. A full disk puts it off."""
+        assert self.log is not None
+        began = time.perf_counter()
+        try:
+            self.log.checkpoint()
+        except sqlite3.Error as error:
+            self.note(error)
+            log.warning("checkpoint put off", error=str(error))
+        else:
+            self.observer.checkpointed(time.perf_counter() - began)
+
+    def note(self, error: Exception) -> None:
+        """Takes note of an error after which it is not known any more what is on disk."""
+        cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        name = getattr(cause, "sqlite_errorname", "")
+        if name.startswith("SQLITE_IOERR") and not name.startswith(HARMLESS) and not self.failed:
+            self.failed = True
+            log.error("the disk has failed: nothing is stored until a restart", error=name)
+
+    def _commit(self, began: float) -> None:
+        synced = time.perf_counter()
+        self._conn.execute("COMMIT")
+        ended = time.perf_counter()
+        self.observer.committed(ended - began, ended - synced)
 
     def _roll_back(self) -> None:
         if self._conn.in_transaction:
@@ -130,6 +187,7 @@ class UnitConnection(aiosqlite.Connection):
         try:
             outcome = (True, unit(self.sqlalchemy))
         except Exception as error:
+            self.note(error)
             if raw.in_transaction:
                 raw.execute("ROLLBACK TO unit")
                 raw.execute("RELEASE unit")
@@ -138,14 +196,17 @@ class UnitConnection(aiosqlite.Connection):
         return outcome
 
     def _commit_alone(self, unit: Unit[Any]) -> Outcome:
-        raw = self._conn
+        if self.failed:
+            return (False, disk_failed())
+        raw, began = self._conn, time.perf_counter()
         try:
             raw.execute("BEGIN IMMEDIATE")
             result = unit(self.sqlalchemy)
-            raw.execute("COMMIT")
+            self._commit(began)
         except Exception as error:
+            self.note(error)
             self._roll_back()
-            return (False, translated(error))
+            return (False, disk_failed() if self.failed else translated(error))
         return (True, result)
 
 
@@ -154,7 +215,9 @@ class SqliteEngine:
 
     dialect = "sqlite"
 
-    def __init__(self, writer: UnitConnection, readers: list[UnitConnection]) -> None:
+    def __init__(self, path: Path | None, writer: UnitConnection, readers: list[UnitConnection]) -> None:
+        self.failed = asyncio.Event()
+        self._path = path
         self._writer = writer
         self._readers = readers
         self._idle: asyncio.Queue[UnitConnection] = asyncio.Queue()
@@ -166,22 +229,26 @@ class SqliteEngine:
         self._endings: set[asyncio.Task[None]] = set()
 
     @classmethod
-    async def open(cls, path: Path | None, check: Unit[None]) -> SqliteEngine:
+    async def open(
+        cls, path: Path | None, check: Unit[None], observer: Observer | None = None
+    ) -> SqliteEngine:
         """Opens a database file, or one in memory for None.
 
         Args:
             path: The file; made when it is not there.
             check: Looks at an existing file before anything is done to it.
+            observer: Is told of commits and checkpoints.
 
         Raises:
             StartupError: if the file is not a database, is damaged or can not be written.
         """
         if path is not None:
-            await asyncio.to_thread(_look_at, path, check)
+            await asyncio.to_thread(look_at, path, check)
         try:
             writer = await UnitConnection.open(str(path or ":memory:"), WRITER_PRAGMAS)
             try:
-                await writer.run(partial(_probe, writer))
+                await writer.run(partial(_begin, writer, path))
+                writer.observer = observer or writer.observer
                 readers = [
                     await UnitConnection.open(str(path), READER_PRAGMAS)
                     for _ in range(READERS if path else 0)
@@ -190,8 +257,13 @@ class SqliteEngine:
                 await writer.close()
                 raise
         except sqlite3.Error as error:
-            raise _refused(path, error) from error
-        return cls(writer, readers)
+            raise refused(path, error) from error
+        return cls(path, writer, readers)
+
+    @property
+    def wal_bytes(self) -> int:
+        """See `Engine.wal_bytes`."""
+        return self._writer.log.bytes if self._writer.log else 0
 
     async def write(self, unit: Unit[T]) -> T:
         """See `Engine.write`."""
@@ -212,10 +284,13 @@ class SqliteEngine:
                     continue
                 units = [unit for unit, _ in batch]
                 try:
-                    outcomes = await self._writer.run(partial(self._writer.commit_units, units))
+                    outcomes, due = await self._writer.run(partial(self._work, units))
                 except Exception as error:
                     # Nobody must wait for an answer that will not come.
-                    outcomes = [(False, translated(error))] * len(batch)
+                    self._writer.note(error)
+                    outcomes, due = [(False, translated(error))] * len(batch), False
+                if self._writer.failed:
+                    self.failed.set()
                 for (_, future), (worked, result) in zip(batch, outcomes, strict=True):
                     if future.done():
                         continue
@@ -223,8 +298,21 @@ class SqliteEngine:
                         future.set_result(result)
                     else:
                         future.set_exception(result)
+                if due:
+                    await self._checkpoint()
         finally:
             self._committing = None
+
+    def _work(self, units: list[Unit[Any]]) -> tuple[list[Outcome], bool]:
+        return self._writer.commit_units(units), self._writer.is_log_due()
+
+    async def _checkpoint(self) -> None:
+        """Makes a checkpoint, after the answers."""
+        reach("before-checkpoint")
+        await self._writer.run(self._writer.checkpoint)
+        reach("after-checkpoint")
+        if self._writer.failed:
+            self.failed.set()
 
     async def read(self, unit: Unit[T]) -> T:
         """See `Engine.read`."""
@@ -263,11 +351,15 @@ class SqliteEngine:
         while self._committing is not None:
             await asyncio.wait([self._committing])
         await asyncio.gather(*self._endings)
-        # The writer goes last: the last connection to go checkpoints.
-        for connection in (*self._readers, self._writer):
-            with contextlib.suppress(sqlite3.Error):
-                await connection.run(connection.sqlalchemy.close)
-                await connection.close()
+        # The last connection to go makes a checkpoint, which after a failure would lose what is in the log.
+        with kept_log(self._path if self.failed.is_set() else None):
+            # The writer goes last, since that checkpoint is its to make.
+            for connection in (*self._readers, self._writer):
+                with contextlib.suppress(sqlite3.Error):
+                    await connection.run(connection.sqlalchemy.close)
+                    await connection.close()
+        if self._writer.log is not None:
+            self._writer.log.close()
 
 
 def translated(error: Exception) -> Exception:
@@ -285,44 +377,18 @@ def translated(error: Exception) -> Exception:
     return error
 
 
-def _probe(writer: UnitConnection) -> None:
-    """Fails now, not at the first call, if the file can not be read or written."""
-    raw = writer._conn
-    raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    raw.execute("BEGIN IMMEDIATE")
-    raw.execute("PRAGMA user_version = 0")
-    raw.execute("ROLLBACK")
+def disk_failed() -> Unavailable:
+    """Makes the error of an engine that refuses to write."""
+    return Unavailable(
+        "STORAGE_UNAVAILABLE",
+        "the server's disk has failed; it stores nothing until it is restarted",
+        retry_after=1.0,
+    )
 
 
-def _refused(path: Path | None, error: sqlite3.Error) -> StartupError:
-    name = getattr(error, "sqlite_errorname", "")
-    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        return StartupError(f"{path} is damaged or not a Runwire database ({error}); it was not changed")
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
-        return StartupError(f"{path} can not be written by this user ({error}); it was not changed")
-    return StartupError(f"{path} can not be opened: {error}")
-
-
-def _look_at(path: Path, check: Unit[None]) -> None:
-    """Checks a database file without any chance of changing it.
-
-    Raises:
-        StartupError: what `check` raises, or that it is no database.
-    """
-    if not path.exists() or path.stat().st_size == 0:
-        return
-    # immutable: not even a lock or a -shm file is made. What a dead server left in the write-ahead log
-    # is not seen that way, so where there is one it is read too.
-    log = path.with_name(path.name + "-wal")
-    mode = "mode=ro" if log.exists() and log.stat().st_size else "mode=ro&immutable=1"
-    connect = partial(sqlite3.connect, f"{path.as_uri()}?{mode}", uri=True)
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=NullPool)
-    try:
-        with engine.connect() as connection:
-            check(connection)
-    except sa.exc.DBAPIError as error:
-        raise _refused(path, cast("sqlite3.Error", error.orig)) from error
-    except sqlite3.Error as error:
-        raise _refused(path, error) from error
-    except StartupError as error:
-        raise StartupError(f"{path} {error}") from error
+def _begin(writer: UnitConnection, path: Path | None) -> None:
+    """Readies the connection that writes, once it is known that the file can be used."""
+    probe(writer._conn)
+    if path is not None:
+        settle(writer._conn)
+        writer.log = WriteAheadLog(writer._conn, path)

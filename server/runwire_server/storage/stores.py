@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runwire_server.errors import RunwireError, StartupError
 from runwire_server.storage.base import AfterCommit, Appended, Stores
-from runwire_server.storage.engine import Engine
+from runwire_server.storage.engine import Engine, Observer
 from runwire_server.storage.experiments import SqlExperiments
 from runwire_server.storage.migrations import check, upgrade
 from runwire_server.storage.points import SqlPoints
@@ -19,20 +19,21 @@ from runwire_server.storage.sqlite import SqliteEngine
 from runwire_server.storage.writers import SqlWriters
 
 
-async def open_engine(database: str | Path | None) -> Engine:
+async def open_engine(database: str | Path | None, observer: Observer | None = None) -> Engine:
     """Opens a database and brings its schema up to date.
 
     Args:
         database: A `postgresql://` URL, the path of an SQLite file, or None for SQLite in memory.
+        observer: Is told of commits and checkpoints.
 
     Raises:
         StartupError: if that can not be done; an SQLite file is then as it was.
     """
     engine: Engine
     if isinstance(database, str):
-        engine = await PostgresEngine.open("postgresql://" + database.split("://", 1)[1])
+        engine = await PostgresEngine.open("postgresql://" + database.split("://", 1)[1], observer)
     else:
-        engine = await SqliteEngine.open(database, check)
+        engine = await SqliteEngine.open(database, check, observer)
     try:
         await engine.migrate(upgrade)
     except StartupError as error:
