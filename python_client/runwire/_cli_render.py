@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from runwire._plot import plot
-from runwire.entities import Experiment, MetricHistory, PurgeResult, Run
+from runwire.curves import MetricCurve
+from runwire.entities import Experiment, Metric, MetricHistory, PurgeResult, Run, StorageStats
 
 # In a pipe nothing is cut off, and nobody scrolls sideways.
 _PIPE_WIDTH: Final = 400
@@ -45,6 +46,9 @@ def _plain(thing: Any) -> Any:
     if isinstance(thing, MetricHistory):
         points = [{"step": p.step, "timestamp": p.timestamp, "value": p.value} for p in thing]
         return _plain({"run_id": thing.run_id, "key": thing.key, "points": points})
+    if isinstance(thing, MetricCurve):
+        fields = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+        return _plain({name: v.tolist() if hasattr(v, "tolist") else v for name, v in fields.items()})
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         return _plain(dataclasses.asdict(thing))
     if isinstance(thing, Mapping):
@@ -172,9 +176,57 @@ def history(found: MetricHistory) -> None:
 
 def curve(found: MetricHistory) -> None:
     """Draws points."""
-    width = Console().width if sys.stdout.isatty() else 80
     title = f"{found.key}  ({len(found)} points)"
-    print(plot(found.steps.tolist(), found.values.tolist(), width=min(width, 120), title=title))
+    print(plot(found.steps.tolist(), found.values.tolist(), width=_plot_width(), title=title))
+
+
+def _plot_width() -> int:
+    return min(Console().width if sys.stdout.isatty() else 80, 120)
+
+
+def plots(found: Sequence[MetricCurve]) -> None:
+    """Draws curves, one below the other."""
+    for one in found:
+        xs, values = one.line()
+        print(plot(xs, values, width=_plot_width(), title=f"{one.key}  ({one.points} points)"))
+
+
+def curves(found: Sequence[MetricCurve]) -> None:
+    """Prints the buckets of curves, one a line."""
+    names = ("first_x", "last_x", "first", "min", "max", "last", "count")
+    table = _table("metric", *(name.replace("_x", f" {found[0].axis}") for name in names))
+    for one in found:
+        for bucket in zip(*(getattr(one, name).tolist() for name in names), strict=True):
+            table.add_row(escape(one.key), *map(repr, bucket))
+    _print(table, "points")
+
+
+def point_line(point: Metric) -> None:
+    """Prints a point on a line, at once."""
+    print(f"{_time(point.timestamp)}  {point.step:>8}  {point.key}  {point.value!r}", flush=True)
+
+
+def json_line(point: Metric) -> None:
+    """Prints a point as an object on a line, at once."""
+    print(json.dumps(_plain(point), ensure_ascii=False, allow_nan=False), flush=True)
+
+
+def storage(found: StorageStats) -> None:
+    """Prints what the store holds."""
+    table = _table("part", "rows", "points", "bytes", "bytes/point")
+    for part in found.parts:
+        share = f"{part.bytes / part.points:.2f}" if part.points else ""
+        table.add_row(part.name, *(f"{number:,}" for number in (part.rows, part.points, part.bytes)), share)
+    _console().print(table)
+    print()
+    _fields(
+        [
+            ("points", f"{found.points:,}"),
+            ("backlog", f"{found.backlog_bytes:,} bytes to compact"),
+            ("database", f"{found.database_bytes:,} bytes"),
+            ("write-ahead log", f"{found.wal_bytes:,} bytes"),
+        ]
+    )
 
 
 def purged(found: PurgeResult) -> None:
