@@ -1,5 +1,5 @@
 # The front door; each target makes the environment it needs.
-.PHONY: demo test check generate bench bench-metrics bench-search clean
+.PHONY: demo test torture check generate bench bench-metrics bench-search clean
 
 demo: ## Shows the main job on real data, in under three minutes.
 	.ci/setup demo
@@ -10,6 +10,10 @@ test: ## Passes every test; installs what is missing (as root, Debian packages t
 	.ci/setup generate
 	.ci/setup versions
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+torture: ## Passes the tests that kill, cut and fill for an hour.
+	.ci/setup dev
+	.venv/bin/python -m pytest -m torture -s tests/faults
 
 check: ## Lint, types, import law, generated code in step, buf lint.
 	.ci/setup dev

@@ -1,0 +1,134 @@
+"""Servers under load, each with client processes that write to it, and moments to kill one of them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.support.postgres import Postgres
+from tests.support.server import ServerProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Lane:
+    """A server and the client processes that write to it.
+
+    Attributes:
+        server: The server.
+        starting: Held while the server starts, for which its database must be there.
+    """
+
+    def __init__(self, server: ServerProcess, name: str, writers: Sequence[Sequence[str]]) -> None:
+        """Prepares it.
+
+        Args:
+            server: The server; it runs.
+            name: Seeds the chance.
+            writers: For each client process, the module to run and its arguments. It ends when its
+                standard input does, and writes a byte for each acknowledgement.
+        """
+        self.server = server
+        self.starting = threading.Lock()
+        self._writers = writers
+        self._chance = random.Random(name)
+        self._acks, self._ack_end = os.pipe()
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Runs the writers within the block; at its end each finishes what it is at."""
+        self._processes = [self._start(writer) for writer in self._writers]
+        try:
+            yield
+            for process in self._processes:
+                process.communicate(timeout=60)
+                assert process.returncode == 0
+        finally:
+            for process in self._processes:
+                process.kill()
+                process.communicate()
+            os.close(self._acks)
+            os.close(self._ack_end)
+
+    def _start(self, writer: Sequence[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", *writer], cwd=ROOT, stdin=subprocess.PIPE, stdout=self._ack_end
+        )
+
+    def await_acks(self, count: int) -> None:
+        """Waits for the next acknowledgements."""
+        while select.select([self._acks], [], [], 0)[0]:
+            os.read(self._acks, 65_536)
+        while count > 0:
+            assert select.select([self._acks], [], [], 30)[0], "the writers stand still"
+            count -= len(os.read(self._acks, count))
+
+    def kill_server(self) -> None:
+        """Kills the server at a moment that nobody chose, and starts it again."""
+        self._pass_some_time()
+        self.server.kill()
+        with self.starting:
+            self.server.start()
+
+    def kill_writer(self) -> None:
+        """Kills a writer at such a moment, and starts it again."""
+        self._pass_some_time()
+        number = self._chance.randrange(len(self._writers))
+        self._processes[number].kill()
+        self._processes[number].communicate()
+        self._processes[number] = self._start(self._writers[number])
+
+    def _pass_some_time(self) -> None:
+        self.await_acks(self._chance.randrange(1, 30))
+        # Not to wait for something: so that kills fall between acknowledgements too.
+        threading.Event().wait(self._chance.uniform(0, 0.01))
+
+
+def at_once(
+    lanes: Sequence[Lane],
+    work: Callable[[Lane], None],
+    beside: contextlib.AbstractContextManager[None],
+) -> None:
+    """Works at all lanes at once, within a block."""
+    with beside, ThreadPoolExecutor(len(lanes)) as pool:
+        list(pool.map(work, lanes))
+
+
+@contextlib.contextmanager
+def killing(postgres: Postgres, lanes: Sequence[Lane], times: int) -> Iterator[None]:
+    """Kills PostgreSQL so many times at most within the block, though not while a server starts."""
+    over, failures, kills = threading.Event(), [], []
+
+    def work() -> None:
+        try:
+            while len(kills) < times:
+                # Spread over the time that the lanes take; the moment is as good as any.
+                if over.wait(2.5):
+                    return
+                with contextlib.ExitStack() as stack:
+                    for lane in lanes:
+                        stack.enter_context(lane.starting)
+                    postgres.kill()
+                    postgres.start()
+                    kills.append(1)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    assert not failures
+    assert len(kills) >= 3
