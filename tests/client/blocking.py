@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from runwire import AsyncClient, Client
+from runwire._watch import AsyncMetricWatch
+from runwire.curves import MetricEvent
 
 KINDS = ("sync", "async")
 
@@ -27,7 +29,10 @@ class Blocking:
         method = getattr(self._client, name)
 
         def call(*args: Any, **given: Any) -> Any:
-            return asyncio.run_coroutine_threadsafe(method(*args, **given), self._loop).result(60)
+            made = method(*args, **given)
+            if isinstance(made, AsyncMetricWatch):
+                return BlockingWatch(made, self._loop)
+            return asyncio.run_coroutine_threadsafe(made, self._loop).result(60)
 
         return call
 
@@ -44,6 +49,47 @@ class Blocking:
 
     def __exit__(self, *_: object) -> None:
         """Closes the client."""
+        self.close()
+
+
+class BlockingWatch:
+    """An AsyncMetricWatch on an event loop of another thread, each event waited for."""
+
+    def __init__(self, watch: AsyncMetricWatch, loop: asyncio.AbstractEventLoop) -> None:
+        """Takes the watch."""
+        self._watch = watch
+        self._loop = loop
+
+    @property
+    def cursor(self) -> str:
+        """Returns the watch's."""
+        return self._watch.cursor
+
+    def close(self) -> None:
+        """Ends the watch."""
+        asyncio.run_coroutine_threadsafe(self._watch.close(), self._loop).result(10)
+
+    def __iter__(self) -> BlockingWatch:
+        """Returns the watch."""
+        return self
+
+    def __next__(self) -> MetricEvent:
+        """Waits for the next event."""
+
+        async def following() -> MetricEvent | None:
+            return await anext(self._watch, None)
+
+        event = asyncio.run_coroutine_threadsafe(following(), self._loop).result(60)
+        if event is None:
+            raise StopIteration
+        return event
+
+    def __enter__(self) -> BlockingWatch:
+        """Returns the watch."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the watch."""
         self.close()
 
 
