@@ -19,7 +19,6 @@ from runwire.v1 import run_pb2
 Array = np.ndarray[Any, np.dtype[Any]]
 
 NARROW = ["loss", "accuracy"]
-WIDE = [f"w{number:02}" for number in range(12)]
 START_MS = 1_760_000_000_000
 # Steps of neighbouring frames do not overlap, but their order is not that of the frames.
 STEPS_A_FRAME = 100_000
@@ -34,12 +33,14 @@ class Plan:
     Attributes:
         name: The writer's name.
         shared_run: A run that other writers log to as well, to a key of their own.
-        rows: How many steps the larger blocks of a frame have.
+        rows: How many steps the largest block of a frame has.
+        width: How many keys the widest block has.
     """
 
     name: str
     shared_run: str
     rows: int = 20
+    width: int = 12
 
     @property
     def writer_id(self) -> str:
@@ -50,6 +51,11 @@ class Plan:
     def run_id(self) -> str:
         """Its run."""
         return self._id("run")
+
+    @property
+    def wide(self) -> list[str]:
+        """The keys of its wide blocks, a group that has to be declared."""
+        return [f"w{number:04}" for number in range(self.width)]
 
     def child(self, sequence: int) -> str:
         """The id of the small run that a frame begins and ends."""
@@ -65,7 +71,7 @@ class Plan:
         """Returns the points of a frame: steps, times and bits by run and key."""
         steps, times = self._axis(sequence)
         found: dict[str, dict[str, tuple[Array, Array, Array]]] = {self.run_id: {}}
-        for keys, rows in ((NARROW, self.rows), (WIDE, self._wide_rows(sequence))):
+        for keys, rows in ((NARROW, self.rows), (self.wide, self._wide_rows(sequence))):
             matrix = self._bits(sequence, len(keys), rows)
             for number, key in enumerate(keys):
                 found[self.run_id][key] = (steps[:rows], times[:rows], matrix[:, number])
@@ -105,18 +111,18 @@ class Plan:
         yield frames.batch(
             self.run_id,
             self._block(sequence, NARROW, self.rows),
-            self._block(sequence, frames.group_hash(WIDE), self._wide_rows(sequence)),
+            self._block(sequence, frames.group_hash(self.wide), self._wide_rows(sequence)),
         )
         yield frames.batch(self.shared_run, self._block(sequence, [self.name], 1))
 
     def _block(self, sequence: int, keys: list[str] | bytes, rows: int) -> bytes:
         steps, times = self._axis(sequence)
-        width = len(WIDE) if isinstance(keys, bytes) else len(keys)
+        width = self.width if isinstance(keys, bytes) else len(keys)
         values = self._bits(sequence, width, rows).tobytes()
         return frames.block(keys, values, times=times[:rows], steps=steps[:rows])
 
     def _wide_rows(self, sequence: int) -> int:
-        return 1 + sequence % max(self.rows // 4, 1)
+        return 1 + sequence % self.rows
 
     def _axis(self, sequence: int) -> tuple[Array, Array]:
         steps = (sequence ^ 1) * STEPS_A_FRAME + np.arange(self.rows)

@@ -1,6 +1,6 @@
 """A client process that streams the frames of a plan without pause, and notes what was acknowledged.
 
-    python frame_writer.py ADDRESS LEDGER NAME SHARED_RUN ROWS WINDOW
+    python frame_writer.py ADDRESS LEDGER WINDOW NAME SHARED_RUN ROWS WIDTH
 
 Started again after a kill, it goes on where its ledger and the server say. It ends when its standard input
 does, once all is acknowledged. For each acknowledgement it writes a byte to standard output. The ledger has
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from tests.faults.frame_plan import WIDE, Plan
+from tests.faults.frame_plan import Plan
 from tests.support.frames import FrameStream
 
 # The ways in which a server or its database that is gone shows itself.
@@ -81,7 +81,7 @@ class FrameWriter:
         if (sequence, crc) != (stream.welcome.committed_sequence, stream.welcome.committed_crc):
             self._fail(f"welcome {stream.welcome} where {sequence} has the CRC {crc}")
         self._note(sequence, crc)
-        stream.declare(WIDE)
+        stream.declare(self._plan.wide)
         crcs = {sequence: crc}
         while not stopped.is_set():
             frame = next(source)
@@ -132,7 +132,13 @@ def last_of(ledger: Path) -> tuple[int, int]:
     return (int(whole[-1][0]), int(whole[-1][1])) if whole else (0, 0)
 
 
-def main(address: str, ledger: str, name: str, shared_run: str, rows: str, window: str) -> None:
+def command(address: str, ledger: Path, window: int, plan: Plan) -> list[str]:
+    """Returns the module to run, and its arguments."""
+    arguments = (ledger, window, plan.name, plan.shared_run, plan.rows, plan.width)
+    return ["tests.faults.frame_writer", address, *map(str, arguments)]
+
+
+def main(address: str, ledger: str, window: str, name: str, shared_run: str, rows: str, width: str) -> None:
     """Writes until standard input ends."""
     stopped = threading.Event()
 
@@ -141,7 +147,7 @@ def main(address: str, ledger: str, name: str, shared_run: str, rows: str, windo
         stopped.set()
 
     threading.Thread(target=watch, daemon=True).start()
-    plan = Plan(name, shared_run, int(rows))
+    plan = Plan(name, shared_run, int(rows), int(width))
     with grpc.insecure_channel(address, OPTIONS) as channel:
         FrameWriter(channel, Path(ledger), plan, int(window)).work(stopped)
 

@@ -29,11 +29,11 @@ from tests.support.remote_stores import remote_stores
 from tests.support.server import ServerProcess
 
 from runwire_server import config
-from runwire_server.app import clock, listening
+from runwire_server.app import clock, listening, working
 from runwire_server.errors import ResourceExhausted
 from runwire_server.storage.base import Stores
 from runwire_server.storage.sqlite import SqliteEngine
-from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.stores import open_engine
 
 KEYS = [f"k{i}" for i in range(8)]
 # Some 64 KiB in a batch: 8,000 doubles.
@@ -94,9 +94,9 @@ async def on_few_pages(tmp_path: Path) -> AsyncIterator[SmallDisk]:
     try:
         await set_limit(engine, 400)
         settings = config.read(["--grpc-port", "0", "--grace", "0.01", "--data-dir", str(tmp_path)])
-        stores = stores_on(engine, clock, random.Random(1))
         async with (
-            listening(settings, stores, engine.dialect) as address,
+            working(engine, clock, random.Random(1)) as metrics,
+            listening(settings, metrics, engine.dialect) as address,
             grpc.aio.insecure_channel(address) as channel,
         ):
             yield SmallDisk(remote_stores(channel), lambda: set_limit(engine, 10_000))

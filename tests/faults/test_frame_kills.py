@@ -12,7 +12,7 @@ import grpc
 import pytest
 from tests.faults.frame_ledger import compare
 from tests.faults.frame_plan import Plan
-from tests.faults.frame_writer import last_of
+from tests.faults.frame_writer import command, last_of
 from tests.faults.lanes import Lane, at_once, killing
 from tests.support.frames import new_id
 from tests.support.postgres import Postgres
@@ -33,10 +33,7 @@ def lane_of(
 ) -> tuple[Lane, dict[Path, Plan]]:
     """Makes a lane of writers, whose ledgers are in the folder."""
     plans = {folder / f"{name}-{n}.ledger": Plan(f"{name}-{n}", shared, ROWS) for n in range(WRITERS)}
-    writers = [
-        ["tests.faults.frame_writer", server.address, str(ledger), plan.name, shared, str(ROWS), str(window)]
-        for ledger, plan in plans.items()
-    ]
+    writers = [command(server.address, ledger, window, plan) for ledger, plan in plans.items()]
     return Lane(server, name, writers), plans
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -82,7 +83,9 @@ class ServerProcess:
     def kill(self) -> None:
         """Ends it as kill -9 does."""
         assert self.process
-        os.killpg(self.process.pid, signal.SIGKILL)
+        # It may have died by itself.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self._reap()
 
     def stop(self, number: int = signal.SIGTERM) -> int:
@@ -91,9 +94,13 @@ class ServerProcess:
         os.kill(self.pid, number)
         return self._reap()
 
-    def _reap(self) -> int:
+    def wait(self, timeout: float = 60) -> int:
+        """Waits until it ends by itself, and returns its exit code."""
+        return self._reap(timeout)
+
+    def _reap(self, timeout: float = 60) -> int:
         assert self.process
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout)
         if self.process.stdout:
             self.process.stdout.close()
         self.process = None
