@@ -39,6 +39,9 @@ CODES = {code.value[0]: code for code in grpc.StatusCode}
 MAX_TEXT_BYTES = 1_600
 
 LINGER_SECONDS = 0.2
+# They end when they are told that the server stops, but for those whose caller does not read on; and
+# these are not waited for.
+ENDLESS = {"WatchMetrics"}
 # Above the documented limit, so that what exceeds that one is answered with a reason.
 RECEIVE_LIMIT = 32 * 1024 * 1024
 
@@ -55,6 +58,7 @@ class Door:
 
     def __init__(self) -> None:
         self._in_flight = 0
+        self._endless = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._stopping = False
@@ -155,8 +159,7 @@ class Door:
     async def _call(self, descriptor: Any, context: Context) -> AsyncIterator[None]:
         """The frame around one call."""
         began = time.perf_counter()
-        self._in_flight += 1
-        self._idle.clear()
+        self._count(descriptor, 1)
         outcome = "OK"
         try:
             if self._stopping:
@@ -172,12 +175,19 @@ class Door:
             outcome = "INTERNAL"
             await abort(context, internal(descriptor.full_name, error))
         finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
+            self._count(descriptor, -1)
             log.debug(
                 "call", method=descriptor.full_name, outcome=outcome, seconds=time.perf_counter() - began
             )
+
+    def _count(self, descriptor: Any, change: int) -> None:
+        self._in_flight += change
+        if descriptor.name in ENDLESS:
+            self._endless += change
+        if self._in_flight > self._endless:
+            self._idle.clear()
+        else:
+            self._idle.set()
 
 
 class TokenCheck(grpc.aio.ServerInterceptor):

@@ -375,14 +375,25 @@ def log_inputs(request: run_pb2.LogInputsRequest) -> None:
 
 def get_metric_history(request: metric_pb2.GetMetricHistoryRequest) -> None:
     """Checks GetMetricHistory."""
+    checks = _points_of(request)
+    if request.HasField("min_step") and request.HasField("max_step"):
+        checks.that(request.min_step <= request.max_step, "max_step", "must not be below min_step")
+    checks.done()
+
+
+def watch_metrics(request: metric_pb2.WatchMetricsRequest) -> None:
+    """Checks WatchMetrics; the cursor is checked where it is read."""
+    _points_of(request).done()
+
+
+def _points_of(request: Any) -> Checks:
+    """Checks which keys of which runs are asked for."""
     checks = Checks()
     if checks.distinct(request.run_ids, "run_ids", 1, MAX_RUNS_READ):
         for i, run_id in enumerate(request.run_ids):
             checks.run_id(run_id, f"run_ids[{i}]")
     checks.keys(request.keys, "keys", MAX_KEYS_READ)
-    if request.HasField("min_step") and request.HasField("max_step"):
-        checks.that(request.min_step <= request.max_step, "max_step", "must not be below min_step")
-    checks.done()
+    return checks
 
 
 def heartbeat(request: metric_pb2.HeartbeatRequest) -> None:

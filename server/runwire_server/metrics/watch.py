@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from runwire.v1 import metric_pb2
 from runwire_server.domain import watch_cursors
 from runwire_server.domain.blocks import NUMBER, Placed
 from runwire_server.domain.watch_messages import chosen, message, windows
-from runwire_server.errors import RunwireError, Unavailable, run_not_found
+from runwire_server.errors import RunwireError, run_not_found
 from runwire_server.metrics.tails import BEHIND_BYTES, Recents, Tail
 from runwire_server.storage.base import Appended, PointStore
 
@@ -44,11 +44,14 @@ class Watches:
         self._tails: dict[str, Tail] = {}
         self._recents = Recents()
         self._watched = asyncio.Event()
-        self._stopping = False
+        self._stopped: RunwireError | None = None
         self.watchers = 0
 
     def notify(self, appended: Iterable[Appended]) -> None:
-        """Wakes those who watch runs to which a commit has added points; must be called in commit order."""
+        """Wakes those who watch runs to which a commit has added points.
+
+        What is not told in the order of commits is read from the database instead.
+        """
         if not self._tails:
             return
         for one in appended:
@@ -56,9 +59,9 @@ class Watches:
             if tail is not None and one.blocks:
                 self._recents.add(tail, one)
 
-    def stop(self) -> None:
-        """Ends all watches, with SERVER_STOPPING."""
-        self._stopping = True
+    def stop(self, error: RunwireError) -> None:
+        """Ends all watches with an error; one that is stuck in sending ends when it is cancelled."""
+        self._stopped = error
         for tail in self._tails.values():
             tail.wake()
 
@@ -85,13 +88,14 @@ class Watches:
                     tail.gone = True
                     tail.wake()
 
-    async def watch(self, request: metric_pb2.WatchMetricsRequest) -> AsyncIterator[Any]:
+    async def watch(self, request: metric_pb2.WatchMetricsRequest) -> AsyncGenerator[Any, None]:
         """Yields WatchMetricsResponse messages, of the packed kind, until the caller has enough.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
             InvalidArgument: INVALID_CURSOR.
-            Unavailable: SERVER_STOPPING, STORAGE_UNAVAILABLE.
+            Unavailable: STORAGE_UNAVAILABLE.
+            RunwireError: what `stop` was given.
         """
         with self._tails_of(request.run_ids) as (tails, news):
             watcher = _Watcher(self._points, tails, request)
@@ -99,14 +103,14 @@ class Watches:
             while True:
                 # Cleared before the look, so that what comes during the look is not slept over.
                 news.clear()
-                if self._stopping:
-                    raise Unavailable("SERVER_STOPPING", "the server is stopping", retry_after=1.0)
                 sent = False
                 async for found in watcher.news():
                     sent = True
                     yield found
-                    if self._stopping:
+                    if self._stopped:
                         break
+                if self._stopped:
+                    raise self._stopped
                 if sent:
                     await asyncio.sleep(PAUSE_SECONDS)
                 await news.wait()
