@@ -2,13 +2,13 @@
 
     import runwire
 
-    runwire.set_tracking_uri("runwire://127.0.0.1:50051")
     runwire.set_experiment("wine")
     with runwire.start_run():
         runwire.log_param("alpha", 0.1)
         for step in range(100):
             runwire.log_metric("loss", 1 / (step + 1), step=step)
 
+Without an address, the data are in ./runwire-data, and a server for them starts and ends by itself.
 The functions read like MLflow's fluent API. `Client` and `AsyncClient` say the same without a current
 run; `runwire.v1` holds the generated messages and stubs.
 
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from runwire import errors
     from runwire._channel import Retry
     from runwire._dataset import dataset_from_arrays
+    from runwire._fluent_curves import get_metric_curve, get_metric_curves, watch_metrics
     from runwire._session import ActiveRun
     from runwire.aio import AsyncClient
     from runwire.client import Client
+    from runwire.curves import MetricCurve, MetricEvent, NewPoints
     from runwire.entities import (
         Dataset,
         DatasetInput,
@@ -79,9 +81,11 @@ if TYPE_CHECKING:
 _MODULES: Final[dict[str, tuple[str, ...]]] = {
     "_channel": ("Retry",),
     "_dataset": ("dataset_from_arrays",),
+    "_fluent_curves": ("get_metric_curve", "get_metric_curves", "watch_metrics"),
     "_session": ("ActiveRun",),
     "aio": ("AsyncClient",),
     "client": ("Client",),
+    "curves": ("MetricCurve", "MetricEvent", "NewPoints"),
     "entities": (
         "Dataset",
         "DatasetInput",
@@ -140,8 +144,11 @@ __all__ = [
     "ExperimentTag",
     "Metric",
     "MetricBlock",
+    "MetricCurve",
+    "MetricEvent",
     "MetricHistory",
     "MetricSummary",
+    "NewPoints",
     "Param",
     "Retry",
     "Run",
@@ -160,6 +167,8 @@ __all__ = [
     "errors",
     "get_experiment",
     "get_experiment_by_name",
+    "get_metric_curve",
+    "get_metric_curves",
     "get_metric_history",
     "get_run",
     "get_tracking_uri",
@@ -179,6 +188,7 @@ __all__ = [
     "set_tags",
     "set_tracking_uri",
     "start_run",
+    "watch_metrics",
 ]
 
 
