@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -44,7 +44,7 @@ class Points:
         packed_steps: S int64.
         packed_times: S int64, unix milliseconds.
         packed_values: S x K doubles, step after step.
-        group: Hash of the keys where the block names them so, else empty.
+        group: Hash of the keys where the block names them so, or where it was worked out already, else empty.
     """
 
     keys: tuple[str, ...]
@@ -101,6 +101,15 @@ class Placed:
     points: Points
     positions: Int64s
 
+    def between(self, first: int, end: int) -> Placed:
+        """Returns what lies at positions [first, end)."""
+        if len(self.positions) and self.positions[0] >= first and self.positions[-1] < end:
+            return self
+        low, high = np.searchsorted(self.positions, [first, end])
+        part, block = slice(int(low), int(high)), self.points
+        points = Points.of(block.keys, block.steps[part], block.times[part], block.values[part])
+        return Placed(points, self.positions[part])
+
 
 def joined(keys: Sequence[str]) -> bytes:
     """Returns keys as bytes, each followed by a NUL, which no key holds."""
@@ -117,6 +126,11 @@ def group_hash(keys: bytes) -> bytes:
     return hashlib.sha256(keys).digest()[:GROUP_BYTES]
 
 
+def hashed(block: Points) -> Points:
+    """Returns a wide block with the hash of its keys."""
+    return block if block.group else replace(block, group=group_hash(joined(block.keys)))
+
+
 def encode(blocks: Sequence[Points]) -> bytes:
     """Returns the log row of some blocks.
 
@@ -125,7 +139,6 @@ def encode(blocks: Sequence[Points]) -> bytes:
     """
     parts = [bytes([FORMAT])]
     for block in blocks:
-        keys = joined(block.keys)
         flags = _GROUPED if len(block.keys) > INLINE_KEYS else 0
         steps = times = b""
         # A progression takes as much room as two numbers.
@@ -134,7 +147,7 @@ def encode(blocks: Sequence[Points]) -> bytes:
         flags |= (_REGULAR_STEPS if steps else 0) | (_REGULAR_TIMES if times else 0)
         parts += [
             _HEADER.pack(block.rows, len(block.keys), flags),
-            group_hash(keys) if flags & _GROUPED else struct.pack("<I", len(keys)) + keys,
+            hashed(block).group if flags & _GROUPED else _inline(block.keys),
             steps or block.packed_steps,
             times or block.packed_times,
             block.packed_values,
@@ -151,6 +164,11 @@ def progression(numbers: Int64s) -> tuple[int, int] | None:
     if first + stride * (len(numbers) - 1) != int(numbers[-1]) or (np.diff(numbers) != stride).any():
         return None
     return first, stride
+
+
+def _inline(keys: Sequence[str]) -> bytes:
+    names = joined(keys)
+    return struct.pack("<I", len(names)) + names
 
 
 def _regular(numbers: Int64s) -> bytes:

@@ -106,7 +106,7 @@ def read(sequence: int, payload: bytes, groups: Mapping[bytes, Group]) -> Conten
         contents.count(
             "",
             "LIMIT_EXCEEDED",
-            f"the frame has {len(payload)} bytes; at most {validate.MAX_FRAME_BYTES} are allowed",
+            f"the payload has more than {validate.MAX_FRAME_BYTES} bytes",
             facts,
             0,
         )

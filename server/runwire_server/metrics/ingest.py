@@ -3,27 +3,26 @@
 Each stream has a queue. A turn takes frames off one queue, reads them, and hands them to storage as one
 unit; on SQLite all units that wait for the writer share a commit. A stream has one unit on its way at a
 time, and all units together are bounded, so that a commit stays short whoever sends how much. What has been
-committed is folded and acknowledged while the units of other streams commit.
+committed is folded and acknowledged while the next units commit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
 from runwire.v1 import frame_pb2
 from runwire_server.domain import frames, writers
-from runwire_server.domain.batches import Group
 from runwire_server.domain.frames import Contents
-from runwire_server.domain.validate import MAX_FRAME_BYTES, MAX_STREAM_BYTES, MAX_STREAM_GROUPS
-from runwire_server.domain.writers import Writer
-from runwire_server.errors import ResourceExhausted, RunwireError
+from runwire_server.domain.validate import MAX_FRAME_BYTES, MAX_STREAM_BYTES
+from runwire_server.errors import RunwireError
 from runwire_server.failpoints import reach
-from runwire_server.storage.base import AfterCommit, OpenWriter, WriterStore
+from runwire_server.metrics.frame_stream import FrameStream, Queued
+from runwire_server.storage.base import AfterCommit, Applied, OpenWriter, WriterStore
 
 # Unacknowledged bytes of all streams together.
 SERVER_BYTES = 64 * 1024 * 1024
@@ -31,30 +30,10 @@ SERVER_BYTES = 64 * 1024 * 1024
 COMMIT_BYTES = 8 * 1024 * 1024
 # The least that a stream's turn takes.
 QUANTUM = 256 * 1024
-# What a frame weighs in memory besides its payload.
-FRAME_OVERHEAD = 512
 # Larger frames are read in a thread, so that other streams do not wait for them.
 LARGE_FRAME = 64 * 1024
 
 log = structlog.get_logger("runwire.ingest")
-
-
-@dataclass(frozen=True, slots=True)
-class Queued:
-    """A frame that waits.
-
-    Attributes:
-        payload: Its bytes.
-        after: The writer's state with it.
-    """
-
-    payload: bytes
-    after: Writer
-
-    @property
-    def weight(self) -> int:
-        """What it takes in memory."""
-        return len(self.payload) + FRAME_OVERHEAD
 
 
 class Ingest:
@@ -69,13 +48,13 @@ class Ingest:
         self._store = store
         self._after_commit = after_commit
         self.queued_bytes = 0
-        self.streams: set[Stream] = set()
-        self._ready: deque[Stream] = deque()
+        self.streams: set[FrameStream] = set()
+        self._ready: deque[FrameStream] = deque()
         self._committing_bytes = 0
-        self._turns: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
-    async def open(self, hello: frame_pb2.Hello) -> Stream:
+    async def open(self, hello: frame_pb2.Hello) -> FrameStream:
         """Opens a stream of a writer.
 
         Raises:
@@ -85,7 +64,7 @@ class Ingest:
         writers.check_hello(hello)
         return self._opened(await self._store.open(hello))
 
-    async def resume(self, writer_id: str, epoch: int) -> Stream:
+    async def resume(self, writer_id: str, epoch: int) -> FrameStream:
         """Goes on with a writer that was opened before.
 
         Raises:
@@ -95,112 +74,40 @@ class Ingest:
         writers.check_writer_id(writer_id, "writer_id")
         return self._opened(await self._store.resume(writer_id, epoch))
 
-    def _opened(self, writer: OpenWriter) -> Stream:
-        stream = Stream(self, writer)
+    def _opened(self, writer: OpenWriter) -> FrameStream:
+        stream = FrameStream(self, writer)
         self.streams.add(stream)
         return stream
 
-    async def room_for(self, stream: Stream, weight: int) -> None:
-        """Waits until a frame may come in; nothing else is read from its stream meanwhile."""
-        while stream.weight and (
-            stream.weight + weight > MAX_STREAM_BYTES or self.queued_bytes + weight > SERVER_BYTES
+    async def room_for(self, stream: FrameStream, weight: int) -> None:
+        """See `Intake.room_for`."""
+        while (stream.weight and stream.weight + weight > MAX_STREAM_BYTES) or (
+            self.queued_bytes and self.queued_bytes + weight > SERVER_BYTES
         ):
             self._room.clear()
             await self._room.wait()
 
-    def enqueue(self, stream: Stream, frame: Queued) -> None:
-        """Takes a frame in."""
+    def enqueue(self, stream: FrameStream, frame: Queued) -> None:
+        """See `Intake.enqueue`."""
         stream.weight += frame.weight
         self.queued_bytes += frame.weight
         stream.queue.append(frame)
         self._make_ready(stream)
+        self._take_turns()
 
-    async def confirm(self, writer: OpenWriter, through: int) -> None:
-        """Forgets rejections; see `WriterStore.confirm`."""
-        await self._store.confirm(writer, through)
-
-    def _make_ready(self, stream: Stream) -> None:
-        if not stream.waiting and not stream.committing and stream.queue:
-            stream.waiting = True
-            self._ready.append(stream)
-            self._take_turns()
-
-    def _take_turns(self) -> None:
-        """Starts turns in rotation while there is room for more bytes on their way."""
-        while self._ready and self._committing_bytes < COMMIT_BYTES:
-            stream = self._ready.popleft()
-            # A large frame is paid back by the turns after it.
-            stream.credit = min(stream.credit, 0) + max(QUANTUM, COMMIT_BYTES // (2 * len(self._ready) + 2))
-            taken = []
-            while stream.queue and stream.credit > 0:
-                frame = stream.queue.popleft()
-                stream.credit -= frame.weight
-                taken.append(frame)
-            if not taken:
-                self._ready.append(stream)
-                continue
-            stream.waiting, stream.committing = False, True
-            self._committing_bytes += sum(frame.weight for frame in taken)
-            task = asyncio.create_task(self._turn(stream, taken))
-            self._turns.add(task)
-            task.add_done_callback(self._turns.discard)
-
-    async def _turn(self, stream: Stream, taken: list[Queued]) -> None:
-        """Stores frames of a stream, and acknowledges them; a failure ends the stream."""
-        weight = sum(frame.weight for frame in taken)
-        try:
-            await self._store_all(stream, taken)
-        except RunwireError as error:
-            stream.fail(error)
-        except Exception as error:
-            log.exception("frames could not be stored", writer_id=stream.writer.writer_id)
-            stream.fail(error)
-        finally:
-            stream.committing = False
-            self._committing_bytes -= weight
-            self._release(stream, weight)
-            self._make_ready(stream)
-            self._take_turns()
-
-    async def _store_all(self, stream: Stream, taken: Sequence[Queued]) -> None:
-        at = 0
-        while at < len(taken):
-            part: list[Contents] = []
-            while at + len(part) < len(taken):
-                contents = await self._read(stream, taken[at + len(part)])
-                # Frames before one that names a strange group are stored without it.
-                if contents.undeclared and part:
-                    break
-                part.append(contents)
-                if contents.undeclared:
-                    break
-            after = taken[at + len(part) - 1].after
-            applied = await self._store.apply(stream.writer, stream.committed, after, part)
-            reach("after-commit")
-            await self._after_commit(applied.appended)
-            reach("after-fold")
-            if applied.rejections:
-                reach("after-rejection")
-            stream.acknowledge(after, applied.rejections)
-            at += len(part)
-
-    async def _read(self, stream: Stream, frame: Queued) -> Contents:
-        if LARGE_FRAME < len(frame.payload) <= MAX_FRAME_BYTES:
-            return await asyncio.to_thread(
-                frames.read, frame.after.sequence, frame.payload, dict(stream.groups)
-            )
-        return frames.read(frame.after.sequence, frame.payload, stream.groups)
-
-    def _release(self, stream: Stream, weight: int) -> None:
+    def release(self, stream: FrameStream, weight: int) -> None:
+        """See `Intake.release`."""
         stream.weight -= weight
         self.queued_bytes -= weight
         self._room.set()
 
-    def drop_queue(self, stream: Stream) -> None:
-        """Forgets the frames that a failed stream has waiting."""
-        weight = sum(frame.weight for frame in stream.queue)
-        stream.queue.clear()
-        self._release(stream, weight)
+    async def confirm(self, writer: OpenWriter, through: int) -> None:
+        """See `Intake.confirm`."""
+        await self._store.confirm(writer, through)
+
+    def left(self, stream: FrameStream) -> None:
+        """See `Intake.left`."""
+        self.streams.discard(stream)
 
     def stop(self, error: RunwireError) -> None:
         """Has all streams end with an error, once what they have sent is acknowledged."""
@@ -209,160 +116,121 @@ class Ingest:
 
     async def close(self) -> None:
         """Returns once nothing is on its way to storage any more."""
-        while self._turns:
-            await asyncio.wait(self._turns)
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
+    def _make_ready(self, stream: FrameStream) -> None:
+        if not stream.waiting and not stream.committing and stream.queue:
+            stream.waiting = True
+            self._ready.append(stream)
 
-class Stream:
-    """One stream of a writer: what came in, what is committed, and what its client is told.
+    def _take_turns(self) -> None:
+        """Starts turns in rotation while there is room for more bytes on their way."""
+        while self._ready and self._committing_bytes < COMMIT_BYTES:
+            stream = self._ready.popleft()
+            stream.waiting = False
+            # A frame that was larger than its turn is paid back by the turns after it.
+            share = max(QUANTUM, COMMIT_BYTES // (2 * len(self._ready) + 2))
+            stream.credit = min(stream.credit, 0) + share
+            taken = []
+            while stream.queue and stream.credit > 0:
+                frame = stream.queue.popleft()
+                stream.credit -= frame.weight
+                taken.append(frame)
+            if taken:
+                stream.committing = True
+                self._committing_bytes += sum(frame.weight for frame in taken)
+                self._start(self._turn(stream, taken))
+            else:
+                self._make_ready(stream)
 
-    Attributes:
-        writer: The writer as it was opened.
-        committed: Its state on disk.
-        groups: What was declared, by hash.
-        queue: Frames that wait for a turn.
-        weight: Of all frames that are not acknowledged.
-        credit: What its next turn may take beyond the usual; below 0 for a frame that was larger.
-        waiting: Whether it waits for a turn.
-        committing: Whether a turn is on its way.
-    """
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    def __init__(self, ingest: Ingest, writer: OpenWriter) -> None:
-        self.writer = writer
-        self.committed = writer.state
-        self.groups: dict[bytes, Group] = {}
-        self.queue: deque[Queued] = deque()
-        self.weight = 0
-        self.credit = 0
-        self.waiting = False
-        self.committing = False
-        self._ingest = ingest
-        self._received = writer.state
-        self._rejections: list[frame_pb2.Rejection] = []
-        self._repeated = False
-        self._told = writer.state.sequence
-        self._ended = False
-        self._failure: Exception | None = None
-        self._news = asyncio.Event()
+    async def _turn(self, stream: FrameStream, taken: Sequence[Queued]) -> None:
+        """Stores frames of a stream; a failure ends the stream."""
+        stored = 0
+        try:
+            async for applied, count in self._applied(stream, taken):
+                reach("after-commit")
+                done = taken[stored : stored + count]
+                stored += count
+                stream.following = self._start(self._follow(stream, stream.following, done, applied))
+        except Exception as error:
+            if not isinstance(error, RunwireError):
+                log.exception("frames could not be stored", writer_id=stream.writer.writer_id)
+            stream.fail(error)
+        finally:
+            stream.committing = False
+            self._committing_bytes -= sum(frame.weight for frame in taken)
+            self.release(stream, sum(frame.weight for frame in taken[stored:]))
+            stream.settled()
+            self._make_ready(stream)
+            self._take_turns()
 
-    @property
-    def welcome(self) -> frame_pb2.Welcome:
-        """What answers its hello."""
-        return frame_pb2.Welcome(
-            epoch=self.writer.state.epoch,
-            committed_sequence=self.writer.state.sequence,
-            committed_crc=self.writer.state.crc,
-            window_bytes=MAX_STREAM_BYTES,
-            rejections=self.writer.rejections,
-            untold_rejections=self.writer.untold,
-        )
+    async def _applied(
+        self, stream: FrameStream, taken: Sequence[Queued]
+    ) -> AsyncIterator[tuple[Applied, int]]:
+        """Stores frames, and yields what each transaction has done, and for how many of them."""
+        at = 0
+        async for part in self._parts(stream, taken):
+            after = taken[at + len(part) - 1].after
+            try:
+                applied = await self._store.apply(stream.writer, stream.stored, after, part)
+            except RunwireError:
+                raise
+            except Exception:
+                log.exception("frames are stored one by one", writer_id=stream.writer.writer_id)
+            else:
+                stream.stored = after
+                at += len(part)
+                yield applied, len(part)
+                continue
+            for contents in part:
+                after = taken[at].after
+                applied = await self._store.apply(
+                    stream.writer, stream.stored, after, [contents], careful=True
+                )
+                stream.stored = after
+                at += 1
+                yield applied, 1
 
-    def declare(self, group: frame_pb2.Group) -> None:
-        """Learns a group.
+    async def _parts(self, stream: FrameStream, taken: Sequence[Queued]) -> AsyncIterator[list[Contents]]:
+        """Reads frames, and yields those that can be stored together."""
+        part: list[Contents] = []
+        for frame in taken:
+            contents = await self._read(stream, frame)
+            # One that names a strange group may have to be refused: it is stored apart.
+            if part and (contents.undeclared or part[0].undeclared):
+                yield part
+                part = []
+            part.append(contents)
+        yield part
 
-        Raises:
-            InvalidArgument: INVALID_FIELD.
-            ResourceExhausted: LIMIT_EXCEEDED.
-        """
-        known = frames.declared(group)
-        if len(self.groups) >= MAX_STREAM_GROUPS and group.hash not in self.groups:
-            raise ResourceExhausted(
-                "LIMIT_EXCEEDED",
-                f"a stream can declare at most {MAX_STREAM_GROUPS} groups",
-                {"limit": "max_stream_groups", "max": str(MAX_STREAM_GROUPS)},
-            )
-        self.groups[group.hash] = known
+    async def _read(self, stream: FrameStream, frame: Queued) -> Contents:
+        if LARGE_FRAME < len(frame.payload) <= MAX_FRAME_BYTES:
+            groups = dict(stream.groups)
+            return await asyncio.to_thread(frames.read, frame.after.sequence, frame.payload, groups)
+        return frames.read(frame.after.sequence, frame.payload, stream.groups)
 
-    async def receive(self, frame: frame_pb2.Frame) -> None:
-        """Takes the next frame in, once there is room for it.
-
-        Raises:
-            InvalidArgument: INVALID_FIELD.
-            FailedPrecondition: FRAME_OUT_OF_ORDER, WRITER_DIVERGED.
-        """
-        payload = frame.payload
-        after = writers.received(
-            self.writer.writer_id, self._received, frame.sequence, frame.previous_crc, payload
-        )
-        if after is None:
-            self._repeated = True
-            self._news.set()
-            return
-        queued = Queued(payload, after)
-        await self._ingest.room_for(self, queued.weight)
-        if self._failure is None:
-            self._received = after
-            self._ingest.enqueue(self, queued)
-
-    async def confirm(self, through: int) -> None:
-        """Forgets rejections that the client has noted.
-
-        Raises:
-            InvalidArgument: INVALID_FIELD.
-            FailedPrecondition: WRITER_FENCED.
-        """
-        writers.check_confirmed(through)
-        await self._ingest.confirm(self.writer, through)
-
-    def acknowledge(self, state: Writer, rejections: Sequence[frame_pb2.Rejection]) -> None:
-        """Notes that frames are on disk."""
-        self.committed = state
-        self._rejections += rejections
-        self._news.set()
-
-    def end(self, error: Exception | None = None) -> None:
-        """Takes nothing in any more; what came before is stored, then the stream ends with the error."""
-        if not self._ended:
-            self._ended = True
-            self._failure = error
-        self._news.set()
-
-    def fail(self, error: Exception) -> None:
-        """Ends the stream at once."""
-        self._ended, self._failure = True, error
-        self._ingest.drop_queue(self)
-        self._news.set()
-
-    @property
-    def ended(self) -> bool:
-        """Whether it takes nothing in any more."""
-        return self._ended
-
-    async def next_ack(self) -> frame_pb2.Ack | None:
-        """Returns the next ack; None when all is acknowledged and no more will come.
-
-        Raises:
-            RunwireError: what has ended the stream, once all acks were returned.
-        """
-        while True:
-            if self._told != self.committed.sequence or self._repeated:
-                return self._ack()
-            if self._ended and not self.queue and not self.committing:
-                if self._failure is not None:
-                    raise self._failure
-                return None
-            self._news.clear()
-            await self._news.wait()
-
-    def _ack(self) -> frame_pb2.Ack:
-        told = writers.noted({}, self._rejections)[0].values()
-        self._told, self._rejections, self._repeated = self.committed.sequence, [], False
-        return frame_pb2.Ack(sequence=self.committed.sequence, crc=self.committed.crc, rejections=told)
-
-    async def acknowledged(self) -> frame_pb2.Ack:
-        """Returns the last ack, once all that came in is stored.
-
-        Raises:
-            RunwireError: what has ended the stream.
-        """
-        self.end()
-        rejections: list[frame_pb2.Rejection] = []
-        while (ack := await self.next_ack()) is not None:
-            rejections += ack.rejections
-        told = writers.noted({}, rejections)[0].values()
-        return frame_pb2.Ack(sequence=self.committed.sequence, crc=self.committed.crc, rejections=told)
-
-    def leave(self) -> None:
-        """Says that nobody waits for acks any more; frames that came in are stored all the same."""
-        self.end()
-        self._ingest.streams.discard(self)
+    async def _follow(
+        self,
+        stream: FrameStream,
+        turn: asyncio.Task[None] | None,
+        done: Sequence[Queued],
+        applied: Applied,
+    ) -> None:
+        """Folds and acknowledges what was stored, while the next unit is; each stream's in order."""
+        await self._after_commit(applied.appended)
+        reach("after-fold")
+        if applied.rejections:
+            reach("after-rejection")
+        if turn is not None:
+            await turn
+        stream.acknowledge(done[-1].after, applied.rejections)
+        self.release(stream, sum(frame.weight for frame in done))
+        if stream.stored == done[-1].after:
+            stream.following = None

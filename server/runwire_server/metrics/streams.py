@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from runwire.v1 import metric_pb2
 from runwire_server.errors import InvalidArgument, RunwireError
-from runwire_server.metrics.ingest import Ingest, Stream
+from runwire_server.metrics.frame_stream import FrameStream
+from runwire_server.metrics.ingest import Ingest
 
 
 async def converse(
@@ -35,7 +36,7 @@ async def converse(
         await asyncio.wait([reading])
 
 
-async def _read(stream: Stream, requests: AsyncIterator[metric_pb2.StreamFramesRequest]) -> None:
+async def _read(stream: FrameStream, requests: AsyncIterator[metric_pb2.StreamFramesRequest]) -> None:
     """Takes in what a client sends, until it has ended its side or breaks the protocol."""
     try:
         async for request in requests:
@@ -69,7 +70,7 @@ async def append(ingest: Ingest, request: metric_pb2.AppendFramesRequest) -> met
         stream = await ingest.resume(request.writer_id, request.epoch)
     try:
         await _take_in(stream, request)
-        answer.ack.CopyFrom(await stream.acknowledged())
+        answer.ack.CopyFrom(await stream.last_ack())
         if request.confirmed_through:
             await stream.confirm(request.confirmed_through)
     finally:
@@ -77,7 +78,7 @@ async def append(ingest: Ingest, request: metric_pb2.AppendFramesRequest) -> met
     return answer
 
 
-async def _take_in(stream: Stream, request: metric_pb2.AppendFramesRequest) -> None:
+async def _take_in(stream: FrameStream, request: metric_pb2.AppendFramesRequest) -> None:
     try:
         for group in request.groups:
             stream.declare(group)

@@ -7,10 +7,13 @@ has to be taken back.
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import sqlalchemy as sa
+import structlog
 
 from runwire.v1 import frame_pb2, run_pb2
 from runwire_server.domain.blocks import Points
@@ -32,6 +35,18 @@ from runwire_server.storage.run_values import RunRow
 
 # What a record can be at fault for; all else is the server's trouble.
 FAULTS = (AlreadyExists, FailedPrecondition, InvalidArgument, NotFound)
+
+log = structlog.get_logger("runwire.frames")
+
+
+def of_the_record(error: Exception) -> bool:
+    """Tells whether an unexpected error comes from what a record says, and would come again."""
+    if isinstance(error, sa.exc.DBAPIError | sqlite3.Error):
+        driver = getattr(error, "orig", error)
+        refused = isinstance(driver, sqlite3.DataError | sqlite3.IntegrityError)
+        # Data exceptions and violated constraints.
+        return refused or str(getattr(driver, "sqlstate", ""))[:2] in {"22", "23"}
+    return isinstance(error, ValueError | LookupError | TypeError | ArithmeticError | AttributeError)
 
 
 @dataclass(slots=True)
@@ -64,8 +79,20 @@ class FrameChanges:
         rejections: What was rejected, be it here or when the frames were read.
     """
 
-    def __init__(self, connection: sa.Connection, now: int, chance: random.Random) -> None:
+    def __init__(
+        self, connection: sa.Connection, now: int, chance: random.Random, careful: bool = False
+    ) -> None:
+        """Takes the unit's connection.
+
+        Args:
+            connection: Of the unit.
+            now: Unix milliseconds.
+            chance: For the names of runs.
+            careful: Whether to set a savepoint before each change, so that one on which the
+                database or this code chokes is rejected too.
+        """
         self._connection = connection
+        self._careful = careful
         self._now = now
         self._chance = chance
         self._runs: dict[str, _Run] = {}
@@ -85,11 +112,11 @@ class FrameChanges:
             # Apart from the frame's own, since the unit may be run again.
             refused = Contents(frame.sequence)
             for i, change in enumerate(frame.changes):
-                try:
-                    self._apply(change, self._unborn.get((frame.sequence, i)))
-                except FAULTS as error:
-                    if error.reason == "GROUP_UNKNOWN":
-                        raise
+                unborn = self._unborn.get((frame.sequence, i))
+                error = self._tried(partial(self._apply, change, unborn))
+                if error is not None and error.reason == "GROUP_UNKNOWN":
+                    raise error
+                if error is not None:
                     refused.reject(change.run_id, error, change.points)
             self.rejections += frame.rejections.values()
             self.rejections += refused.rejections.values()
@@ -101,10 +128,25 @@ class FrameChanges:
         for frame in frames:
             for i, change in enumerate(frame.changes):
                 if change.kind == "begin" and change.run_id not in self._runs:
-                    try:
-                        self._create(change)
-                    except FAULTS as error:
+                    error = self._tried(partial(self._create, change))
+                    if error is not None:
                         self._unborn[frame.sequence, i] = error
+
+    def _tried(self, change: Callable[[], None]) -> RunwireError | None:
+        """Makes a change; returns why it can not be made, with nothing of it done."""
+        if self._careful:
+            self._connection.exec_driver_sql("SAVEPOINT change")
+        try:
+            change()
+        except FAULTS as error:
+            return error
+        except Exception as error:
+            if not self._careful or not of_the_record(error):
+                raise
+            self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT change")
+            log.exception("a record could not be applied")
+            return RunwireError("INTERNAL", "the server could not apply the record; see its log")
+        return None
 
     def _create(self, change: Change) -> None:
         """Creates a run, or leaves the one that is there."""

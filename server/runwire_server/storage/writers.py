@@ -18,6 +18,7 @@ from runwire.v1 import frame_pb2
 from runwire_server.domain import writers
 from runwire_server.domain.frames import Contents
 from runwire_server.domain.writers import RejectionKey, Writer
+from runwire_server.errors import Aborted
 from runwire_server.failpoints import reach
 from runwire_server.storage.base import Applied, OpenWriter
 from runwire_server.storage.engine import Engine, HotStatement, insert
@@ -149,7 +150,12 @@ class SqlWriters:
         return await self._engine.read(unit)
 
     async def apply(
-        self, writer: OpenWriter, before: Writer, after: Writer, frames: Sequence[Contents]
+        self,
+        writer: OpenWriter,
+        before: Writer,
+        after: Writer,
+        frames: Sequence[Contents],
+        careful: bool = False,
     ) -> Applied:
         """See `base.WriterStore.apply`."""
         now = self._clock()
@@ -165,7 +171,7 @@ class SqlWriters:
                 now=now,
             ):
                 raise self._lost(connection, writer, before)
-            changes = FrameChanges(connection, now, self._chance)
+            changes = FrameChanges(connection, now, self._chance, careful)
             appended = changes.apply(frames)
             rejections = changes.rejections
             if rejections:
@@ -176,8 +182,13 @@ class SqlWriters:
         return await self._engine.write(unit)
 
     def _lost(self, connection: sa.Connection, writer: OpenWriter, before: Writer) -> Exception:
+        """Says why a writer's row is not as it was."""
         found = _KNOWN.rows(connection, writer_id=writer.writer_id)
-        return writers.fenced(writer.writer_id, found[0][1] if found else None)
+        if not found:
+            return writers.unknown(writer.writer_id)
+        if found[0][1] != before.epoch:
+            return writers.fenced(writer.writer_id, found[0][1])
+        return Aborted("STORAGE_CONFLICT", "another call of this writer came in between", retry_after=0.1)
 
     async def confirm(self, writer: OpenWriter, through: int) -> None:
         """See `base.WriterStore.confirm`."""
