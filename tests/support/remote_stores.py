@@ -50,6 +50,8 @@ def remote_stores(channel: grpc.aio.Channel, housekeeping: MaintenanceStore | No
         runs=_RemoteRuns(run_pb2_grpc.RunServiceStub(channel), "Run", "Runs"),
         # What only a stream does is tested through streams.
         writers=None,
+        leases=None,
+        compaction=None,
         metrics=_RemoteMetrics(channel),
         maintenance=_RemoteMaintenance(channel, housekeeping),
     )

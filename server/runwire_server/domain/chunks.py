@@ -1,12 +1,13 @@
 """Chunks: points of some keys of one run, key after key, compressed for good.
 
 A chunk holds what a range of log positions has of up to 256 keys. Keys that were always logged together
-share an axis (positions, steps and times); the values of a key stand together. Numbers are compressed in pages, so
-that one key of many costs little more than itself. Formats are named by the first byte.
+share an axis (positions, steps and times); the values of a key stand together. Numbers are compressed in
+pages, so that one key of many costs little more than itself. Formats are named by the first byte.
 
 Layout: header; keys, lengths of the axes and each key's axis, in zlib; then four sections of numbers:
 positions, steps and times (axis after axis) and values (key after key). A section is an arithmetic
-progression (two numbers), or pages of `PAGE` numbers, each compressed by pcodec unless that makes it larger.
+progression (two numbers), or pages of `PAGE` numbers, each compressed by pcodec unless that makes it
+larger.
 """
 
 from __future__ import annotations

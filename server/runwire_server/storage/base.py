@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from runwire.v1 import experiment_pb2, frame_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.domain.blocks import Placed, Points
+from runwire_server.domain.compaction import Backlog, Made, Marks, Span, Stripe, Subset
 from runwire_server.domain.frames import Contents
 from runwire_server.domain.writers import Writer
 
@@ -98,7 +99,12 @@ class WriterStore(Protocol):
         """
 
     async def apply(
-        self, writer: OpenWriter, before: Writer, after: Writer, frames: Sequence[Contents]
+        self,
+        writer: OpenWriter,
+        before: Writer,
+        after: Writer,
+        frames: Sequence[Contents],
+        careful: bool = False,
     ) -> Applied:
         """Applies the next frames of a writer, and rejects what can not be applied.
 
@@ -107,9 +113,11 @@ class WriterStore(Protocol):
             before: Its state that is committed.
             after: Its state with the frames.
             frames: In order. Only the first may name groups that are not declared.
+            careful: Whether to reject also what fails in a way that nobody expected.
 
         Raises:
-            FailedPrecondition: WRITER_FENCED, GROUP_UNKNOWN. Nothing is stored.
+            FailedPrecondition: WRITER_FENCED, WRITER_UNKNOWN, GROUP_UNKNOWN. Nothing is stored.
+            Aborted: STORAGE_CONFLICT, also when the writer is used by two calls at once.
         """
 
     async def confirm(self, writer: OpenWriter, through: int) -> None:
@@ -118,6 +126,19 @@ class WriterStore(Protocol):
         Raises:
             FailedPrecondition: WRITER_FENCED.
         """
+
+    async def forget_unused(self) -> None:
+        """Removes writers that were not used for 90 days and have no unconfirmed rejections, in steps."""
+
+
+class LeaseStore(Protocol):
+    """Leases of runs, by which those that fell silent are found."""
+
+    async def beat(self, request: metric_pb2.HeartbeatRequest) -> metric_pb2.HeartbeatResponse:
+        """Opens or renews leases; runs that were lost are found again."""
+
+    async def mark_lost(self) -> int:
+        """Ends the leases of runs that have been silent for too long, and returns how many there were."""
 
 
 class ExperimentStore(Protocol):
@@ -332,6 +353,38 @@ class PointStore(Protocol):
         """
 
 
+class CompactionStore(Protocol):
+    """The steps that take points from the log to stripes, and from there to sealed chunks.
+
+    Each is a snapshot or a short transaction. A step that was overtaken, by another compactor or
+    a purge, returns False or nothing, and so will all later ones with the same marks.
+    """
+
+    async def scan(self, after: int) -> tuple[list[Backlog], int | None]:
+        """Returns what waits in some runs with row keys behind `after`, and where to go on."""
+
+    async def marks(self, run: int) -> Marks | None:
+        """Returns a run's marks, None when it is purged."""
+
+    async def log_span(self, run: int, marks: Marks) -> Span | None:
+        """Returns the positions of the log's first rows that fit into memory; None when there are none."""
+
+    async def stripes(self, run: int, marks: Marks) -> list[Stripe]:
+        """Returns the rows of stripes that count, by position, then by key."""
+
+    def read(self, run: int, subset: Subset) -> AsyncIterator[Placed]:
+        """Yields the points of a subset, wherever they are; each key's in order of arrival."""
+
+    async def insert(self, run: int, marks: Marks, sealed: bool, rows: Sequence[Made]) -> bool:
+        """Adds rows, which do not count yet, to the sealed chunks or to the stripes."""
+
+    async def flip(self, run: int, marks: Marks, after: Marks, inserted: Sequence[tuple[Any, ...]]) -> bool:
+        """Moves marks, so that the inserted rows, given by `Made.mark`, count instead of what they hold."""
+
+    async def trim(self, run: int) -> bool:
+        """Removes some rows that do not count; returns whether there were any."""
+
+
 class MaintenanceStore(Protocol):
     """Housekeeping."""
 
@@ -352,5 +405,7 @@ class Stores:
     experiments: ExperimentStore
     runs: RunStore
     writers: WriterStore
+    leases: LeaseStore
     metrics: PointStore
+    compaction: CompactionStore
     maintenance: MaintenanceStore

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from sqlalchemy import bindparam
 
 from runwire_server.domain.blocks import Placed, Points, decode, split
 from runwire_server.domain.chunks import StoredChunk
+from runwire_server.domain.compaction import Marks
 from runwire_server.domain.selection import Selection
 from runwire_server.storage.engine import HotStatement
 from runwire_server.storage.schema import (
@@ -110,14 +111,6 @@ _GROUP_KEYS = HotStatement(
         metric_group.c.run == bindparam("run"), metric_group.c.hash == bindparam("hash")
     )
 )
-
-
-class Marks(NamedTuple):
-    """Positions of a run: where the log goes on, the log begins, and the stripes begin."""
-
-    next: int
-    compacted: int
-    sealed: int
 
 
 class ChunkRow(NamedTuple):
@@ -252,7 +245,7 @@ def _placed(
             points = reading.selection.cut(_resolved(connection, reading, block))
             if points.keys:
                 positions = np.arange(first, first + rows, dtype=np.int64)
-                yield _cut(Placed(points, positions), reading.place.position, end)
+                yield Placed(points, positions).between(reading.place.position, end)
         first += rows
 
 
@@ -263,17 +256,6 @@ def _resolved(connection: sa.Connection, reading: Reading, block: Points) -> Poi
         rows = _GROUP_KEYS.rows(connection, run=reading.run, hash=block.group)
         reading.groups[block.group] = split(bytes(rows[0][0]))
     return replace(block, keys=reading.groups[block.group], group=b"")
-
-
-def _cut(placed: Placed, first: int, end: int) -> Placed:
-    """Returns what lies at positions [first, end)."""
-    positions: Any = placed.positions
-    if positions[0] >= first and positions[-1] < end:
-        return placed
-    low, high = np.searchsorted(positions, [first, end])
-    part, block = slice(int(low), int(high)), placed.points
-    points = Points.of(block.keys, block.steps[part], block.times[part], block.values[part])
-    return Placed(points, positions[part])
 
 
 def chunk_rows(

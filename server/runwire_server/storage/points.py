@@ -10,6 +10,7 @@ from sqlalchemy import bindparam
 
 from runwire.v1 import metric_pb2
 from runwire_server.domain.blocks import Placed
+from runwire_server.domain.compaction import Marks
 from runwire_server.domain.histories import Columns, Messages
 from runwire_server.domain.selection import Selection
 from runwire_server.errors import run_not_found
@@ -18,7 +19,6 @@ from runwire_server.storage.engine import Engine, HotStatement, one_of
 from runwire_server.storage.point_rows import (
     CHUNK_POINTS,
     CHUNK_ROWS,
-    Marks,
     Piece,
     Place,
     Reading,
@@ -68,12 +68,13 @@ class SqlPoints:
         self, run: int, first: int = 0, end: int | None = None, keys: Collection[str] = ()
     ) -> AsyncIterator[Placed]:
         """See `base.PointStore.blocks`."""
-        async for block in self._selected(run, first, end, Selection.of(keys)):
+        async for block in self.selected(run, first, end, Selection.of(keys)):
             yield block
 
-    async def _selected(
+    async def selected(
         self, run: int, first: int, end: int | None, selection: Selection
     ) -> AsyncIterator[Placed]:
+        """Yields what `blocks` does, of the keys of a selection."""
         reading = Reading(run, selection, Place(first), end)
         while not reading.done:
             piece = await self._engine.read(lambda c: piece_of(c, reading))
@@ -99,7 +100,7 @@ class SqlPoints:
                 blocks = found.blocks
             else:
                 until, reading.end = found
-                blocks = [b async for b in self._selected(run, position, until, selection)]
+                blocks = [b async for b in self.selected(run, position, until, selection)]
                 reading.place = Place(until)
             if position < reading.place.position:
                 yield Page(position, reading.place.position, tuple(blocks))

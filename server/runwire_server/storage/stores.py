@@ -8,8 +8,10 @@ from pathlib import Path
 
 from runwire_server.errors import RunwireError, StartupError
 from runwire_server.storage.base import AfterCommit, Appended, Stores
+from runwire_server.storage.compaction import SqlCompaction
 from runwire_server.storage.engine import Engine, Observer
 from runwire_server.storage.experiments import SqlExperiments
+from runwire_server.storage.leases import SqlLeases
 from runwire_server.storage.migrations import check, upgrade
 from runwire_server.storage.points import SqlPoints
 from runwire_server.storage.postgresql import PostgresEngine
@@ -70,6 +72,8 @@ def stores_on(
         experiments=SqlExperiments(engine, clock),
         runs=SqlRuns(engine, clock, chance, after_commit),
         writers=SqlWriters(engine, clock, chance),
+        leases=SqlLeases(engine, clock),
         metrics=SqlPoints(engine),
+        compaction=SqlCompaction(engine),
         maintenance=SqlMaintenance(engine, clock),
     )
