@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runwire._dataset import dataset_from_arrays
     from runwire._fluent_curves import get_metric_curve, get_metric_curves, watch_metrics
     from runwire._session import ActiveRun
+    from runwire._watch import AsyncMetricWatch, MetricWatch
     from runwire.aio import AsyncClient
     from runwire.client import Client
     from runwire.curves import MetricCurve, MetricEvent, NewPoints
@@ -83,6 +84,7 @@ _MODULES: Final[dict[str, tuple[str, ...]]] = {
     "_dataset": ("dataset_from_arrays",),
     "_fluent_curves": ("get_metric_curve", "get_metric_curves", "watch_metrics"),
     "_session": ("ActiveRun",),
+    "_watch": ("AsyncMetricWatch", "MetricWatch"),
     "aio": ("AsyncClient",),
     "client": ("Client",),
     "curves": ("MetricCurve", "MetricEvent", "NewPoints"),
@@ -137,6 +139,7 @@ _HOME: Final = {name: module for module, names in _MODULES.items() for name in n
 __all__ = [
     "ActiveRun",
     "AsyncClient",
+    "AsyncMetricWatch",
     "Client",
     "Dataset",
     "DatasetInput",
@@ -148,6 +151,7 @@ __all__ = [
     "MetricEvent",
     "MetricHistory",
     "MetricSummary",
+    "MetricWatch",
     "NewPoints",
     "Param",
     "Retry",
