@@ -49,6 +49,7 @@ class Config:
         token: Shared token that callers must send, or None.
         grace: Seconds for calls in flight when stopping.
         log_level: Least severe level to log.
+        metrics_port: Port for Prometheus, at the same host; 0 picks one, None is none.
         failpoint: Place at which to die, and the how many-th time it is reached; for tests.
     """
 
@@ -64,6 +65,7 @@ class Config:
     grace: float
     log_level: str
     failpoint: tuple[str, int] | None = None
+    metrics_port: int | None = None
 
 
 _SETTINGS = {"auto_envvar_prefix": "RUNWIRE_SERVER", "show_default": True}
@@ -120,6 +122,9 @@ _DATABASE = click.option(
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="debug logs each call.",
 )
+@click.option(
+    "--metrics-port", type=click.IntRange(0, 65535), help="Serve figures for Prometheus here.  [default: off]"
+)
 @click.option("--failpoint", hidden=True, metavar="NAME[:N]")
 def _server(
     host: str,
@@ -135,6 +140,7 @@ def _server(
     insecure: bool,
     grace: float,
     log_level: str,
+    metrics_port: int | None,
     failpoint: str | None,
 ) -> Config:
     """Run the Runwire server.
@@ -167,6 +173,7 @@ def _server(
         token=token,
         grace=grace,
         log_level=log_level,
+        metrics_port=metrics_port,
         failpoint=_failpoint(failpoint) if failpoint else None,
     )
 

@@ -53,10 +53,23 @@ log = structlog.get_logger("runwire.calls")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+Called = Callable[[str, str], None]
+
+
+def uncounted(method: str, outcome: str) -> None:
+    """Does not look at calls."""
+
+
 class Door:
     """Wraps servicers' methods: parsing, errors, log, and the count of calls in flight."""
 
-    def __init__(self) -> None:
+    def __init__(self, called: Called = uncounted) -> None:
+        """Makes it.
+
+        Args:
+            called: Is told of each call that has ended: its method and how it went.
+        """
+        self._called = called
         self._in_flight = 0
         self._endless = 0
         self._idle = asyncio.Event()
@@ -176,6 +189,7 @@ class Door:
             await abort(context, internal(descriptor.full_name, error))
         finally:
             self._count(descriptor, -1)
+            self._called(descriptor.name, outcome)
             log.debug(
                 "call", method=descriptor.full_name, outcome=outcome, seconds=time.perf_counter() - began
             )

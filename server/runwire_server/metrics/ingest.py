@@ -42,6 +42,8 @@ class Ingest:
     Attributes:
         queued_bytes: Weight of all frames that are not acknowledged.
         streams: Those that are open.
+        frames: How many were stored since it was made.
+        rejected: How many records of theirs were rejected.
     """
 
     def __init__(self, store: WriterStore, after_commit: AfterCommit) -> None:
@@ -49,6 +51,7 @@ class Ingest:
         self._after_commit = after_commit
         self.queued_bytes = 0
         self.streams: set[FrameStream] = set()
+        self.frames = self.rejected = 0
         self._ready: deque[FrameStream] = deque()
         self._committing_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -158,6 +161,8 @@ class Ingest:
                 reach("after-commit")
                 done = taken[stored : stored + count]
                 stored += count
+                self.frames += count
+                self.rejected += sum(rejection.records for rejection in applied.rejections)
                 stream.following = self._start(self._follow(stream, stream.following, done, applied))
         except Exception as error:
             if not isinstance(error, RunwireError):
