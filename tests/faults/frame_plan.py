@@ -67,6 +67,10 @@ class Plan:
         while True:
             yield cutter.cut(*self._records(cutter.sequence + 1))
 
+    def step_rows(self, sequence: int) -> int:
+        """Returns how many steps a frame adds to its run, all blocks together."""
+        return self.rows + self._wide_rows(sequence)
+
     def points(self, sequence: int) -> dict[str, dict[str, tuple[Array, Array, Array]]]:
         """Returns the points of a frame: steps, times and bits by run and key."""
         steps, times = self._axis(sequence)
