@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 
 class ServerProcess:
     """`runwire server` as a child; `start` and `kill` or `stop` may alternate.
 
     Attributes:
-        address: `host:port` while it runs; the port stays the same over restarts.
+        address: `host:port` while it runs, or `unix:path`; the port stays the same over restarts.
         log: Its standard error so far.
     """
 
@@ -42,8 +43,13 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        ready = json.loads(self.data_dir.with_name(self.data_dir.name + ".ready").read_text())
-        return int(ready["pid"])
+        return int(self.ready["pid"])
+
+    @property
+    def ready(self) -> dict[str, Any]:
+        """What it wrote when it was ready."""
+        text = self.data_dir.with_name(self.data_dir.name + ".ready").read_text()
+        return dict(json.loads(text))
 
     def start(self) -> ServerProcess:
         """Starts it, and waits for its ready line."""
@@ -72,12 +78,13 @@ class ServerProcess:
             )
         assert self.process.stdout
         line = self.process.stdout.readline()
-        found = re.search(r"ready at runwires?://(\S+)", line)
+        found = re.search(r"ready at (?:runwires?://)?(\S+)", line)
         if not found:
             self.process.wait()
             raise RuntimeError(f"the server did not start: {line}{self.log}")
         self.address = found.group(1)
-        self._port = int(self.address.rsplit(":", 1)[1])
+        if not self.address.startswith("unix:"):
+            self._port = int(self.address.rsplit(":", 1)[1])
         return self
 
     def kill(self) -> None:
