@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.support.remote_stores import remote_stores
 from tests.support.server import ServerProcess
 
 from runwire_server.errors import Aborted, RunwireError, StartupError, Unavailable
+from runwire_server.storage import postgresql
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.postgresql import ATTEMPTS
@@ -195,6 +197,53 @@ async def test_what_postgresql_says_in_need(engine: Engine, state: str, kind: st
     assert (type(refused.value).__name__, refused.value.reason) == (kind, reason)
     assert refused.value.retry_after
     assert await values(engine) == {1: 0, 2: 0}
+
+
+async def test_a_database_that_hangs_is_not_waited_for(
+    mortal: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "UNIT_SECONDS", 1.0)
+    engine = await open_engine(await mortal.create_database())
+    await engine.write(lambda c: c.exec_driver_sql("CREATE TABLE t (a INT)"))
+
+    def insert(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+    try:
+        # Connections that are open already, so that none is made meanwhile.
+        await asyncio.gather(
+            *(engine.read(lambda c: c.scalar(sa.text("SELECT pg_sleep(0.1)"))) for _ in range(4))
+        )
+        mortal.hang()
+        began = time.monotonic()
+        refused = await refusals(
+            engine.write(insert), engine.write(insert), engine.read(lambda c: c.scalar(sa.text("SELECT 1")))
+        )
+        assert {r.reason for r in refused} == {"STORAGE_UNAVAILABLE"}
+        assert time.monotonic() - began < 15
+        mortal.go_on()
+        await engine.write(insert)
+        # What was given up may have been stored, or not.
+        count = await engine.read(lambda c: c.scalar(sa.text("SELECT count(*) FROM t")))
+        assert 1 <= count <= 3
+    finally:
+        mortal.go_on()
+        await engine.close()
+
+
+async def test_a_statement_that_takes_too_long_is_ended_by_the_database(
+    mortal: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgresql, "STATEMENT_SECONDS", 1)
+    engine = await open_engine(await mortal.create_database())
+    try:
+        for run in (engine.read, engine.write):
+            with pytest.raises(Unavailable) as refused:
+                await run(lambda c: c.scalar(sa.text("SELECT pg_sleep(60)")))
+            assert refused.value.reason == "STORAGE_UNAVAILABLE"
+        assert await engine.migrate(lambda c: c.scalar(sa.text("SELECT 1 FROM pg_sleep(1.2)"))) == 1
+    finally:
+        await engine.close()
 
 
 async def test_a_database_that_has_no_place_left_is_away_too(mortal: Postgres) -> None:

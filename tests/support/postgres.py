@@ -92,6 +92,21 @@ class Postgres:
             self._reader.wait()
         self._process = self._reader = None
 
+    def hang(self) -> None:
+        """Has all of it stand still, with its connections open."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Takes `hang` back."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (pid, *map(int, children)):
+            os.kill(each, number)
+
     def close(self) -> None:
         """Ends it, and removes its folder."""
         if self._process:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from runwire_server.errors import Aborted, ResourceExhausted, StartupError, Unavailable
 from runwire_server.storage.engine import Observer, Unit, Unobserved
@@ -19,9 +21,16 @@ CONFLICTS = {"40001", "40P01"}
 ATTEMPTS = 5
 # Classes of states in which the server is there but can not work: starting, stopping, out of slots.
 AWAY = {"57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25006"}
+# Stopped for taking too long.
+TOO_LONG = {"57014", "25P03"}
 FULL = {"53100"}
 # Any number that other programs are unlikely to lock on; held during migrations.
 MIGRATION_LOCK = 0x52554E57
+# PostgreSQL ends a statement by itself; where it hangs as a whole, this side stops waiting for a unit.
+STATEMENT_SECONDS = 30
+UNIT_SECONDS = 45
+# The locks of a server that has vanished in the middle of a unit are let go of.
+IDLE_SECONDS = 60
 
 
 class PostgresEngine:
@@ -59,8 +68,13 @@ class PostgresEngine:
                 pool_timeout=30,
                 connect_args={
                     "timeout": 5,
-                    # An ack means on disk, whatever the server's default is.
-                    "server_settings": {"synchronous_commit": "on", "application_name": "runwire"},
+                    "server_settings": {
+                        # An ack means on disk, whatever the server's default is.
+                        "synchronous_commit": "on",
+                        "application_name": "runwire",
+                        "statement_timeout": f"{STATEMENT_SECONDS}s",
+                        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+                    },
                 },
             )
         except ImportError as error:
@@ -90,7 +104,11 @@ class PostgresEngine:
 
     async def _transaction(self, unit: Unit[T]) -> T:
         began = time.perf_counter()
-        async with self._engine.connect() as connection, connection.begin() as transaction:
+        async with (
+            self._engine.connect() as connection,
+            limited(connection),
+            connection.begin() as transaction,
+        ):
             result = await connection.run_sync(unit)
             synced = time.perf_counter()
             await transaction.commit()
@@ -101,7 +119,7 @@ class PostgresEngine:
     async def read(self, unit: Unit[T]) -> T:
         """See `Engine.read`."""
         try:
-            async with self._snapshots.connect() as connection:
+            async with self._snapshots.connect() as connection, limited(connection):
                 return await connection.run_sync(unit)
         except (TimeoutError, sa.exc.SQLAlchemyError, OSError) as error:
             raise translated(error) from error
@@ -110,6 +128,8 @@ class PostgresEngine:
         """See `Engine.migrate`: an advisory lock makes servers that start at once take turns."""
 
         def locked(connection: sa.Connection) -> T:
+            # It takes as long as it takes.
+            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             return upgrade(connection)
 
@@ -125,6 +145,24 @@ class PostgresEngine:
     async def close(self) -> None:
         """See `Engine.close`."""
         await self._engine.dispose()
+
+
+@contextlib.asynccontextmanager
+async def limited(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Gives up on a connection whose block takes too long.
+
+    Raises:
+        TimeoutError: if it does.
+    """
+    raw = (await connection.get_raw_connection()).driver_connection
+    try:
+        async with asyncio.timeout(UNIT_SECONDS):
+            yield
+    except TimeoutError:
+        # Nothing is asked of it any more, or that would wait too.
+        if raw is not None:
+            raw.terminate()
+        raise
 
 
 def state_of(error: BaseException) -> str:
@@ -147,7 +185,7 @@ def translated(error: Exception) -> Exception:
     lost = isinstance(error, OSError | asyncio.TimeoutError | sa.exc.TimeoutError) or (
         isinstance(error, sa.exc.DBAPIError) and (error.connection_invalidated or not state)
     )
-    if lost or state in AWAY:
+    if lost or state in AWAY | TOO_LONG:
         return Unavailable(
             "STORAGE_UNAVAILABLE", "the database can not be reached at present", retry_after=1.0
         )
