@@ -38,6 +38,8 @@ METHOD_OF = {method.input_type.full_name: name for name, method in METHODS.items
 MUTATIONS = [n for n, method in METHODS.items() if "request_id" in method.input_type.fields_by_name]
 
 SECONDS = 60.0
+# Streams that go on for as long as the caller likes.
+ENDLESS = {"WatchMetrics"}
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ class Api:
         """Makes the call, and returns its answer; of a stream, the list of them."""
         name = METHOD_OF[request.DESCRIPTOR.full_name]
         answer = self.method(name)(request, **{"timeout": SECONDS, **options})
+        if name in ENDLESS:
+            # Its first message comes at once.
+            try:
+                return [next(answer)]
+            finally:
+                answer.cancel()
         return list(answer) if METHODS[name].server_streaming else answer
 
     def raw(self, path: str, data: bytes, **options: Any) -> bytes:

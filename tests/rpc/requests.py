@@ -76,6 +76,7 @@ def sound_requests(experiment_id: str, run_id: str) -> dict[str, Message]:
         runs.DeleteRunTagRequest(run_id=run_id, key="tag"),
         runs.LogInputsRequest(run_id=run_id, inputs=[runs.DatasetInput(dataset=dataset, context="training")]),
         metrics.GetMetricHistoryRequest(run_ids=[run_id], keys=["metric"], min_step=0, max_step=5),
+        metrics.WatchMetricsRequest(run_ids=[run_id], keys=["metric"], from_start=True),
         server.GetServerInfoRequest(),
         # Old enough to spare what other tests have deleted.
         server.PurgeRequest(older_than=Duration(seconds=86_400)),

@@ -19,6 +19,7 @@ from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
 
 from runwire.v1 import block_pb2, metric_pb2, metric_pb2_grpc, run_pb2, server_pb2
+from runwire_server.domain import watch_cursors
 
 Point = tuple[str, str, int, int, float]
 MISSING = "f" * 32
@@ -214,6 +215,19 @@ def test_bad_requests(api: Api) -> None:
             watch_of(run_ids=runs, cursor=token), "INVALID_ARGUMENT", "INVALID_CURSOR", "cursor"
         )
         assert "other runs" in failure.message
+
+
+def test_a_cursor_of_a_newer_database_goes_on_from_the_newest_point(api: Api) -> None:
+    """As after a restore of an older backup."""
+    run_id, other = api.new_run(), api.new_run()
+    for one in (run_id, other):
+        api.log(one, column("a", [1.0, 2.0]))
+    cursor = watch_cursors.encode({run_id: 100, other: 1})
+    with watching(api.channel, run_id, other, cursor=cursor) as watch:
+        assert list(watch.first.resync_run_ids) == [run_id]
+        assert watch.points(1) == [(other, "a", 1, 1_001, 2.0)]
+        api.log(run_id, column("a", [3.0], first=2))
+        assert watch.points(1) == logged(run_id, "a", [3.0], first=2)
 
 
 def test_deleted_runs_are_watched_and_purged_ones_are_not(any_server: ServerProcess, api: Api) -> None:
