@@ -12,9 +12,10 @@ import pytest
 from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
 
-from runwire_server.app import clock
+from runwire_server.app import clock, working
+from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
-from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.stores import open_engine
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +51,10 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 @pytest.fixture
-def stores(engine):
+async def stores(engine: Engine) -> AsyncIterator[Stores]:
     """The stores over `engine`, with names by chance but the same each time."""
-    return stores_on(engine, clock, random.Random(1))
+    async with working(engine, clock, random.Random(1)) as metrics:
+        yield metrics.stores
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,15 @@ from runwire_server.config import Config, Database
 from runwire_server.domain import packed
 from runwire_server.errors import StartupError
 from runwire_server.interceptors import RECEIVE_LIMIT, Door, TokenCheck, UnknownMethods, stopping
-from runwire_server.metrics.behind import Behind
-from runwire_server.metrics.ingest import Ingest
+from runwire_server.metrics.engine import MetricEngine
 from runwire_server.services.experiments import ExperimentService
 from runwire_server.services.metrics import MetricService
 from runwire_server.services.runs import RunService
 from runwire_server.services.server import ServerService
-from runwire_server.storage.base import Stores
-from runwire_server.storage.engine import Engine
+from runwire_server.storage.engine import Engine, Observer
 from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.summaries import SqlSummaries
+from runwire_server.telemetry import Telemetry, figures
 
 OPTIONS = (
     ("grpc.max_receive_message_length", RECEIVE_LIMIT),
@@ -71,12 +71,14 @@ async def serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    door = Door()
-    async with running(config, door) as address:
-        with pointing(config, address):
-            say_ready(config, address)
-            await until_stopped(config, door, stop)
-        log.info("stopping")
+    telemetry = Telemetry()
+    door = Door(telemetry.called)
+    with measured(config, telemetry) as shown_at:
+        async with running(config, door, telemetry) as address:
+            with pointing(config, address):
+                say_ready(config, address, shown_at)
+                await until_stopped(config, door, stop)
+            log.info("stopping")
 
 
 async def until_stopped(config: Config, door: Door, stop: asyncio.Event) -> None:
@@ -93,6 +95,13 @@ async def until_stopped(config: Config, door: Door, stop: asyncio.Event) -> None
         task.result()
 
 
+def measured(config: Config, telemetry: Telemetry) -> contextlib.AbstractContextManager[str | None]:
+    """Shows the server's figures within the block, which gets the address; none where that is not wanted."""
+    if config.metrics_port is None:
+        return contextlib.nullcontext()
+    return telemetry.served(config.host, config.metrics_port)
+
+
 def pointing(config: Config, address: str) -> contextlib.AbstractContextManager[None]:
     """Has the data folder say where its server listens; with PostgreSQL there is no such folder."""
     if config.database.url is not None:
@@ -101,24 +110,39 @@ def pointing(config: Config, address: str) -> contextlib.AbstractContextManager[
 
 
 @contextlib.asynccontextmanager
-async def running(config: Config, door: Door) -> AsyncIterator[str]:
+async def running(config: Config, door: Door, telemetry: Telemetry) -> AsyncIterator[str]:
     """Runs a server within the block, which gets its address; calls in flight may finish at its end."""
-    async with opened(config.database, config.idle_exit is not None) as engine:
-        behind = Behind()
-        stores = stores_on(engine, clock, random.Random(), behind)
-        ingest = Ingest(stores.writers, behind)
-        cleaning = asyncio.create_task(janitor.work(stores.maintenance))
-        try:
-            async with listening(config, stores, engine.dialect, door, ingest) as address:
-                yield address
-        finally:
-            cleaning.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await cleaning
+    async with (
+        opened(config.database, config.idle_exit is not None, telemetry) as engine,
+        working(engine, clock, random.Random()) as metrics,
+        telemetry.showing(*figures(engine, metrics)),
+        beside(janitor.work(metrics.stores)),
+        listening(config, metrics, engine.dialect, door, engine.failed) as address,
+    ):
+        yield address
 
 
 @contextlib.asynccontextmanager
-async def opened(database: Database, patient: bool = False) -> AsyncIterator[Engine]:
+async def working(
+    engine: Engine, clock: Callable[[], int], chance: random.Random
+) -> AsyncIterator[MetricEngine]:
+    """Has the metric engine work over an open database within the block, which gets it."""
+    metrics = MetricEngine(
+        lambda after_commit: stores_on(engine, clock, chance, after_commit),
+        SqlSummaries(engine),
+        shared=engine.dialect == "postgresql",
+    )
+    try:
+        await metrics.start()
+        yield metrics
+    finally:
+        await metrics.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    database: Database, patient: bool = False, observer: Observer | None = None
+) -> AsyncIterator[Engine]:
     """Opens a database within the block, its schema up to date; SQLite's folder is locked meanwhile.
 
     Raises:
@@ -127,7 +151,7 @@ async def opened(database: Database, patient: bool = False) -> AsyncIterator[Eng
     patience = local.LEAVING_SECONDS if patient else local.PROBE_SECONDS
     folder = local.locked(database.data_dir, patience) if database.url is None else None
     async with folder or contextlib.nullcontext():
-        engine = await open_engine(database.url or database.file)
+        engine = await open_engine(database.url or database.file, observer)
         try:
             yield engine
         finally:
@@ -136,41 +160,63 @@ async def opened(database: Database, patient: bool = False) -> AsyncIterator[Eng
 
 @contextlib.asynccontextmanager
 async def listening(
-    config: Config, stores: Stores, database: str, door: Door | None = None, ingest: Ingest | None = None
+    config: Config,
+    metrics: MetricEngine,
+    database: str,
+    door: Door | None = None,
+    failed: asyncio.Event | None = None,
 ) -> AsyncIterator[str]:
-    """Listens within the block, which gets the address."""
+    """Listens within the block, which gets the address; not healthy any more once `failed` is set."""
     door, healthy = door or Door(), health.aio.HealthServicer()
-    ingest = ingest or Ingest(stores.writers, Behind())
-    server = make_server(config, door, healthy, stores, ingest, database)
+    server = make_server(config, door, healthy, metrics, database)
     address = bind(server, config)
     await server.start()
     await healthy.set("", health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield address
+        async with beside(fall_ill(healthy, failed or asyncio.Event())):
+            yield address
     finally:
         # First say so, then refuse new calls with a reason, then close. A call is over for the door when
         # its answer is made; a moment more lets that answer out, or its caller would see it cancelled.
         await healthy.enter_graceful_shutdown()
-        await door.drain(config.grace, lambda: ingest.stop(stopping()))
-        await ingest.close()
+        await door.drain(config.grace, lambda: metrics.stop(stopping()))
+        await metrics.ingest.close()
         await server.stop(min(config.grace, 1.0))
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Has work done beside the block, and cancelled at its end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def fall_ill(healthy: health.aio.HealthServicer, failed: asyncio.Event) -> None:
+    """Says that the server is not healthy once its database has failed."""
+    await failed.wait()
+    await healthy.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
 
 
 def make_server(
     config: Config,
     door: Door,
     healthy: health.aio.HealthServicer,
-    stores: Stores,
-    ingest: Ingest,
+    metrics: MetricEngine,
     database: str,
 ) -> grpc.aio.Server:
     """Makes the gRPC server with all its services."""
     interceptors = [TokenCheck(config.token)] if config.token else []
     server = grpc.aio.server(interceptors=interceptors, options=OPTIONS)
+    stores = metrics.stores
     servicers = {
         "ExperimentService": ExperimentService(stores.experiments),
         "RunService": RunService(stores.runs),
-        "MetricService": MetricService(stores.metrics, ingest),
+        "MetricService": MetricService(stores.metrics, metrics.ingest, stores.leases, metrics.watches),
         "ServerService": ServerService(stores.maintenance, database),
     }
     # Blocks of points are read as arrays.
@@ -241,14 +287,17 @@ def uri(config: Config, address: str) -> str:
     return f"{'runwires' if config.tls_cert else 'runwire'}://{address}"
 
 
-def say_ready(config: Config, address: str) -> None:
+def say_ready(config: Config, address: str, shown_at: str | None) -> None:
     """Writes the ready file, then prints the one ready line: who sees the line finds the file.
 
     Raises:
         StartupError: if the file can not be written.
     """
     if config.ready_file:
-        local.write_whole(config.ready_file, json.dumps({"grpc": address, "pid": os.getpid()}) + "\n")
+        ready = {"grpc": address, "pid": os.getpid()}
+        if shown_at is not None:
+            ready["metrics"] = shown_at
+        local.write_whole(config.ready_file, json.dumps(ready) + "\n")
     where = "PostgreSQL" if config.database.url else str(config.database.data_dir)
     print(f"runwire server ready at {uri(config, address)} (data: {where}, pid {os.getpid()})", flush=True)
 

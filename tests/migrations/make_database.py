@@ -10,8 +10,10 @@ import tempfile
 from pathlib import Path
 
 from runwire.v1 import block_pb2, experiment_pb2, run_pb2
+from runwire_server.app import working
 from runwire_server.domain import batches, packed
-from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.base import Stores
+from runwire_server.storage.stores import open_engine
 
 RUN = "01900000000070008000000000000001"
 NOW = 1_700_000_000_000
@@ -20,7 +22,12 @@ NOW = 1_700_000_000_000
 async def fill(path: Path) -> None:
     """Writes one experiment with one run that has a bit of everything."""
     engine = await open_engine(path)
-    stores = stores_on(engine, lambda: NOW, random.Random(1))
+    async with working(engine, lambda: NOW, random.Random(1)) as metrics:
+        await _fill(metrics.stores)
+    await engine.close()
+
+
+async def _fill(stores: Stores) -> None:
     await stores.experiments.create(experiment_pb2.CreateExperimentRequest(name="wine"))
     created = run_pb2.CreateRunRequest(experiment_id="1", run_id=RUN, name="first")
     created.params.add(key="alpha", value="0.1")
@@ -49,7 +56,6 @@ async def fill(path: Path) -> None:
         ).SerializeToString()
         request = packed.message_class("LogBatchRequest").FromString(data)
         await stores.runs.log_batch(request, batches.log_batch(request))
-    await engine.close()
 
 
 def main() -> None:

@@ -14,11 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
-from runwire_server.app import clock
+from runwire_server.app import clock, working
 from runwire_server.errors import StartupError
+from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.schema import metadata
-from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.stores import open_engine
 
 OLD = Path(__file__).parent / "databases"
 
@@ -59,23 +60,27 @@ def test_an_old_database_is_upgraded_and_read(dump: Path, tmp_path: Path) -> Non
 async def _check(path: Path) -> None:
     engine = await open_engine(path)
     try:
-        stores = stores_on(engine, clock, random.Random(1))
-        search = run_pb2.SearchRunsRequest(
-            experiment_ids=["1"], filter="params.alpha = '0.1' AND metrics.loss.min < 0.3"
-        )
-        (run,) = (await stores.runs.search(search)).runs
-        assert run.run_id == "01900000000070008000000000000001"
-        assert [(p.key, p.value) for p in run.params] == [("alpha", "0.1")]
-        assert [(t.key, t.value) for t in run.tags] == [("team", "blue")]
-        assert [(i.dataset.name, i.context) for i in run.inputs] == [("wine", "training")]
-        loss, odd = run.metrics[-2:]
-        assert (loss.key, loss.value, loss.count, loss.min_value, loss.max_step) == ("loss", 0.25, 3, 0.25, 0)
-        assert struct.pack("<d", odd.value) == struct.pack("<Q", 0x7FF8000000000001)
-        asked = metric_pb2.GetMetricHistoryRequest(run_ids=[run.run_id], keys=["loss"])
-        (message,) = [m async for m in stores.metrics.history(asked)]
-        history = metric_pb2.GetMetricHistoryResponse.FromString(message.SerializeToString())
-        assert list(history.blocks[0].block.values) == [1.0, 0.5, 0.25]
-        found = await stores.experiments.get(experiment_pb2.GetExperimentRequest(name="wine"))
-        assert found.experiment.experiment_id == "1"
+        async with working(engine, clock, random.Random(1)) as metrics:
+            await _read(metrics.stores)
     finally:
         await engine.close()
+
+
+async def _read(stores: Stores) -> None:
+    search = run_pb2.SearchRunsRequest(
+        experiment_ids=["1"], filter="params.alpha = '0.1' AND metrics.loss.min < 0.3"
+    )
+    (run,) = (await stores.runs.search(search)).runs
+    assert run.run_id == "01900000000070008000000000000001"
+    assert [(p.key, p.value) for p in run.params] == [("alpha", "0.1")]
+    assert [(t.key, t.value) for t in run.tags] == [("team", "blue")]
+    assert [(i.dataset.name, i.context) for i in run.inputs] == [("wine", "training")]
+    loss, odd = run.metrics[-2:]
+    assert (loss.key, loss.value, loss.count, loss.min_value, loss.max_step) == ("loss", 0.25, 3, 0.25, 0)
+    assert struct.pack("<d", odd.value) == struct.pack("<Q", 0x7FF8000000000001)
+    asked = metric_pb2.GetMetricHistoryRequest(run_ids=[run.run_id], keys=["loss"])
+    (message,) = [m async for m in stores.metrics.history(asked)]
+    history = metric_pb2.GetMetricHistoryResponse.FromString(message.SerializeToString())
+    assert list(history.blocks[0].block.values) == [1.0, 0.5, 0.25]
+    found = await stores.experiments.get(experiment_pb2.GetExperimentRequest(name="wine"))
+    assert found.experiment.experiment_id == "1"

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -73,14 +74,21 @@ class Housekeeping:
             raise self.failures.pop(0)
 
     async def forget_requests(self) -> None:
+        """There are none."""
+
+    async def forget_unused(self) -> None:
         self.done.set()
+
+    async def mark_lost(self) -> int:
+        return 0
 
 
 async def test_housekeeping_goes_on_after_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(janitor, "INTERVAL_SECONDS", 0)
-    maintenance: Any = Housekeeping()
-    working = asyncio.create_task(janitor.work(maintenance))
-    await asyncio.wait_for(maintenance.done.wait(), 10)
+    housekeeping: Any = Housekeeping()
+    stores: Any = SimpleNamespace(maintenance=housekeeping, writers=housekeeping, leases=housekeeping)
+    working = asyncio.create_task(janitor.work(stores))
+    await asyncio.wait_for(housekeeping.done.wait(), 10)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working

@@ -20,7 +20,7 @@ from tests.support.server import ServerProcess
 
 from runwire.v1 import server_pb2
 from runwire_server import config
-from runwire_server.app import clock, listening
+from runwire_server.app import clock, listening, working
 from runwire_server.errors import NotFound, RunwireError, Unavailable
 from runwire_server.interceptors import LINGER_SECONDS
 from runwire_server.storage.base import Stores
@@ -81,7 +81,9 @@ async def test_a_stop_under_load_leaves_no_write_without_its_answer(tmp_path: Pa
 async def test_writes_that_wait_for_their_turn_are_answered(tmp_path: Path) -> None:
     engine = await open_engine(tmp_path / "runwire.db")
     assert isinstance(engine, SqliteEngine)
-    stores = stores_on(engine, clock, random.Random(1))
+    over = working(engine, clock, random.Random(1))
+    metrics = await over.__aenter__()
+    stores = metrics.stores
     run = (await new_run(stores)).run_id
     busy, go = threading.Event(), threading.Event()
 
@@ -90,7 +92,7 @@ async def test_writes_that_wait_for_their_turn_are_answered(tmp_path: Path) -> N
         assert go.wait(30)
 
     settings = config.read(["--grpc-port", "0", "--data-dir", str(tmp_path)])
-    serving = listening(settings, stores, engine.dialect)
+    serving = listening(settings, metrics, engine.dialect)
     async with grpc.aio.insecure_channel(await serving.__aenter__()) as channel:
         remote = remote_stores(channel)
         holding = asyncio.ensure_future(engine.write(hold))
@@ -106,6 +108,7 @@ async def test_writes_that_wait_for_their_turn_are_answered(tmp_path: Path) -> N
         await asyncio.gather(holding, *writes)
         await stopping
     assert (await history(stores, run))[run]["a"] == [point(n, 1.0) for n in range(5)]
+    await over.__aexit__(None, None, None)
     await engine.close()
 
 

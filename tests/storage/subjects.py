@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import shutil
 from collections.abc import Coroutine
@@ -17,11 +18,12 @@ from tests.support.remote_stores import remote_stores
 from tests.support.server import ServerProcess
 
 from runwire.v1 import experiment_pb2, server_pb2
-from runwire_server.app import clock
+from runwire_server.app import clock, working
+from runwire_server.metrics.engine import MetricEngine
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.schema import experiments, metadata
-from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.stores import open_engine
 
 
 class Subject:
@@ -38,6 +40,7 @@ class Subject:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._engine: Engine | None = None
+        self._working: contextlib.AbstractAsyncContextManager[MetricEngine] | None = None
 
     async def reset(self) -> None:
         """Makes it empty."""
@@ -54,13 +57,17 @@ class Subject:
 
     async def close(self) -> None:
         """Lets go of everything."""
+        if self._working:
+            await self._working.__aexit__(None, None, None)
+            self._working = None
         if self._engine:
             await self._engine.close()
             self._engine = None
 
     async def _open(self, where: str | Path | None) -> None:
         self._engine = await open_engine(where)
-        self.stores = stores_on(self._engine, clock, random.Random(1))
+        self._working = working(self._engine, clock, random.Random(1))
+        self.stores = (await self._working.__aenter__()).stores
 
 
 async def abandon(task: asyncio.Task[Any]) -> None:

@@ -8,8 +8,7 @@ to the lowest step, and there to the first that arrived: 0.0 and -0.0 are equal,
 from __future__ import annotations
 
 import math
-import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runwire_server.domain.blocks import Doubles, Int64s, Points
-from runwire_server.domain.summaries import Summary, bits, exact
+from runwire_server.domain.summaries import Summary
 
-__all__ = ["Slots", "Summary", "SummaryTable", "bits", "exact", "fold", "merge"]
-
-_INT64 = struct.Struct("<q")
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 # Blocks of fewer points are folded together with others: numpy's calls cost more than the points.
@@ -107,17 +103,13 @@ class SummaryTable:
 
     def take(self, number: int) -> Int64s:
         """Returns slots of empty summaries, one behind the other if there are such."""
-        if self._free and self._free[-1][1] - self._free[-1][0] >= number:
-            first, end = self._free.pop()
-            if first + number < end:
-                self._free.append((first + number, end))
-            self._spare -= number
-            return np.arange(first, first + number)
         parts = []
         # What lies about in pieces is used up once it is more than what is asked for.
-        while self._spare > 2 * number and number:
+        while self._free and number and (self._spare > 2 * number or _width(self._free[-1]) >= number):
             first, end = self._free.pop()
-            end = min(end, first + number)
+            if end - first > number:
+                self._free.append((first + number, end))
+                end = first + number
             parts.append(np.arange(first, end))
             self._spare -= end - first
             number -= end - first
@@ -271,6 +263,10 @@ class SummaryTable:
             self._columns[name][slots] = value[hits] if isinstance(value, np.ndarray) else value
 
 
+def _width(span: tuple[int, int]) -> int:
+    return span[1] - span[0]
+
+
 def _longer(column: NDArray[Any], length: int, empty: object) -> NDArray[Any]:
     grown = np.full(length, empty, column.dtype)
     grown[: len(column)] = column
@@ -359,136 +355,3 @@ def _reduce_loose(at: Int64s, steps: Int64s, times: Int64s, values: Doubles) -> 
         values[lowest], steps[lowest], values[highest], steps[highest],
         values[first], steps[first], times[first],
     )  # fmt: skip
-
-
-def fold(blocks: Iterable[Points], stored: Mapping[str, Summary]) -> dict[str, Summary]:
-    """Folds blocks, in order of arrival, into the stored summaries.
-
-    Args:
-        blocks: The new points.
-        stored: The summaries so far of the keys in the blocks; keys without points are not in it.
-
-    Returns:
-        The new summaries of the keys in the blocks.
-    """
-    folded: dict[str, Summary] = {}
-    for block in blocks:
-        if block.rows == 1:
-            _fold_row(block, stored, folded)
-            continue
-        for key, new in zip(block.keys, _reduce(block), strict=True):
-            old = folded.get(key) or stored.get(key)
-            folded[key] = merge(old, new) if old else new
-    return folded
-
-
-def _fold_row(block: Points, stored: Mapping[str, Summary], folded: dict[str, Summary]) -> None:
-    """The common case of one step, in a microsecond a key: numpy costs more for small arrays."""
-    (step,), (time,) = _INT64.unpack(block.packed_steps), _INT64.unpack(block.packed_times)
-    values = struct.unpack(f"<{block.size}d", block.packed_values)
-    for key, value in zip(block.keys, values, strict=True):
-        old = folded.get(key) or stored.get(key)
-        if old is None:
-            folded[key] = _of_point(value, step, time)
-            continue
-        count, nans, latest, latest_step, latest_time = old[:5]
-        low, low_step, high, high_step, first, first_step, first_time = old[5:]
-        if value != value or low is None or low_step is None or high is None or high_step is None:
-            folded[key] = merge(old, _of_point(value, step, time))
-            continue
-        if step > latest_step or (step == latest_step and time >= latest_time):
-            latest, latest_step, latest_time = value, step, time
-        if value < low or (value == low and step < low_step):
-            low, low_step = value, step
-        if value > high or (value == high and step < high_step):
-            high, high_step = value, step
-        if step < first_step or (step == first_step and time < first_time):
-            first, first_step, first_time = value, step, time
-        bounds = (low, low_step, high, high_step)
-        latest_point = (latest, latest_step, latest_time)
-        folded[key] = Summary._make((count + 1, nans, *latest_point, *bounds, first, first_step, first_time))
-
-
-def _of_point(value: float, step: int, time: int) -> Summary:
-    if value != value:
-        return Summary(1, 1, value, step, time, None, None, None, None, value, step, time)
-    return Summary(1, 0, value, step, time, value, step, value, step, value, step, time)
-
-
-def merge(old: Summary, new: Summary) -> Summary:
-    """Joins the summaries of earlier and of later arrived points."""
-    latest = new if (new.latest_step, new.latest_time) >= (old.latest_step, old.latest_time) else old
-    first = new if (new.first_step, new.first_time) < (old.first_step, old.first_time) else old
-    low, high = _lower(old, new), _higher(old, new)
-    return Summary(
-        old.count + new.count,
-        old.nan_count + new.nan_count,
-        latest.latest,
-        latest.latest_step,
-        latest.latest_time,
-        low.min,
-        low.min_step,
-        high.max,
-        high.max_step,
-        first.first,
-        first.first_step,
-        first.first_time,
-    )
-
-
-def _lower(old: Summary, new: Summary) -> Summary:
-    if old.min is None or new.min is None:
-        return old if new.min is None else new
-    assert old.min_step is not None
-    assert new.min_step is not None
-    return new if (new.min, new.min_step) < (old.min, old.min_step) else old
-
-
-def _higher(old: Summary, new: Summary) -> Summary:
-    if old.max is None or new.max is None:
-        return old if new.max is None else new
-    assert old.max_step is not None
-    assert new.max_step is not None
-    return new if (-new.max, new.max_step) < (-old.max, old.max_step) else old
-
-
-def _reduce(block: Points) -> list[Summary]:
-    """Summarises each column of a block."""
-    rows, width = block.values.shape
-    order = np.lexsort((block.times, block.steps))
-    steps, times, values = block.steps[order], block.times[order], block.values[order]
-    nans = np.isnan(values).sum(axis=0).tolist()
-    ranked = values
-    if (steps[1:] == steps[:-1]).any():
-        ranked = block.values[np.argsort(block.steps, kind="stable")]
-    lows, highs = ranked.argmin(axis=0), ranked.argmax(axis=0)
-    columns = np.arange(width)
-    ends = (
-        values[-1].tolist(),
-        int(steps[-1]),
-        int(times[-1]),
-        values[0].tolist(),
-        int(steps[0]),
-        int(times[0]),
-    )
-    low = zip(ranked[lows, columns].tolist(), steps[lows].tolist(), strict=True)
-    high = zip(ranked[highs, columns].tolist(), steps[highs].tolist(), strict=True)
-    latest, latest_step, latest_time, first, first_step, first_time = ends
-    summaries = []
-    for k, ((a, a_step), (b, b_step)) in enumerate(zip(low, high, strict=True)):
-        # NaN wins numpy's argmin and argmax; look again without it.
-        bounds = _bounds_without_nan(steps, ranked[:, k]) if nans[k] else (a, a_step, b, b_step)
-        head = (rows, nans[k], latest[k], latest_step, latest_time)
-        summaries.append(Summary._make((*head, *bounds, first[k], first_step, first_time)))
-    return summaries
-
-
-def _bounds_without_nan(
-    steps: Int64s, values: Doubles
-) -> tuple[float | None, int | None, float | None, int | None]:
-    kept = ~np.isnan(values)
-    if not kept.any():
-        return None, None, None, None
-    values, steps = values[kept], steps[kept]
-    low, high = int(values.argmin()), int(values.argmax())
-    return float(values[low]), int(steps[low]), float(values[high]), int(steps[high])

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from runwire.v1 import metric_pb2 as pb
 from runwire_server.domain import validate
 from runwire_server.metrics import streams
 from runwire_server.metrics.ingest import Ingest
+from runwire_server.metrics.watch import Watches
 from runwire_server.services import Context
-from runwire_server.storage.base import PointStore
+from runwire_server.storage.base import LeaseStore, PointStore
 
 
 class MetricService:
     """See `metric.proto`."""
 
-    def __init__(self, points: PointStore, ingest: Ingest) -> None:
+    def __init__(self, points: PointStore, ingest: Ingest, leases: LeaseStore, watches: Watches) -> None:
         self._points = points
         self._ingest = ingest
+        self._leases = leases
+        self._watches = watches
 
     def StreamFrames(
         self, requests: AsyncIterator[pb.StreamFramesRequest], context: Context
@@ -38,3 +42,18 @@ class MetricService:
         validate.get_metric_history(request)
         async for message in self._points.history(request):
             yield message
+
+    async def WatchMetrics(
+        self, request: pb.WatchMetricsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchMetricsResponse]:
+        """Streams new points."""
+        validate.watch_metrics(request)
+        # Closed at once, not when it is collected: what it watches is let go of then.
+        async with aclosing(self._watches.watch(request)) as messages:
+            async for message in messages:
+                yield message
+
+    async def Heartbeat(self, request: pb.HeartbeatRequest, context: Context) -> pb.HeartbeatResponse:
+        """Says that runs are alive."""
+        validate.heartbeat(request)
+        return await self._leases.beat(request)

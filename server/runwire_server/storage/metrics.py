@@ -1,14 +1,14 @@
-"""Metric points in SQL: what a write adds to the log and the summaries.
+"""Metric points in SQL: what a write adds to the log.
 
-A write appends one log row, whatever the number of keys and steps, and folds its points into the
-summaries in the same transaction; so `folded_position` moves with `next_position`.
+A write appends one log row, whatever the number of keys and steps. Its points are folded into the summaries
+after the commit; see `metrics/summaries.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
@@ -17,15 +17,13 @@ from runwire_server.domain.blocks import (
     INLINE_KEYS,
     Points,
     encode,
-    group_hash,
+    hashed,
     joined,
     split,
 )
-from runwire_server.domain.folding import Summary, bits, exact, fold
 from runwire_server.errors import FailedPrecondition, InvalidArgument
-from runwire_server.storage.engine import HotStatement, insert, one_of
-from runwire_server.storage.run_rows import SUMMARY_COLUMNS
-from runwire_server.storage.schema import metric_group, metric_log, metric_series
+from runwire_server.storage.engine import HotStatement, insert
+from runwire_server.storage.schema import metric_group, metric_log
 
 
 class Owner(Protocol):
@@ -33,12 +31,6 @@ class Owner(Protocol):
 
     @property
     def id(self) -> int: ...
-    @property
-    def experiment(self) -> int: ...
-    @property
-    def lifecycle(self) -> int: ...
-    @property
-    def start_time(self) -> int: ...
     @property
     def next_position(self) -> int: ...
 
@@ -51,6 +43,11 @@ _GROUP_KEYS = HotStatement(
         metric_group.c.run == bindparam("run"), metric_group.c.hash == bindparam("hash")
     )
 )
+_HAS_GROUP = HotStatement(
+    lambda _: sa.select(metric_group.c.id).where(
+        metric_group.c.run == bindparam("run"), metric_group.c.hash == bindparam("hash")
+    )
+)
 _ADD_GROUP = HotStatement(
     lambda _: (
         insert(metric_group)
@@ -58,25 +55,6 @@ _ADD_GROUP = HotStatement(
         .on_conflict_do_nothing(index_elements=["run", "hash"])
     )
 )
-_STORED = HotStatement(
-    lambda d: sa.select(metric_series.c.key, *SUMMARY_COLUMNS, metric_series.c.bits).where(
-        metric_series.c.run == bindparam("run"), one_of(d, metric_series.c.key, "keys")
-    )
-)
-_SERIES_NAMES = tuple(c.name for c in metric_series.c if c.name != "through")
-
-
-def _upsert_series(_: str) -> sa.Executable:
-    statement = insert(metric_series).values(
-        {name: bindparam(name, type_=metric_series.c[name].type) for name in _SERIES_NAMES}
-    )
-    changing = (*Summary._fields, "bits")
-    return statement.on_conflict_do_update(
-        index_elements=["run", "key"], set_={name: statement.excluded[name] for name in changing}
-    )
-
-
-_UPSERT_SERIES = HotStatement(_upsert_series)
 
 
 def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Points]) -> tuple[Points, ...]:
@@ -89,29 +67,14 @@ def append(connection: sa.Connection, run_id: str, run: Owner, sent: Sequence[Po
         FailedPrecondition: GROUP_UNKNOWN.
         InvalidArgument: if a block's values do not fit the keys of its group.
     """
-    blocks = resolved(connection, run_id, run.id, sent)
+    blocks = [
+        hashed(block) if len(block.keys) > INLINE_KEYS else block
+        for block in resolved(connection, run_id, run.id, sent)
+    ]
     _store_groups(connection, run.id, blocks)
     rows = sum(block.rows for block in blocks)
     _APPEND.count(connection, run=run.id, first=run.next_position, rows=rows, data=encode(blocks))
-    keys_sent = list(dict.fromkeys(key for block in blocks for key in block.keys))
-    stored = {
-        row[0]: exact(Summary._make(row[1:-1]), row[-1])
-        for row in _STORED.rows(connection, run=run.id, keys=keys_sent)
-    }
-    folded = fold(blocks, stored)
-    copies = (run.experiment, run.lifecycle, run.start_time)
-    # Sorted, so that the index is walked, not jumped about in.
-    rows_of_series = [(run.id, key, *copies, *_sortable(folded[key])) for key in sorted(folded)]
-    _UPSERT_SERIES.many(connection, rows_of_series, _SERIES_NAMES)
     return tuple(blocks)
-
-
-def _sortable(summary: Summary) -> tuple[Any, ...]:
-    """Returns what is stored of a summary: NULL for NaN, which PostgreSQL would sort above all numbers."""
-    kept = bits(summary)
-    if kept is None:
-        return (*summary, None)
-    return (*(number if number == number else None for number in summary), kept)
 
 
 def resolved(connection: sa.Connection, run_id: str, run: int, sent: Sequence[Points]) -> list[Points]:
@@ -128,13 +91,10 @@ def resolved(connection: sa.Connection, run_id: str, run: int, sent: Sequence[Po
 
 def _store_groups(connection: sa.Connection, run: int, blocks: Sequence[Points]) -> None:
     """Stores the groups that the log row is about to name, those that are new."""
-    groups: dict[bytes, Points] = {}
-    for block in blocks:
-        if len(block.keys) > INLINE_KEYS:
-            groups.setdefault(block.group or group_hash(joined(block.keys)), block)
-    for name, block in groups.items():
-        if not _GROUP_KEYS.rows(connection, run=run, hash=name):
-            _ADD_GROUP.count(connection, run=run, hash=name, keys=joined(block.keys))
+    groups = {block.group: block.keys for block in blocks if len(block.keys) > INLINE_KEYS}
+    for name, keys in groups.items():
+        if not _HAS_GROUP.rows(connection, run=run, hash=name):
+            _ADD_GROUP.count(connection, run=run, hash=name, keys=joined(keys))
 
 
 def _with_keys(connection: sa.Connection, run_id: str, run: int, block: Points, index: int) -> Points:

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from runwire.v1 import block_pb2, experiment_pb2, run_pb2
-from runwire_server.domain.folding import Summary, exact
+from runwire.v1 import experiment_pb2, run_pb2
+from runwire_server.domain.summaries import Summary, add_to, exact
 from runwire_server.storage.engine import HotStatement, one_of
 from runwire_server.storage.schema import (
     ACTIVE,
@@ -134,7 +134,7 @@ def _load(
             found[owner].tags.add(key=key, value=value)
     if "metrics" in wanted:
         for owner, key, *summary, bits in _select(connection, _SERIES, keys, mask.metric_keys):
-            _add_metric(found[owner], key, exact(Summary(*summary), bits))
+            add_to(found[owner], key, exact(Summary(*summary), bits))
     if "inputs" in wanted:
         for owner, context, *dataset in _INPUTS.rows(connection, runs=keys):
             _add_input(found[owner], context, dataset)
@@ -169,24 +169,6 @@ def _message(row: Sequence[Any]) -> run_pb2.Run:
     if end is not None:
         run.end_time.FromMilliseconds(end)
     return run
-
-
-def _add_metric(run: run_pb2.Run, key: str, summary: Summary) -> block_pb2.MetricSummary:
-    return run.metrics.add(
-        key=key,
-        value=summary.latest,
-        step=summary.latest_step,
-        timestamp_ms=summary.latest_time,
-        count=summary.count,
-        nan_count=summary.nan_count,
-        min_value=summary.min,
-        min_step=summary.min_step,
-        max_value=summary.max,
-        max_step=summary.max_step,
-        first_value=summary.first,
-        first_step=summary.first_step,
-        first_timestamp_ms=summary.first_time,
-    )
 
 
 def _add_input(run: run_pb2.Run, context: str, fields: Sequence[str]) -> None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from runwire_server.domain.summaries import Summary, bits, exact
+from runwire_server.failpoints import reach
 from runwire_server.storage.engine import Engine, HotStatement, insert, one_of
 from runwire_server.storage.run_rows import SUMMARY_COLUMNS
 from runwire_server.storage.schema import PURGED, metric_series, runs
@@ -114,6 +115,7 @@ class SqlSummaries:
             for part in sorted(there, key=lambda p: p.run):
                 if part.folded is not None:
                     _ADVANCE.count(connection, run=part.run, folded=part.folded)
+            reach("summary-flush")
             return Flushed(time.perf_counter() - began, frozenset(wanted) - frozenset(owners))
 
         return await self._engine.write(unit)

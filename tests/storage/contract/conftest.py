@@ -14,11 +14,11 @@ from tests.support.postgres import Postgres
 from tests.support.remote_stores import remote_stores
 
 from runwire_server import config
-from runwire_server.app import listening
+from runwire_server.app import listening, working
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.schema import experiments, metadata
-from runwire_server.storage.stores import open_engine, stores_on
+from runwire_server.storage.stores import open_engine
 
 KINDS = ("sqlite", "memory", "postgresql", "grpc")
 
@@ -85,17 +85,17 @@ async def world(
     elif request.param == "postgresql":
         where = await emptied(request.getfixturevalue("postgres"), shared)
     engine, clock = await open_engine(where), Clock()
-    stores = stores_on(engine, clock, random.Random(1))
     try:
-        if request.param != "grpc":
-            yield World(stores, engine, clock)
-            return
-        settings = config.read(["--grpc-port", "0", "--grace", "0.01", "--data-dir", str(tmp_path)])
-        async with (
-            listening(settings, stores, engine.dialect) as address,
-            grpc.aio.insecure_channel(address) as channel,
-        ):
-            yield World(remote_stores(channel, stores.maintenance), engine, clock)
+        async with working(engine, clock, random.Random(1)) as metrics:
+            if request.param != "grpc":
+                yield World(metrics.stores, engine, clock)
+                return
+            settings = config.read(["--grpc-port", "0", "--grace", "0.01", "--data-dir", str(tmp_path)])
+            async with (
+                listening(settings, metrics, engine.dialect) as address,
+                grpc.aio.insecure_channel(address) as channel,
+            ):
+                yield World(remote_stores(channel, metrics.stores.maintenance), engine, clock)
     finally:
         await engine.close()
 
