@@ -29,7 +29,7 @@ class Link:
         """
         self._given = given
         self._lock = threading.Lock()
-        self._target = ""
+        self._server: _Server | None = None
         self._channels: list[grpc.Channel] = []
         self._stubs: dict[str, Any] | None = None
         self._closed = False
@@ -65,11 +65,13 @@ class Link:
                 channel.close()
 
     def _open(self, remaining: float) -> dict[str, Any]:
-        given = _joined(self._given, remaining)
-        if given.address.target != self._target:
-            # The old channel stays open: other threads' calls may still be on it.
-            self._channels.append(_channel.open_channel(given))
-            self._target = given.address.target
+        found = _found(self._given, remaining)
+        if found != self._server:
+            # The last channel stays open: other threads may be about to call there.
+            for channel in self._channels[:-1]:
+                channel.close()
+            self._channels = [*self._channels[-1:], _channel.open_channel(found.settings)]
+            self._server = found
         self._stubs = stubs(self._channels[-1])
         return self._stubs
 
@@ -80,7 +82,7 @@ class AioLink:
     def __init__(self, given: _channel.Settings) -> None:
         """Makes the link; it connects at the first call."""
         self._given = given
-        self._target = ""
+        self._server: _Server | None = None
         self._channels: list[grpc.aio.Channel] = []
         self._stubs: dict[str, Any] | None = None
         self._closed = False
@@ -91,14 +93,19 @@ class AioLink:
             raise ValueError("the client is closed")
         if self._stubs is not None:
             return self._stubs
-        given = self._given
-        if given.address.folder is not None:
+        if self._given.address.folder is None:
+            found = _found(self._given, remaining)
+        else:
             # It looks at files, and may wait seconds for a server to start.
-            given = await asyncio.to_thread(_joined, given, remaining)
-        if given.address.target != self._target:
+            found = await asyncio.to_thread(_found, self._given, remaining)
+        if found != self._server:
+            old, self._channels = self._channels[:-1], self._channels[-1:]
             # Not before: a grpc.aio channel belongs to the event loop that runs when it is made.
-            self._channels.append(_channel.open_aio_channel(given))
-            self._target = given.address.target
+            self._channels.append(_channel.open_aio_channel(found.settings))
+            self._server = found
+            for channel in old:
+                await channel.close()
+        # Another task may have been faster, or have lost the server again: this one's is as good.
         self._stubs = stubs(self._channels[-1])
         return self._stubs
 
@@ -114,9 +121,17 @@ class AioLink:
             await channel.close()
 
 
-def _joined(given: _channel.Settings, remaining: float) -> _channel.Settings:
-    """Returns the settings with the address of the server itself."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Server:
+    """Where to connect; in local mode another process is another server, even at the same place."""
+
+    settings: _channel.Settings
+    pid: int
+
+
+def _found(given: _channel.Settings, remaining: float) -> _Server:
     if given.address.folder is None:
-        return given
-    found = _channel.parse_address(_local.join(given.address.folder, remaining))
-    return dataclasses.replace(given, address=found)
+        return _Server(given, 0)
+    joined = _local.join(given.address.folder, remaining)
+    address = _channel.parse_address(joined.address)
+    return _Server(dataclasses.replace(given, address=address), joined.pid)

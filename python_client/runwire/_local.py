@@ -44,7 +44,20 @@ _NETWORK: Final = re.compile(
 _PASSED: Final = ("GRACE", "LOG_LEVEL", "IDLE_EXIT", "FAILPOINT")
 
 
-def join(folder: Path, timeout: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server of a folder.
+
+    Attributes:
+        address: Where it listens, such as `unix:/run/user/1000/runwire/0123456789abcdef.sock`.
+        pid: Its process.
+    """
+
+    address: str
+    pid: int
+
+
+def join(folder: Path, timeout: float) -> Server:
     """Finds the server of a folder, and starts one if there is none.
 
     Args:
@@ -52,7 +65,7 @@ def join(folder: Path, timeout: float) -> str:
         timeout: Seconds that this may take.
 
     Returns:
-        The server's address, such as `unix:/run/user/1000/runwire/0123456789abcdef.sock`.
+        The server.
 
     Raises:
         LocalServerFailed: There is no server and none could be started; the message has what it said.
@@ -98,24 +111,17 @@ def _start_lock(folder: Path, kind: int, deadline: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pointer:
-    """What the folder says of its server."""
-
-    address: str
-    pid: int
-
-
-def _pointer(folder: Path) -> _Pointer | None:
+def _pointer(folder: Path) -> Server | None:
+    """Reads what the folder says of its server."""
     try:
         said = json.loads((folder / _folder.POINTER).read_text(encoding="utf-8"))
-        return _Pointer(str(said["address"]), int(said["pid"]))
+        return Server(str(said["address"]), int(said["pid"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
-def _alive(folder: Path) -> str | None:
-    """Returns the address of the folder's server, if it has one that can be connected to.
+def _alive(folder: Path) -> Server | None:
+    """Returns the folder's server, if it has one that can be connected to.
 
     Raises:
         LocalServerFailed: It has one that this process can not talk to.
@@ -138,7 +144,7 @@ def _alive(folder: Path) -> str | None:
         ) from error
     except OSError:
         return None
-    return pointer.address
+    return pointer
 
 
 def _owned(folder: Path) -> bool:
@@ -170,7 +176,7 @@ def _connect(address: str) -> None:
         pass
 
 
-def _start(folder: Path, deadline: float) -> str:
+def _start(folder: Path, deadline: float) -> Server:
     """Starts a server, and waits until it, or another that was started by hand, answers."""
     log = folder / _folder.LOG
     # Append, since the story of the last server may be asked for; but not for ever.
@@ -193,7 +199,7 @@ def _start(folder: Path, deadline: float) -> str:
             raise _failed(folder, f"has a server that does not say where it listens: {tail} (log: {log})")
 
 
-def _wait(folder: Path, life: int, deadline: float) -> str | None:
+def _wait(folder: Path, life: int, deadline: float) -> Server | None:
     """Waits for a server to answer; None if the one that was started has ended.
 
     Args:
