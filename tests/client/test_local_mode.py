@@ -200,6 +200,8 @@ def test_a_killed_server_is_replaced_at_the_next_call(kind: str, place: Path) ->
         run = client.create_run("0").info.run_id
         for step in range(3):
             client.log_metric(run, "loss", 0.5, step=step)
+            # Sees all that was logged, from whichever server.
+            assert client.get_metric_history(run, "loss").steps.tolist() == list(range(step + 1))
             pid = pid_of(place / "runwire-data")
             os.kill(pid, signal.SIGKILL)
             gone(pid)
@@ -212,6 +214,7 @@ def test_a_server_that_is_stopped_is_replaced(place: Path) -> None:
         run = client.create_run("0").info.run_id
         for step in range(3):
             client.log_metric(run, "loss", 0.5, step=step)
+            assert client.get_metric_history(run, "loss").steps.tolist() == list(range(step + 1))
             # The next call comes while it is leaving.
             os.kill(pid_of(place / "runwire-data"), signal.SIGTERM)
         client.log_metric(run, "loss", 0.5, step=3)
