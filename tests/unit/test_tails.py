@@ -93,7 +93,7 @@ def test_the_floor_has_more_behind_it_than_a_watcher_may_have(sizes: list[int]) 
             assert total - min(s for p, s in sums.items() if p > tail.floor) <= 1_000 + 100 + 9 * 24 + 32
 
 
-def test_news_wakes_all_who_watch() -> None:
+async def test_news_wakes_all_who_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     tail, recents = Tail("r"), Recents()
     tail.wakers = {asyncio.Event(), asyncio.Event()}
     recents.add(tail, appended(0, 1))
@@ -101,10 +101,28 @@ def test_news_wakes_all_who_watch() -> None:
     for waker in tail.wakers:
         waker.clear()
     tail.advance(1)
-    assert not any(waker.is_set() for waker in tail.wakers)
     tail.advance(5)
-    assert all(waker.is_set() for waker in tail.wakers)
+    # Not at once, but soon.
+    assert not any(waker.is_set() for waker in tail.wakers)
+    async with asyncio.timeout(10):
+        for waker in tail.wakers:
+            await waker.wait()
     assert tail.since(1) is None
+
+
+def test_watchers_who_are_as_far_share_what_they_are_sent() -> None:
+    tail, recents = Tail("r"), Recents()
+    for number in range(10):
+        recents.add(tail, appended(number, 1))
+    everything = recents.parts(tail, 0, frozenset())
+    assert everything is recents.parts(tail, 0, frozenset())
+    some = recents.parts(tail, 0, frozenset({"k0"}))
+    assert some == everything
+    assert recents.parts(tail, 0, frozenset({"other"})) == ([], 10)
+    recents.add(tail, appended(10, 1))
+    later = recents.parts(tail, 10, frozenset())
+    assert later is not None
+    assert later[1] == 11
 
 
 def test_the_oldest_of_all_runs_are_let_go_of_first(monkeypatch: pytest.MonkeyPatch) -> None:

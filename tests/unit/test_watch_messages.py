@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runwire.v1 import metric_pb2
 from runwire_server.domain import watch_messages
 from runwire_server.domain.blocks import Placed, Points
-from runwire_server.domain.watch_messages import chosen, cut, message, windows
+from runwire_server.domain.watch_messages import chosen, cut, encoded, message, windows
 
 KEYS = tuple(f"k{i}" for i in range(6))
 Row = tuple[int, str, int, int, float]
@@ -112,7 +112,7 @@ def test_chosen_keys_are_the_columns_left(keys: set[str]) -> None:
 
 def test_a_message_reads_as_the_public_class() -> None:
     points = placed(("k0", "k1"), [5, 6]).points
-    made = message("0" * 32, [points], "cursor", ["f" * 32])
+    made = message(encoded("0" * 32, [points]), "cursor", ["f" * 32])
     public = metric_pb2.WatchMetricsResponse.FromString(made.SerializeToString())
     (block,) = public.blocks
     assert (block.run_id, list(block.block.keys)) == ("0" * 32, ["k0", "k1"])

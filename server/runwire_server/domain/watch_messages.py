@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -145,13 +145,30 @@ def _stacked(run: list[Points]) -> Points:
     )
 
 
-def message(run_id: str, points: Iterable[Points], cursor: str, resync: Sequence[str] = ()) -> Any:
-    """Makes a WatchMetricsResponse, of the packed kind."""
-    made: Any = WatchMessage(cursor=cursor, resync_run_ids=resync)
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A message that is bytes already, which watchers of the same points share but for the cursor."""
+
+    data: bytes
+
+    def SerializeToString(self) -> bytes:
+        """Returns the bytes, as a message does."""
+        return self.data
+
+
+def message(blocks: bytes, cursor: str, resync: Sequence[str] = ()) -> Encoded:
+    """Makes a WatchMetricsResponse of what `encoded` has made."""
+    # Fields of one message may come in parts that are put behind each other.
+    return Encoded(blocks + WatchMessage(cursor=cursor, resync_run_ids=resync).SerializeToString())
+
+
+def encoded(run_id: str, points: Iterable[Points]) -> bytes:
+    """Returns the blocks of a WatchMetricsResponse."""
+    made: Any = WatchMessage()
     for part in points:
         target = made.blocks.add(run_id=run_id).block
         target.keys.extend(part.keys)
         target.steps.steps.append(part.packed_steps)
         target.timestamps_ms.append(part.packed_times)
         target.values.append(part.packed_values)
-    return made
+    return made.SerializeToString()  # type: ignore[no-any-return]

@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from typing import Any
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 
 import structlog
 
 from runwire.v1 import metric_pb2
 from runwire_server.domain import watch_cursors
-from runwire_server.domain.blocks import NUMBER, Placed
-from runwire_server.domain.watch_messages import chosen, message, windows
+from runwire_server.domain.blocks import NUMBER
+from runwire_server.domain.watch_messages import Encoded, message
 from runwire_server.errors import RunwireError, run_not_found
-from runwire_server.metrics.tails import BEHIND_BYTES, Recents, Tail
+from runwire_server.metrics.tails import BEHIND_BYTES, Part, Recents, Tail, parts
 from runwire_server.storage.base import Appended, PointStore
 
-# A watcher rests so long after it has sent what was new: what comes meanwhile is one message, and
-# many watchers of a busy run leave ingest its time.
-PAUSE_SECONDS = 0.04
+# What all watchers together are sent at most in a second: many watchers of a busy run fall behind, and are
+# told so, rather than take the time that ingest needs.
+RATE_BYTES = 128 * 1024 * 1024
 
 log = structlog.get_logger("runwire.watch")
 
@@ -45,6 +45,7 @@ class Watches:
         self._recents = Recents()
         self._watched = asyncio.Event()
         self._stopped: RunwireError | None = None
+        self._free_at = 0.0
         self.watchers = 0
 
     def notify(self, appended: Iterable[Appended]) -> None:
@@ -88,8 +89,8 @@ class Watches:
                     tail.gone = True
                     tail.wake()
 
-    async def watch(self, request: metric_pb2.WatchMetricsRequest) -> AsyncGenerator[Any, None]:
-        """Yields WatchMetricsResponse messages, of the packed kind, until the caller has enough.
+    async def watch(self, request: metric_pb2.WatchMetricsRequest) -> AsyncGenerator[Encoded, None]:
+        """Yields WatchMetricsResponse messages until the caller has enough.
 
         Raises:
             NotFound: RUN_NOT_FOUND.
@@ -98,22 +99,27 @@ class Watches:
             RunwireError: what `stop` was given.
         """
         with self._tails_of(request.run_ids) as (tails, news):
-            watcher = _Watcher(self._points, tails, request)
+            watcher = _Watcher(self._points, self._recents, tails, request)
             yield await watcher.open()
             while True:
                 # Cleared before the look, so that what comes during the look is not slept over.
                 news.clear()
-                sent = False
                 async for found in watcher.news():
-                    sent = True
+                    await self._turn(len(found.data))
                     yield found
                     if self._stopped:
                         break
                 if self._stopped:
                     raise self._stopped
-                if sent:
-                    await asyncio.sleep(PAUSE_SECONDS)
                 await news.wait()
+
+    async def _turn(self, size: int) -> None:
+        """Waits until a message may be sent."""
+        now = time.monotonic()
+        begin = max(now, self._free_at)
+        self._free_at = begin + size / RATE_BYTES
+        if begin > now:
+            await asyncio.sleep(begin - now)
 
     @contextlib.contextmanager
     def _tails_of(self, run_ids: Iterable[str]) -> Iterator[tuple[list[Tail], asyncio.Event]]:
@@ -128,8 +134,7 @@ class Watches:
         finally:
             self.watchers -= 1
             for tail in tails:
-                tail.wakers.discard(news)
-                if not tail.wakers:
+                if tail.leave(news):
                     self._tails.pop(tail.run_id, None)
             if not self._tails:
                 self._watched.clear()
@@ -140,9 +145,14 @@ class _Watcher:
     """One call: which runs it watches, and how far each was shown."""
 
     def __init__(
-        self, points: PointStore, tails: list[Tail], request: metric_pb2.WatchMetricsRequest
+        self,
+        points: PointStore,
+        recents: Recents,
+        tails: list[Tail],
+        request: metric_pb2.WatchMetricsRequest,
     ) -> None:
         self._points = points
+        self._recents = recents
         self._tails = tails
         self._request = request
         self._keys = frozenset(request.keys)
@@ -150,7 +160,7 @@ class _Watcher:
         # Where each run ended when this began, or when it last fell behind: what lies before is no delay.
         self._opened: dict[str, int] = {}
 
-    async def open(self) -> Any:
+    async def open(self) -> Encoded:
         """Finds the runs and the place to begin; returns the first message."""
         request = self._request
         given = watch_cursors.decode(request.cursor, request.run_ids) if request.cursor else {}
@@ -168,9 +178,9 @@ class _Watcher:
                 resync.append(tail.run_id)
             self._positions[tail.run_id] = min(position, end)
             self._opened[tail.run_id] = end
-        return self._message("", (), resync)
+        return self._message(b"", resync)
 
-    async def news(self) -> AsyncIterator[Any]:
+    async def news(self) -> AsyncIterator[Encoded]:
         """Yields what is new by now, run by run in turns."""
         ends = [(tail, tail.end) for tail in self._tails]
         while ends:
@@ -182,27 +192,29 @@ class _Watcher:
                         yield found
             ends = [(tail, end) for tail, end in ends if self._positions[tail.run_id] < end]
 
-    async def _next(self, tail: Tail) -> AsyncIterator[Any]:
+    async def _next(self, tail: Tail) -> AsyncIterator[Encoded]:
         """Yields the next page of a run, as messages."""
         run_id = tail.run_id
         if self._fell_behind(tail):
             self._positions[run_id] = self._opened[run_id] = tail.end
-            yield self._message(run_id, (), [run_id])
+            yield self._message(b"", [run_id])
             return
-        blocks, end = tail.since(self._positions[run_id]) or await self._page(tail)
-        wanted = [Placed(chosen(block.points, self._keys), block.positions) for block in blocks]
-        for points, until in windows([block for block in wanted if block.points.size], end):
+        position = self._positions[run_id]
+        found, end = self._recents.parts(tail, position, self._keys) or await self._page(tail)
+        for blocks, until in found:
             self._positions[run_id] = until
-            yield self._message(run_id, points)
+            yield self._message(blocks)
         self._positions[run_id] = end
 
-    async def _page(self, tail: Tail) -> tuple[tuple[Placed, ...], int]:
+    async def _page(self, tail: Tail) -> tuple[list[Part], int]:
+        """Reads what follows from the database."""
         assert tail.row is not None
         pages = self._points.pages(tail.row, self._positions[tail.run_id], tail.end, self._keys)
         async for page in pages:
             if page.blocks and not self._keys:
                 tail.learn(page.blocks[-1])
-            return page.blocks, page.end
+            made = await asyncio.to_thread(parts, tail.run_id, page.blocks, page.end, self._keys)
+            return made, page.end
         raise run_not_found(tail.run_id)
 
     def _fell_behind(self, tail: Tail) -> bool:
@@ -213,5 +225,5 @@ class _Watcher:
         row = NUMBER * (len(self._keys) + 2)
         return not self._keys or (tail.end - position) * row > BEHIND_BYTES
 
-    def _message(self, run_id: str, points: Any, resync: Iterable[str] = ()) -> Any:
-        return message(run_id, points, watch_cursors.encode(self._positions), list(resync))
+    def _message(self, blocks: bytes, resync: Sequence[str] = ()) -> Encoded:
+        return message(blocks, watch_cursors.encode(self._positions), resync)

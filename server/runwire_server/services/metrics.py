@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from runwire.v1 import metric_pb2 as pb
 from runwire_server.domain import validate
+from runwire_server.domain.watch_messages import Encoded
 from runwire_server.metrics import streams
 from runwire_server.metrics.ingest import Ingest
 from runwire_server.metrics.watch import Watches
@@ -45,7 +46,7 @@ class MetricService:
 
     async def WatchMetrics(
         self, request: pb.WatchMetricsRequest, context: Context
-    ) -> AsyncIterator[pb.WatchMetricsResponse]:
+    ) -> AsyncIterator[Encoded]:
         """Streams new points."""
         validate.watch_metrics(request)
         # Closed at once, not when it is collected: what it watches is let go of then.
