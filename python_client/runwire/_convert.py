@@ -9,7 +9,7 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from runwire import entities
-from runwire.v1 import block_pb2, experiment_pb2, metric_pb2, run_pb2, server_pb2
+from runwire.v1 import block_pb2, experiment_pb2, frame_pb2, metric_pb2, run_pb2, server_pb2
 
 _STAGES: Final = {
     experiment_pb2.LIFECYCLE_STAGE_ACTIVE: "active",
@@ -55,6 +55,40 @@ def _status_name(number: int) -> str:
     """Names a status; one that is newer than this client is its number."""
     value = run_pb2.RunStatus.DESCRIPTOR.values_by_number.get(number)
     return value.name.removeprefix(_STATUS_PREFIX) if value else str(number)
+
+
+def unknown_run(run_id: str, status: str) -> entities.Run:
+    """Makes a run of which no server was asked."""
+    info = entities.RunInfo(
+        run_id=run_id,
+        experiment_id="",
+        run_name="",
+        status=status,
+        start_time=None,
+        end_time=None,
+        lifecycle_stage="active",
+        parent_run_id=None,
+    )
+    return entities.Run(info)
+
+
+def begun_run(message: frame_pb2.BeginRun) -> entities.Run:
+    """Makes a run of what begins it."""
+    run = message.run
+    info = entities.RunInfo(
+        run_id=run.run_id,
+        experiment_id=run.experiment_id,
+        run_name=run.name,
+        status="RUNNING",
+        start_time=milliseconds(run, "start_time"),
+        end_time=None,
+        lifecycle_stage="active",
+        parent_run_id=run.parent_run_id or None,
+    )
+    data = entities.RunData(
+        params={param.key: param.value for param in run.params}, tags={tag.key: tag.value for tag in run.tags}
+    )
+    return entities.Run(info, data)
 
 
 def experiment(message: experiment_pb2.Experiment) -> entities.Experiment:

@@ -2,55 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runwire._buffer import Buffer
 from runwire._calls import AsyncSender, Sender
+from runwire._pipeline import Pipeline
+from runwire._records import Records
 from runwire._requests import Pairs
 from runwire.entities import Dataset, DatasetInput, MetricHistory
 
 
 class LoggingMethods(Sender):
-    """What `Client` writes to runs. Each call is on the server's disk when it returns.
+    """What `Client` writes to runs.
 
-    All writing methods raise NotFound (RUN_NOT_FOUND), FailedPrecondition (RUN_DELETED, RUN_PURGED,
-    EXPERIMENT_DELETED) and InvalidArgument (INVALID_FIELD); what else they raise is said with each.
+    Logging returns at once: what is logged goes through a spool on this machine to the server, in the order
+    of the calls, exactly once, also while the server is away or restarts. What is wrong with the arguments
+    raises at the call. What the server rejects (RUN_NOT_FOUND, RUN_DELETED, RUN_PURGED,
+    EXPERIMENT_DELETED, PARAM_IMMUTABLE ...) is raised by the next `flush`, `finish_run` or `close`, as the
+    error that a call of its own would have raised. When the buffers on the way are full, a call waits.
     """
 
-    def log_batch(
-        self,
-        run_id: str,
-        metrics: Pairs = None,
-        params: Pairs = None,
-        tags: Pairs = None,
-        *,
-        timeout: float | None = None,
-    ) -> None:
+    _pipeline: Pipeline
+    _records: Records
+
+    def log_batch(self, run_id: str, metrics: Pairs = None, params: Pairs = None, tags: Pairs = None) -> None:
         """Adds metric points, params and tags to a run: all or nothing.
 
         Args:
             run_id: The run.
-            metrics: A dict of values at step 0, or a list of `Metric` and `MetricBlock`; at most 10,000
-                points.
+            metrics: A dict of values at step 0, or a list of `Metric` and `MetricBlock`; at most about
+                100,000 points.
             params: A dict, or a list of `Param`; at most 1,000.
             tags: A dict, or a list of `RunTag`; at most 1,000.
-            timeout: Seconds that the call may take; None for the client's.
 
         Raises:
-            FailedPrecondition: A param has another value already (PARAM_IMMUTABLE).
-            TypeError: A metric's value is no number; nothing is sent.
+            InvalidArgument: Something breaks a rule (INVALID_FIELD), or it is too much for one frame.
+            TypeError: A metric's value is no number.
         """
-        self._send(self._requests.log_batch(run_id, metrics, params, tags), timeout)
+        self._pipeline.record(self._records.batch(run_id, metrics, params, tags))
 
     def log_metric(
-        self,
-        run_id: str,
-        key: str,
-        value: Any,
-        timestamp: int | None = None,
-        step: int | None = None,
-        *,
-        timeout: float | None = None,
+        self, run_id: str, key: str, value: Any, timestamp: int | None = None, step: int | None = None
     ) -> None:
         """Adds one point to a metric.
 
@@ -60,12 +54,13 @@ class LoggingMethods(Sender):
             value: A number, or an array or tensor of one element.
             timestamp: When it was measured, unix ms; None for now.
             step: The step; None for 0.
-            timeout: Seconds that the call may take; None for the client's.
 
         Raises:
-            TypeError: The value is no number, or the step no int; nothing is sent.
+            InvalidArgument: The key or the run id breaks a rule (INVALID_FIELD).
+            ResourceExhausted: The spool is full, and the client is to say so instead of waiting.
+            TypeError: The value is no number, or the step no int.
         """
-        self._send(self._requests.log_metrics(run_id, {key: value}, timestamp, step), timeout)
+        self._pipeline.buffer.point(run_id, key, value, timestamp, step)
 
     def log_metrics(
         self,
@@ -73,8 +68,6 @@ class LoggingMethods(Sender):
         metrics: Mapping[str, Any],
         timestamp: int | None = None,
         step: int | None = None,
-        *,
-        timeout: float | None = None,
     ) -> None:
         """Adds one point to each of several metrics: all or none.
 
@@ -83,89 +76,117 @@ class LoggingMethods(Sender):
             metrics: The values.
             timestamp: When they were measured, unix ms; None for now.
             step: The step; None for 0.
-            timeout: Seconds that the call may take; None for the client's.
 
         Raises:
-            TypeError: A value is no number, or the step no int; nothing is sent.
+            InvalidArgument: A key or the run id breaks a rule (INVALID_FIELD).
+            TypeError: A value is no number, or the step no int.
         """
-        self._send(self._requests.log_metrics(run_id, metrics, timestamp, step), timeout)
+        self._pipeline.buffer.row(run_id, metrics, timestamp, step)
 
-    def log_param(self, run_id: str, key: str, value: Any, *, timeout: float | None = None) -> Any:
+    def log_series(
+        self, run_id: str, key: str, values: Any, steps: Any = None, timestamps: Any = None
+    ) -> None:
+        """Adds many points to a metric, the cheapest way where they are in an array.
+
+        Args:
+            run_id: The run.
+            key: The metric.
+            values: A numpy array, `array.array`, tensor or list of numbers, of any length.
+            steps: As many ints; None for 0, 1, 2 ...
+            timestamps: As many ints in unix ms, or one for all; None for now.
+
+        Raises:
+            InvalidArgument: The key or the run id breaks a rule (INVALID_FIELD).
+            TypeError: A value is no number, or a step no int.
+            ValueError: The lengths differ.
+        """
+        for record in self._records.series(run_id, key, values, steps, timestamps):
+            self._pipeline.record(record)
+
+    def log_param(self, run_id: str, key: str, value: Any) -> Any:
         """Sets a param, for good.
 
         Args:
             run_id: The run.
             key: The param.
             value: Its value, sent as `str(value)`.
-            timeout: Seconds that the call may take; None for the client's.
 
         Returns:
             The value as it was given.
 
         Raises:
-            FailedPrecondition: The param has another value already (PARAM_IMMUTABLE).
+            InvalidArgument: The key or the value breaks a rule (INVALID_FIELD).
         """
-        self._send(self._requests.log_batch(run_id, None, {key: value}, None), timeout)
+        self.log_batch(run_id, params={key: value})
         return value
 
-    def log_params(self, run_id: str, params: Pairs, *, timeout: float | None = None) -> None:
+    def log_params(self, run_id: str, params: Pairs) -> None:
         """Sets params, for good: all or none.
 
         Args:
             run_id: The run.
             params: A dict, or a list of `Param`.
-            timeout: Seconds that the call may take; None for the client's.
 
         Raises:
-            FailedPrecondition: A param has another value already (PARAM_IMMUTABLE).
+            InvalidArgument: A key or a value breaks a rule (INVALID_FIELD).
         """
-        self._send(self._requests.log_batch(run_id, None, params, None), timeout)
+        self.log_batch(run_id, params=params)
 
-    def set_tag(self, run_id: str, key: str, value: Any, *, timeout: float | None = None) -> None:
+    def set_tag(self, run_id: str, key: str, value: Any) -> None:
         """Sets one tag, overwriting it.
 
         Args:
             run_id: The run.
             key: The tag's key.
             value: Its value, sent as `str(value)`.
-            timeout: Seconds that the call may take; None for the client's.
         """
-        self._send(self._requests.set_run_tags(run_id, {key: value}), timeout)
+        self.log_batch(run_id, tags={key: value})
 
-    def set_tags(self, run_id: str, tags: Pairs, *, timeout: float | None = None) -> None:
+    def set_tags(self, run_id: str, tags: Pairs) -> None:
         """Sets tags, overwriting them: all or none.
 
         Args:
             run_id: The run.
             tags: A dict, or a list of `RunTag`.
-            timeout: Seconds that the call may take; None for the client's.
         """
-        self._send(self._requests.set_run_tags(run_id, tags), timeout)
+        self.log_batch(run_id, tags=tags)
 
-    def delete_tag(self, run_id: str, key: str, *, timeout: float | None = None) -> None:
-        """Removes one tag.
+    def delete_tag(self, run_id: str, key: str) -> None:
+        """Removes one tag; one that is not there is no error.
 
         Args:
             run_id: The run.
             key: The tag's key.
-            timeout: Seconds that the call may take; None for the client's.
-
-        Raises:
-            NotFound: The run has no such tag (TAG_NOT_FOUND).
         """
-        self._send(self._requests.delete_run_tag(run_id, key), timeout)
+        self._pipeline.record(self._records.delete_tag(run_id, key))
 
-    def log_inputs(
-        self, run_id: str, datasets: Iterable[DatasetInput | Dataset], *, timeout: float | None = None
-    ) -> None:
+    def log_inputs(self, run_id: str, datasets: Iterable[DatasetInput | Dataset]) -> None:
         """Records data sets that a run reads; one that it has already changes nothing.
 
         Args:
             run_id: The run.
             datasets: 1 to 100 data sets, with what they are used for or without.
-            timeout: Seconds that the call may take; None for the client's.
         """
-        self._send(self._requests.log_inputs(run_id, datasets), timeout)
+        self._pipeline.record(self._records.inputs(run_id, datasets))
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Waits until everything logged so far is on the server's disk; offline, on this machine's.
+
+        Args:
+            timeout: Seconds that it may take; None for the client's. A server that was never reached is given
+                up sooner, as with calls.
+
+        Raises:
+            DeadlineExceeded: Not all was delivered in time; the message says where the rest lies. It is still
+                delivered when it can be.
+            FailedPrecondition: This client's spool and the server disagree (SERVER_BEHIND, WRITER_UNKNOWN,
+                WRITER_DIVERGED, WRITER_FENCED); the message says where the spool lies. What is logged from
+                now on is not concerned.
+            RunwireError: The server rejected something; the message says what, of the class that a call would
+                raise. Each rejection is raised once.
+            ServerUnavailable: Nothing answers at the address.
+        """
+        self._pipeline.flush(timeout)
 
     def get_metric_history(
         self,
@@ -221,32 +242,32 @@ class LoggingMethods(Sender):
 
 
 class AsyncLoggingMethods(AsyncSender):
-    """What `AsyncClient` writes to runs; each method is `Client`'s, awaited."""
+    """What `AsyncClient` writes to runs; each method is `Client`'s.
+
+    Logging does not wait for the server here either. Where buffers are full, the caller waits and the event
+    loop does not.
+    """
+
+    _pipeline: Pipeline
+    _records: Records
+
+    async def _room(self) -> Buffer:
+        buffer = self._pipeline.buffer
+        if buffer.crowded:
+            await asyncio.to_thread(buffer.stand)
+        return buffer
 
     async def log_batch(
-        self,
-        run_id: str,
-        metrics: Pairs = None,
-        params: Pairs = None,
-        tags: Pairs = None,
-        *,
-        timeout: float | None = None,
+        self, run_id: str, metrics: Pairs = None, params: Pairs = None, tags: Pairs = None
     ) -> None:
         """Adds points, params and tags: all or nothing; see `Client.log_batch`."""
-        await self._send(self._requests.log_batch(run_id, metrics, params, tags), timeout)
+        (await self._room()).record(self._records.batch(run_id, metrics, params, tags))
 
     async def log_metric(
-        self,
-        run_id: str,
-        key: str,
-        value: Any,
-        timestamp: int | None = None,
-        step: int | None = None,
-        *,
-        timeout: float | None = None,
+        self, run_id: str, key: str, value: Any, timestamp: int | None = None, step: int | None = None
     ) -> None:
         """Adds one point to a metric; see `Client.log_metric`."""
-        await self._send(self._requests.log_metrics(run_id, {key: value}, timestamp, step), timeout)
+        (await self._room()).point(run_id, key, value, timestamp, step)
 
     async def log_metrics(
         self,
@@ -254,38 +275,45 @@ class AsyncLoggingMethods(AsyncSender):
         metrics: Mapping[str, Any],
         timestamp: int | None = None,
         step: int | None = None,
-        *,
-        timeout: float | None = None,
     ) -> None:
         """Adds one point to each of several metrics; see `Client.log_metrics`."""
-        await self._send(self._requests.log_metrics(run_id, metrics, timestamp, step), timeout)
+        (await self._room()).row(run_id, metrics, timestamp, step)
 
-    async def log_param(self, run_id: str, key: str, value: Any, *, timeout: float | None = None) -> Any:
+    async def log_series(
+        self, run_id: str, key: str, values: Any, steps: Any = None, timestamps: Any = None
+    ) -> None:
+        """Adds many points to a metric; see `Client.log_series`."""
+        for record in self._records.series(run_id, key, values, steps, timestamps):
+            (await self._room()).record(record)
+
+    async def log_param(self, run_id: str, key: str, value: Any) -> Any:
         """Sets a param, for good; see `Client.log_param`."""
-        await self._send(self._requests.log_batch(run_id, None, {key: value}, None), timeout)
+        await self.log_batch(run_id, params={key: value})
         return value
 
-    async def log_params(self, run_id: str, params: Pairs, *, timeout: float | None = None) -> None:
+    async def log_params(self, run_id: str, params: Pairs) -> None:
         """Sets params, for good; see `Client.log_params`."""
-        await self._send(self._requests.log_batch(run_id, None, params, None), timeout)
+        await self.log_batch(run_id, params=params)
 
-    async def set_tag(self, run_id: str, key: str, value: Any, *, timeout: float | None = None) -> None:
+    async def set_tag(self, run_id: str, key: str, value: Any) -> None:
         """Sets one tag; see `Client.set_tag`."""
-        await self._send(self._requests.set_run_tags(run_id, {key: value}), timeout)
+        await self.log_batch(run_id, tags={key: value})
 
-    async def set_tags(self, run_id: str, tags: Pairs, *, timeout: float | None = None) -> None:
+    async def set_tags(self, run_id: str, tags: Pairs) -> None:
         """Sets tags; see `Client.set_tags`."""
-        await self._send(self._requests.set_run_tags(run_id, tags), timeout)
+        await self.log_batch(run_id, tags=tags)
 
-    async def delete_tag(self, run_id: str, key: str, *, timeout: float | None = None) -> None:
+    async def delete_tag(self, run_id: str, key: str) -> None:
         """Removes one tag; see `Client.delete_tag`."""
-        await self._send(self._requests.delete_run_tag(run_id, key), timeout)
+        (await self._room()).record(self._records.delete_tag(run_id, key))
 
-    async def log_inputs(
-        self, run_id: str, datasets: Iterable[DatasetInput | Dataset], *, timeout: float | None = None
-    ) -> None:
+    async def log_inputs(self, run_id: str, datasets: Iterable[DatasetInput | Dataset]) -> None:
         """Records data sets that a run reads; see `Client.log_inputs`."""
-        await self._send(self._requests.log_inputs(run_id, datasets), timeout)
+        (await self._room()).record(self._records.inputs(run_id, datasets))
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Waits until everything logged so far is on the server's disk; see `Client.flush`."""
+        await asyncio.to_thread(self._pipeline.flush, timeout)
 
     async def get_metric_history(
         self,

@@ -35,6 +35,7 @@ class Call(Generic[R]):
         request: The request.
         convert: Makes the result from the response, or from the list of them if `streaming`.
         streaming: Whether the server streams its answer.
+        behind_logs: Whether it has to come behind what was logged before: it reads or changes runs.
     """
 
     service: str
@@ -42,6 +43,7 @@ class Call(Generic[R]):
     request: Message
     convert: Callable[[Any], R]
     streaming: bool = False
+    behind_logs: bool = True
 
 
 def _now() -> int:
@@ -52,11 +54,13 @@ def _nothing(_: Any) -> None:
     return None
 
 
-def _tags(items: Pairs) -> list[experiment_pb2.Tag]:
+def tags_of(items: Pairs) -> list[experiment_pb2.Tag]:
+    """Makes tags of what a caller gave."""
     return [experiment_pb2.Tag(key=key, value=value) for key, value in _values.pairs("tag", items)]
 
 
-def _params(items: Pairs) -> list[run_pb2.Param]:
+def params_of(items: Pairs) -> list[run_pb2.Param]:
+    """Makes params of what a caller gave."""
     return [run_pb2.Param(key=key, value=value) for key, value in _values.pairs("param", items)]
 
 
@@ -106,7 +110,7 @@ class Requests:
     def create_experiment(self, name: str, tags: Pairs) -> Call[str]:
         """Builds CreateExperiment."""
         request = experiment_pb2.CreateExperimentRequest(
-            name=name, tags=_tags(tags), request_id=self._request_id()
+            name=name, tags=tags_of(tags), request_id=self._request_id()
         )
         return Call(
             "ExperimentService", "CreateExperiment", request, lambda answer: answer.experiment.experiment_id
@@ -174,7 +178,7 @@ class Requests:
     def set_experiment_tags(self, experiment_id: str, tags: Pairs) -> Call[None]:
         """Builds SetExperimentTags."""
         request = experiment_pb2.SetExperimentTagsRequest(
-            experiment_id=experiment_id, tags=_tags(tags), request_id=self._request_id()
+            experiment_id=experiment_id, tags=tags_of(tags), request_id=self._request_id()
         )
         return Call("ExperimentService", "SetExperimentTags", request, _nothing)
 
@@ -207,8 +211,8 @@ class Requests:
             start_time=_convert.timestamp(_optional_time("start_time", start_time, self._now())),
             parent_run_id=parent_run_id or "",
             status=_convert.status_number(status),
-            params=_params(params),
-            tags=_tags(tags),
+            params=params_of(params),
+            tags=tags_of(tags),
             request_id=self._request_id(),
         )
         return Call("RunService", "CreateRun", request, _run_of)
@@ -284,8 +288,8 @@ class Requests:
         request = run_pb2.LogBatchRequest(
             run_id=run_id,
             blocks=_values.blocks(metrics, self._now()),
-            params=_params(params),
-            tags=_tags(tags),
+            params=params_of(params),
+            tags=tags_of(tags),
             request_id=self._request_id(),
         )
         return Call("RunService", "LogBatch", request, _nothing)
@@ -302,7 +306,7 @@ class Requests:
 
     def set_run_tags(self, run_id: str, tags: Pairs) -> Call[None]:
         """Builds SetRunTags."""
-        request = run_pb2.SetRunTagsRequest(run_id=run_id, tags=_tags(tags), request_id=self._request_id())
+        request = run_pb2.SetRunTagsRequest(run_id=run_id, tags=tags_of(tags), request_id=self._request_id())
         return Call("RunService", "SetRunTags", request, _nothing)
 
     def delete_run_tag(self, run_id: str, key: str) -> Call[None]:
@@ -315,7 +319,7 @@ class Requests:
     ) -> Call[None]:
         """Builds LogInputs."""
         request = run_pb2.LogInputsRequest(
-            run_id=run_id, inputs=[_input(one) for one in inputs], request_id=self._request_id()
+            run_id=run_id, inputs=[dataset_input(one) for one in inputs], request_id=self._request_id()
         )
         return Call("RunService", "LogInputs", request, _nothing)
 
@@ -352,7 +356,8 @@ class Requests:
 
     def server_info(self) -> Call[entities.ServerInfo]:
         """Builds GetServerInfo."""
-        return Call("ServerService", "GetServerInfo", server_pb2.GetServerInfoRequest(), _convert.server_info)
+        request = server_pb2.GetServerInfoRequest()
+        return Call("ServerService", "GetServerInfo", request, _convert.server_info, behind_logs=False)
 
     def purge(self, older_than: float) -> Call[entities.PurgeResult]:
         """Builds Purge."""
@@ -375,7 +380,8 @@ def _run_of(answer: Any) -> entities.Run:
     return _convert.run(answer.run)
 
 
-def _input(given: entities.DatasetInput | entities.Dataset) -> run_pb2.DatasetInput:
+def dataset_input(given: entities.DatasetInput | entities.Dataset) -> run_pb2.DatasetInput:
+    """Makes an input of a data set, with what it is used for or without."""
     whole = given if isinstance(given, entities.DatasetInput) else entities.DatasetInput(given)
     it = whole.dataset
     dataset = run_pb2.Dataset(

@@ -1,67 +1,16 @@
-"""The methods of both clients that deal with runs as a whole: create, find, change, end."""
+"""The methods of both clients that deal with runs that are there: find, change, delete."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from runwire._calls import AsyncSender, Sender
-from runwire._requests import Mask, Pairs
+from runwire._requests import Mask
 from runwire.entities import PagedList, Run, ViewType
 
 
 class RunMethods(Sender):
     """What `Client` does with runs."""
-
-    def create_run(
-        self,
-        experiment_id: str,
-        start_time: int | None = None,
-        tags: Pairs = None,
-        run_name: str | None = None,
-        *,
-        params: Pairs = None,
-        parent_run_id: str | None = None,
-        run_id: str | None = None,
-        allow_existing: bool = False,
-        status: str = "RUNNING",
-        timeout: float | None = None,
-    ) -> Run:
-        """Creates a run, with its first params and tags, in one step.
-
-        Args:
-            experiment_id: The experiment; it must be active.
-            start_time: When it began, unix ms; None for now.
-            tags: A dict, or a list of `RunTag`.
-            run_name: Its name; None for a readable one that the server makes up.
-            params: A dict, or a list of `Param`.
-            parent_run_id: A run of the same experiment that this one is a part of.
-            run_id: 32 lower-case hex digits; None for a new id. The same id and arguments again return
-                the run, whenever that is.
-            allow_existing: Return the run if `run_id` exists, whatever it was created with, so that the
-                processes of one job can all create the run that they share.
-            status: `RUNNING` or `SCHEDULED`.
-            timeout: Seconds that the call may take; None for the client's.
-
-        Returns:
-            The run.
-
-        Raises:
-            AlreadyExists: The id belongs to a run that was created with other arguments (RUN_EXISTS).
-            FailedPrecondition: EXPERIMENT_DELETED, PARENT_RUN_INVALID or RUN_PURGED.
-            NotFound: There is no such experiment (EXPERIMENT_NOT_FOUND).
-        """
-        call = self._requests.create_run(
-            experiment_id,
-            run_id=run_id,
-            allow_existing=allow_existing,
-            run_name=run_name,
-            start_time=start_time,
-            parent_run_id=parent_run_id,
-            status=status,
-            params=params,
-            tags=tags,
-        )
-        return self._send(call, timeout)
 
     def get_run(
         self,
@@ -155,53 +104,6 @@ class RunMethods(Sender):
         """
         return self._send(self._requests.update_run(run_id, status, name), timeout)
 
-    def finish_run(
-        self,
-        run_id: str,
-        status: str | None = None,
-        end_time: int | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Run:
-        """Ends a run.
-
-        Args:
-            run_id: The run.
-            status: `FINISHED` (the default), `FAILED` or `KILLED`.
-            end_time: When it ended, unix ms; None for now.
-            timeout: Seconds that the call may take; None for the client's.
-
-        Returns:
-            The run as it is now, without its data and inputs.
-
-        Raises:
-            FailedPrecondition: RUN_DELETED, RUN_PURGED or EXPERIMENT_DELETED.
-            NotFound: There is no such run (RUN_NOT_FOUND).
-        """
-        return self._send(self._requests.finish_run(run_id, status, end_time), timeout)
-
-    def set_terminated(
-        self,
-        run_id: str,
-        status: str | None = None,
-        end_time: int | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> None:
-        """Ends a run; `finish_run` under the name that MLflow has for it.
-
-        Args:
-            run_id: The run.
-            status: `FINISHED` (the default), `FAILED` or `KILLED`.
-            end_time: When it ended, unix ms; None for now.
-            timeout: Seconds that the call may take; None for the client's.
-
-        Raises:
-            FailedPrecondition: RUN_DELETED, RUN_PURGED or EXPERIMENT_DELETED.
-            NotFound: There is no such run (RUN_NOT_FOUND).
-        """
-        self.finish_run(run_id, status, end_time, timeout=timeout)
-
     def delete_run(self, run_id: str, *, timeout: float | None = None) -> None:
         """Deletes a run until it is restored or purged.
 
@@ -231,34 +133,6 @@ class RunMethods(Sender):
 
 class AsyncRunMethods(AsyncSender):
     """What `AsyncClient` does with runs; each method is `Client`'s, awaited."""
-
-    async def create_run(
-        self,
-        experiment_id: str,
-        start_time: int | None = None,
-        tags: Pairs = None,
-        run_name: str | None = None,
-        *,
-        params: Pairs = None,
-        parent_run_id: str | None = None,
-        run_id: str | None = None,
-        allow_existing: bool = False,
-        status: str = "RUNNING",
-        timeout: float | None = None,
-    ) -> Run:
-        """Creates a run; see `Client.create_run`."""
-        call = self._requests.create_run(
-            experiment_id,
-            run_id=run_id,
-            allow_existing=allow_existing,
-            run_name=run_name,
-            start_time=start_time,
-            parent_run_id=parent_run_id,
-            status=status,
-            params=params,
-            tags=tags,
-        )
-        return await self._send(call, timeout)
 
     async def get_run(
         self,
@@ -301,28 +175,6 @@ class AsyncRunMethods(AsyncSender):
     ) -> Run:
         """Changes a run's status or name; see `Client.update_run`."""
         return await self._send(self._requests.update_run(run_id, status, name), timeout)
-
-    async def finish_run(
-        self,
-        run_id: str,
-        status: str | None = None,
-        end_time: int | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> Run:
-        """Ends a run; see `Client.finish_run`."""
-        return await self._send(self._requests.finish_run(run_id, status, end_time), timeout)
-
-    async def set_terminated(
-        self,
-        run_id: str,
-        status: str | None = None,
-        end_time: int | None = None,
-        *,
-        timeout: float | None = None,
-    ) -> None:
-        """Ends a run; see `Client.set_terminated`."""
-        await self.finish_run(run_id, status, end_time, timeout=timeout)
 
     async def delete_run(self, run_id: str, *, timeout: float | None = None) -> None:
         """Deletes a run; see `Client.delete_run`."""

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import getpass
 import os
 import sys
 import threading
-import time
 from types import TracebackType
 from typing import Any, Final
 
 from runwire import errors
 from runwire._channel import DEFAULT_ADDRESS, parse_address
+from runwire._process import at_fork
 from runwire.client import Client
 from runwire.entities import Experiment, Run, RunStatus
-
-# How long ending the open runs may hold up the interpreter's exit, seconds.
-_EXIT_SECONDS: Final = 2.0
 
 
 class ActiveRun(Run):
@@ -72,11 +68,11 @@ class Session:
         self._address: str | None = None
         self._named = self._resolved = ""
         self._client: Client | None = None
-        self._pid = os.getpid()
         self._open: dict[str, None] = {}
         self._environment_run_used = False
-        self._exit_hooked = False
         self.experiment_id: str | None = None
+        self.experiment_name: str | None = None
+        at_fork(self._forked)
 
     @property
     def address(self) -> str:
@@ -93,27 +89,40 @@ class Session:
         """Goes to another server; the experiment is forgotten, being one of the old server's."""
         resolved = _resolved(address)
         with self._lock:
-            if self._client is not None and self._pid == os.getpid():
-                self._client.close()
-            self._client = None
+            old, self._client = self._client, None
             self._address = self._named = address
             self._resolved = resolved
-            self.experiment_id = None
+            self.experiment_id = self.experiment_name = None
+            if old is not None:
+                old.close()
 
     def client(self) -> Client:
-        """Returns the client, made at the first use in each process.
-
-        A forked child must not touch the channel that it inherits: gRPC's threads are not in it. It makes
-        its own client, and leaves it to the parent to end the runs that were open.
-        """
+        """Returns the client, made at the first use and when the address or the mode changes."""
         with self._lock:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
+            found = self._client
+            if found is not None:
+                if found.address == parse_address(self.address).text and found.mode == self.mode:
+                    return found
                 self._client = None
-                self._open = {}
-            if self._client is None or self._client.address != parse_address(self.address).text:
-                self._client = Client(self.address)
-            return self._client
+                found.close()
+            made = self._client = Client(self.address, mode=self.mode)
+            made.call_at_exit(self._at_exit)
+            return made
+
+    @property
+    def mode(self) -> str:
+        """The environment's mode."""
+        return os.environ.get("RUNWIRE_MODE") or "online"
+
+    @property
+    def open_client(self) -> Client:
+        """The client as it is: what logging asks for, for which the address is too dear to look at."""
+        return self._client or self.client()
+
+    def _forked(self) -> None:
+        """In a forked child: leaves it to the parent to end the runs that are open."""
+        self._lock = threading.RLock()
+        self._open = {}
 
     @property
     def stack(self) -> list[ActiveRun]:
@@ -141,9 +150,6 @@ class Session:
         self._local.last = run.info.run_id
         with self._lock:
             self._open[run.info.run_id] = None
-            if not self._exit_hooked:
-                self._exit_hooked = True
-                atexit.register(self._at_exit)
         return active
 
     def end_current(self, status: str) -> None:
@@ -155,7 +161,7 @@ class Session:
         self._local.last = run_id
         with self._lock:
             self._open.pop(run_id, None)
-        self.client().finish_run(run_id, status)
+        self.client().set_terminated(run_id, status)
 
     def end_through(self, run_id: str, status: str) -> None:
         """Ends a run with those that were started inside it; one that is closed already stays so."""
@@ -163,20 +169,13 @@ class Session:
             self.end_current(status)
 
     def _at_exit(self) -> None:
-        """Ends the runs that are still open, and never holds up the exit for long."""
+        """Ends the runs that are still open; the client delivers that with the rest."""
         with self._lock:
-            if self._pid != os.getpid() or not self._open:
-                return
             runs, self._open = list(self._open), {}
-        deadline = time.monotonic() + _EXIT_SECONDS
-        for run_id in reversed(runs):
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            try:
-                self.client().finish_run(run_id, RunStatus.FINISHED, timeout=left)
-            except (errors.RunwireError, ValueError, OSError) as error:
-                print(f"runwire: the run {run_id} is left open: {error}", file=sys.stderr)
+            client = self._client
+        for run_id in reversed(runs if client else []):
+            assert client is not None
+            client.end_run_later(run_id, RunStatus.FINISHED)
 
 
 # The one module-level state of the client: a fluent layer has to remember what the last call meant.
@@ -191,6 +190,11 @@ def source_tags() -> dict[str, Any]:
     with contextlib.suppress(OSError, KeyError, ImportError):
         tags["mlflow.user"] = getpass.getuser()
     return tags
+
+
+def unasked_experiment(name: str, experiment_id: str) -> Experiment:
+    """Makes an experiment of which only the name or the id is known, where no server can be asked."""
+    return Experiment(experiment_id, name, "active", None, None)
 
 
 def get_or_create_experiment(client: Client, name: str) -> Experiment:

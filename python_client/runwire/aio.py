@@ -5,7 +5,7 @@
         await client.log_metric(run.info.run_id, "loss", 0.25, step=1)
         await client.finish_run(run.info.run_id)
 
-What `client` says of calls and repeats holds here too.
+What `client` says of logging, calls and repeats holds here too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from runwire._experiments import AsyncExperimentMethods
 from runwire._link import AioLink
 from runwire._logging import AsyncLoggingMethods
 from runwire._metrics import AsyncMetricMethods
+from runwire._pipeline import Pipeline
+from runwire._places import DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_SPOOL_BYTES, options
+from runwire._process import at_fork
+from runwire._records import Records
 from runwire._requests import Call, Requests
+from runwire._run_life import AsyncRunLifeMethods
 from runwire._runs import AsyncRunMethods
 from runwire._status import to_error
 from runwire.entities import PurgeResult, ServerInfo
@@ -33,7 +38,9 @@ from runwire.entities import PurgeResult, ServerInfo
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, AsyncMetricMethods):
+class AsyncClient(
+    AsyncExperimentMethods, AsyncRunLifeMethods, AsyncRunMethods, AsyncLoggingMethods, AsyncMetricMethods
+):
     """A connection to a Runwire server for one event loop; its methods are those of `Client`."""
 
     def __init__(
@@ -44,6 +51,11 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, 
         tls_ca: str | os.PathLike[str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         retry: Retry | None = None,
+        mode: str | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        on_spool_full: str = "block",
+        shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT,
     ) -> None:
         """Makes a client; it connects at the first call, to the event loop that runs then.
 
@@ -53,15 +65,37 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, 
             tls_ca: As for `Client`.
             timeout: Seconds that a call may take, its repeats included.
             retry: How to repeat failed calls; None for the default.
+            mode: As for `Client`.
+            spool_dir: As for `Client`.
+            spool_bytes: As for `Client`.
+            on_spool_full: As for `Client`.
+            shutdown_timeout: As for `Client`.
 
         Raises:
             ValueError: An argument can not be used.
             OSError: The file of certificates can not be read.
         """
         self._settings = _channel.settings(address, token, tls_ca, timeout, retry)
+        where = self._settings.address.text
+        self._options = options(mode, spool_dir, spool_bytes, on_spool_full, shutdown_timeout, where)
         self._requests = Requests()
+        self._records = Records()
+        self._inherited: list[Any] = []
+        self._connect()
+        at_fork(self._forked)
+
+    def _connect(self) -> None:
         self._link = AioLink(self._settings)
+        self._pipeline = Pipeline(self._settings, self._options)
         self._reached = False
+
+    def _forked(self) -> None:
+        """Starts anew in a forked child; see `Client`."""
+        old = self._pipeline
+        self._inherited.append((self._link, old))
+        old.disown()
+        self._connect()
+        self._pipeline.begins.update(old.begins)
 
     @property
     def address(self) -> str:
@@ -76,9 +110,12 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, 
         """Removes for good what was deleted; see `Client.purge`."""
         return await self._send(self._requests.purge(older_than), timeout)
 
-    async def close(self) -> None:
-        """Closes the connection. A closed client can not be used again."""
-        await self._link.close()
+    async def close(self, timeout: float | None = None) -> None:
+        """Delivers what was logged, and closes the connection; see `Client.close`."""
+        try:
+            await asyncio.to_thread(self._pipeline.close, timeout)
+        finally:
+            await self._link.close()
 
     async def __aenter__(self) -> AsyncClient:
         """Returns the client."""
@@ -87,11 +124,19 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the client."""
-        await self.close()
+        """Closes the client; see `Client`."""
+        try:
+            await self.close()
+        except errors.RunwireError as failure:
+            if error is None:
+                raise
+            error.add_note(f"runwire could not deliver all: {failure}")
 
     async def _send(self, call: Call[R], timeout: float | None) -> R:
         given = self._settings.timeout if timeout is None else _channel.seconds(timeout)
+        self._pipeline.check_online(call.method)
+        if call.behind_logs and self._pipeline.dirty:
+            await asyncio.to_thread(self._pipeline.deliver, timeout)
         attempts = Attempts(self._settings, given, time.monotonic(), reached=self._reached)
         while True:
             try:
@@ -109,6 +154,7 @@ class AsyncClient(AsyncExperimentMethods, AsyncRunMethods, AsyncLoggingMethods, 
                 return call.convert(answer)
 
     async def _open_stream(self, call: Call[Any]) -> Any:
+        self._pipeline.check_online(call.method)
         method = getattr((await self._link.stubs(self._settings.timeout))[call.service], call.method)
         return method(call.request, metadata=self._settings.metadata)
 

@@ -5,14 +5,18 @@
         client.log_metric(run.info.run_id, "loss", 0.25, step=1)
         client.finish_run(run.info.run_id)
 
-Each call is on the server's disk when it returns, and is repeated, under one request id, while the
-server is away. A client may be shared by threads, and not by processes: a forked child makes its own.
+What is logged returns at once and is delivered in the background, in the order of the calls and exactly
+once; `flush`, `finish_run` and `close` wait for it. All other calls are on the server's disk when they
+return, are repeated, under one request id, while the server is away, and see all that this client has
+logged. A client may be shared by threads. A forked child can go on with it: it gets a connection and a spool
+of its own.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -25,7 +29,12 @@ from runwire._experiments import ExperimentMethods
 from runwire._link import Link
 from runwire._logging import LoggingMethods
 from runwire._metrics import MetricMethods
+from runwire._pipeline import Pipeline
+from runwire._places import DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_SPOOL_BYTES, options
+from runwire._process import at_fork
+from runwire._records import Records
 from runwire._requests import Call, Requests
+from runwire._run_life import RunLifeMethods
 from runwire._runs import RunMethods
 from runwire._status import to_error
 from runwire.entities import PurgeResult, ServerInfo
@@ -33,7 +42,7 @@ from runwire.entities import PurgeResult, ServerInfo
 R = TypeVar("R")
 
 
-class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
+class Client(ExperimentMethods, RunLifeMethods, RunMethods, LoggingMethods, MetricMethods):
     """A connection to a Runwire server, with the method names of MLflow's MlflowClient.
 
     Any call may raise a `RunwireError`: Unauthenticated if the server wants a token, ServerUnavailable if
@@ -48,6 +57,11 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
         tls_ca: str | os.PathLike[str] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         retry: Retry | None = None,
+        mode: str | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        spool_bytes: int = DEFAULT_SPOOL_BYTES,
+        on_spool_full: str = "block",
+        shutdown_timeout: float = DEFAULT_SHUTDOWN_TIMEOUT,
     ) -> None:
         """Makes a client; it connects at the first call.
 
@@ -60,20 +74,68 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
                 those that gRPC trusts by default.
             timeout: Seconds that a call may take, its repeats included.
             retry: How to repeat failed calls; None for the default.
+            mode: `online`, or `offline` to begin, log and end runs without a server, for `runwire sync` to
+                deliver; None for the environment's RUNWIRE_MODE, else `online`.
+            spool_dir: Folder for what is logged and not delivered; None for the environment's
+                RUNWIRE_SPOOL_DIR, else `./runwire-offline` offline, and online a folder of the user's.
+            spool_bytes: Most bytes of that. It is reached when the server is away for long.
+            on_spool_full: What a call that logs does then: `block` until there is room, or `error`. Offline
+                it is always an error.
+            shutdown_timeout: Seconds that the exit of the process may wait for the delivery of what was
+                logged; what is not delivered then stays in the folder, for `runwire sync`.
 
         Raises:
             ValueError: An argument can not be used.
             OSError: The file of certificates can not be read.
         """
         self._settings = _channel.settings(address, token, tls_ca, timeout, retry)
+        where = self._settings.address.text
+        self._options = options(mode, spool_dir, spool_bytes, on_spool_full, shutdown_timeout, where)
         self._requests = Requests()
+        self._records = Records()
+        self._inherited: list[Any] = []
+        self._connect()
+        at_fork(self._forked)
+
+    def _connect(self) -> None:
         self._link = Link(self._settings)
+        self._pipeline = Pipeline(self._settings, self._options)
         self._reached = False
+
+    def _forked(self) -> None:
+        """Starts anew in a forked child: the parent's channel is not touched, not even to let go of it."""
+        old = self._pipeline
+        self._inherited.append((self._link, old))
+        old.disown()
+        self._connect()
+        self._pipeline.begins.update(old.begins)
 
     @property
     def address(self) -> str:
         """The server's address."""
         return self._settings.address.text
+
+    @property
+    def mode(self) -> str:
+        """`online` or `offline`."""
+        return self._options.mode
+
+    def call_at_exit(self, call: Callable[[], None]) -> None:
+        """Has something called as this process ends, before what was logged is delivered.
+
+        Args:
+            call: What may log more, and waits for nothing.
+        """
+        self._pipeline.at_exit_first(call)
+
+    def end_run_later(self, run_id: str, status: str) -> None:
+        """Ends a run without waiting for the delivery.
+
+        Args:
+            run_id: The run.
+            status: `FINISHED`, `FAILED` or `KILLED`.
+        """
+        self._pipeline.finish(self._records.finish(run_id, status, None))
 
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Asks the server what it is and allows.
@@ -98,9 +160,19 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
         """
         return self._send(self._requests.purge(older_than), timeout)
 
-    def close(self) -> None:
-        """Closes the connection. A closed client can not be used again."""
-        self._link.close()
+    def close(self, timeout: float | None = None) -> None:
+        """Delivers what was logged, and closes the connection. A closed client can not be used again.
+
+        Args:
+            timeout: Seconds that the delivery may take; None for the client's.
+
+        Raises:
+            RunwireError: Something is not delivered, or was rejected; see `flush`.
+        """
+        try:
+            self._pipeline.close(timeout)
+        finally:
+            self._link.close()
 
     def __enter__(self) -> Client:
         """Returns the client."""
@@ -109,11 +181,19 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the client."""
-        self.close()
+        """Closes the client; where that fails on an exception's way, the exception gets a note."""
+        try:
+            self.close()
+        except errors.RunwireError as failure:
+            if error is None:
+                raise
+            error.add_note(f"runwire could not deliver all: {failure}")
 
     def _send(self, call: Call[R], timeout: float | None) -> R:
         given = self._settings.timeout if timeout is None else _channel.seconds(timeout)
+        self._pipeline.check_online(call.method)
+        if call.behind_logs:
+            self._pipeline.deliver(timeout)
         attempts = Attempts(self._settings, given, time.monotonic(), reached=self._reached)
         while True:
             try:
@@ -131,6 +211,7 @@ class Client(ExperimentMethods, RunMethods, LoggingMethods, MetricMethods):
                 return call.convert(answer)
 
     def _open_stream(self, call: Call[Any]) -> Any:
+        self._pipeline.check_online(call.method)
         method = getattr(self._link.stubs(self._settings.timeout)[call.service], call.method)
         return method(call.request, metadata=self._settings.metadata)
 

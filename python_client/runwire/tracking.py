@@ -1,11 +1,14 @@
 """The fluent layer: MLflow's functions, that log to the current run.
 
 The server and the experiment are the process's, the current run is each thread's. What is logged
-outside of a run starts one. Each call is on the server's disk when it returns. Runs that are open
-when the interpreter exits end as FINISHED.
+outside of a run starts one. Logging returns at once and is delivered in the background, exactly once;
+`flush`, `end_run` and the exit of the process wait for it, and the first two raise what went wrong. Runs
+that are open when the interpreter exits end as FINISHED.
 
 Environment: RUNWIRE_TRACKING_URI names the server, RUNWIRE_TOKEN its token, RUNWIRE_EXPERIMENT the
-experiment, RUNWIRE_RUN_ID the run that the first `start_run` resumes.
+experiment, RUNWIRE_RUN_ID the run that the first `start_run` resumes. With RUNWIRE_MODE=offline no server is
+asked: runs begin, log and end in the folder RUNWIRE_SPOOL_DIR (else ./runwire-offline), for `runwire sync` to
+deliver.
 """
 
 from __future__ import annotations
@@ -16,7 +19,13 @@ from typing import Any
 
 from runwire import _results, errors
 from runwire._requests import Pairs
-from runwire._session import SESSION, ActiveRun, get_or_create_experiment, source_tags
+from runwire._session import (
+    SESSION,
+    ActiveRun,
+    get_or_create_experiment,
+    source_tags,
+    unasked_experiment,
+)
 from runwire.entities import Dataset, DatasetInput, Experiment, MetricHistory, Run, RunStatus, ViewType
 
 _DEFAULT_EXPERIMENT = "0"
@@ -56,6 +65,9 @@ def set_experiment(experiment_name: str | None = None, experiment_id: str | None
     """
     if (experiment_name is None) == (experiment_id is None):
         raise ValueError("set_experiment takes either a name or an experiment_id")
+    if SESSION.client().mode == "offline":
+        SESSION.experiment_id, SESSION.experiment_name = experiment_id, experiment_name
+        return unasked_experiment(experiment_name or "", experiment_id or "")
     if experiment_name is not None:
         found = get_or_create_experiment(SESSION.client(), experiment_name)
     else:
@@ -115,33 +127,51 @@ def start_run(
     resumed = run_id or SESSION.environment_run()
     if resumed is not None:
         return SESSION.push(_resume(resumed, run_name, given))
-    client = SESSION.client()
     parent = parent_run_id or (SESSION.stack[-1].info.run_id if SESSION.stack else None)
     if experiment_id is None and SESSION.stack:
         # A parent is of the same experiment.
-        experiment_id = SESSION.stack[-1].info.experiment_id
-    run = client.create_run(
-        experiment_id or _experiment_id(),
-        run_name=run_name,
-        parent_run_id=parent,
-        tags={**source_tags(), **given},
+        experiment_id = SESSION.stack[-1].info.experiment_id or None
+    every = {**source_tags(), **given}
+    if SESSION.client().mode == "offline":
+        return SESSION.push(_begin(experiment_id, run_name, parent, every))
+    run = SESSION.client().create_run(
+        experiment_id or _experiment_id(), run_name=run_name, parent_run_id=parent, tags=every
     )
+    SESSION.client().keep_alive(run.info.run_id)
     return SESSION.push(run)
+
+
+def _begin(experiment_id: str | None, run_name: str | None, parent: str | None, tags: dict[str, Any]) -> Run:
+    """Begins a run without a server."""
+    experiment_id = experiment_id or SESSION.experiment_id
+    name = None
+    if experiment_id is None:
+        name = SESSION.experiment_name or os.environ.get("RUNWIRE_EXPERIMENT") or None
+        experiment_id = None if name else _DEFAULT_EXPERIMENT
+    return SESSION.client().begin_unasked(
+        experiment_id, experiment_name=name, run_name=run_name, parent_run_id=parent, tags=tags
+    )
 
 
 def _resume(run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
     client = SESSION.client()
+    if client.mode == "offline":
+        return client.resume_unasked(run_id, run_name, tags)
     client.update_run(run_id, RunStatus.RUNNING, run_name)
+    client.keep_alive(run_id)
     if tags:
         client.set_tags(run_id, tags)
     return client.get_run(run_id)
 
 
 def end_run(status: str = RunStatus.FINISHED) -> None:
-    """Ends this thread's current run; without one nothing happens.
+    """Ends this thread's current run, and waits for the delivery; without one nothing happens.
 
     Args:
         status: `FINISHED`, `FAILED` or `KILLED`.
+
+    Raises:
+        RunwireError: Something is not delivered, or was rejected; see `Client.flush`.
     """
     SESSION.end_current(status)
 
@@ -172,7 +202,7 @@ def log_param(key: str, value: Any) -> Any:
     Returns:
         The value as it was given.
     """
-    return SESSION.client().log_param(_current(), key, value)
+    return SESSION.open_client.log_param(_current(), key, value)
 
 
 def log_params(params: Pairs, run_id: str | None = None) -> None:
@@ -182,7 +212,7 @@ def log_params(params: Pairs, run_id: str | None = None) -> None:
         params: A dict, or a list of `Param`.
         run_id: The run; None for the current one.
     """
-    SESSION.client().log_params(_current(run_id), params)
+    SESSION.open_client.log_params(_current(run_id), params)
 
 
 def log_metric(
@@ -200,7 +230,26 @@ def log_metric(
     Raises:
         TypeError: The value is no number, or the step no int; nothing is sent.
     """
-    SESSION.client().log_metric(_current(run_id), key, value, timestamp, step)
+    SESSION.open_client.log_metric(run_id or _current(), key, value, timestamp, step)
+
+
+def log_series(
+    key: str, values: Any, steps: Any = None, timestamps: Any = None, run_id: str | None = None
+) -> None:
+    """Adds many points to a metric; see `Client.log_series`.
+
+    Args:
+        key: The metric.
+        values: A numpy array, `array.array`, tensor or list of numbers, of any length.
+        steps: As many ints; None for 0, 1, 2 ...
+        timestamps: As many ints in unix ms, or one for all; None for now.
+        run_id: The run; None for the current one.
+
+    Raises:
+        TypeError: A value is no number, or a step no int.
+        ValueError: The lengths differ.
+    """
+    SESSION.open_client.log_series(_current(run_id), key, values, steps, timestamps)
 
 
 def log_metrics(
@@ -220,7 +269,7 @@ def log_metrics(
     Raises:
         TypeError: A value is no number, or the step no int; nothing is sent.
     """
-    SESSION.client().log_metrics(_current(run_id), metrics, timestamp, step)
+    SESSION.open_client.log_metrics(_current(run_id), metrics, timestamp, step)
 
 
 def log_batch(
@@ -234,7 +283,7 @@ def log_batch(
         tags: A dict, or a list of `RunTag`.
         run_id: The run; None for the current one.
     """
-    SESSION.client().log_batch(_current(run_id), metrics, params, tags)
+    SESSION.open_client.log_batch(_current(run_id), metrics, params, tags)
 
 
 def set_tag(key: str, value: Any) -> None:
@@ -244,7 +293,7 @@ def set_tag(key: str, value: Any) -> None:
         key: The tag's key.
         value: Its value, sent as `str(value)`.
     """
-    SESSION.client().set_tag(_current(), key, value)
+    SESSION.open_client.set_tag(_current(), key, value)
 
 
 def set_tags(tags: Pairs) -> None:
@@ -253,7 +302,7 @@ def set_tags(tags: Pairs) -> None:
     Args:
         tags: A dict, or a list of `RunTag`.
     """
-    SESSION.client().set_tags(_current(), tags)
+    SESSION.open_client.set_tags(_current(), tags)
 
 
 def delete_tag(key: str) -> None:
@@ -265,7 +314,7 @@ def delete_tag(key: str) -> None:
     Raises:
         NotFound: The run has no such tag (TAG_NOT_FOUND).
     """
-    SESSION.client().delete_tag(_current(), key)
+    SESSION.open_client.delete_tag(_current(), key)
 
 
 def log_input(dataset: Dataset, context: str | None = None) -> None:
@@ -275,7 +324,19 @@ def log_input(dataset: Dataset, context: str | None = None) -> None:
         dataset: The data set; `dataset_from_arrays` makes one.
         context: What the run uses it for, such as `training`.
     """
-    SESSION.client().log_inputs(_current(), [DatasetInput(dataset, context or "")])
+    SESSION.open_client.log_inputs(_current(), [DatasetInput(dataset, context or "")])
+
+
+def flush(timeout: float | None = None) -> None:
+    """Waits until everything logged so far is on the server's disk; see `Client.flush`.
+
+    Args:
+        timeout: Seconds that it may take; None for 30.
+
+    Raises:
+        RunwireError: Something is not delivered, or was rejected.
+    """
+    SESSION.client().flush(timeout)
 
 
 def get_run(run_id: str) -> Run:

@@ -11,9 +11,10 @@ from tests.client.lossy_proxy import LossyProxy
 
 
 @pytest.fixture(autouse=True)
-def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TRACKING_URI", "TOKEN", "TLS_CA", "EXPERIMENT", "RUN_ID"):
+def _no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in ("TRACKING_URI", "TOKEN", "TLS_CA", "EXPERIMENT", "RUN_ID", "MODE"):
         monkeypatch.delenv(f"RUNWIRE_{name}", raising=False)
+    monkeypatch.setenv("RUNWIRE_SPOOL_DIR", str(tmp_path_factory.mktemp("spools")))
 
 
 @pytest.fixture(params=KINDS)

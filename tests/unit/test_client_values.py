@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwire import Metric, MetricBlock, Param
-from runwire._convert import _steps
+from runwire._convert import steps as steps_of
 from runwire._values import blocks, integer, number, pairs, texts
 
 NOW = 1_700_000_000_000
@@ -146,7 +146,7 @@ def test_one_column_after_the_other_makes_one_block_each() -> None:
 
 def test_a_dict_is_a_row_at_step_0_now() -> None:
     (block,) = blocks({"a": 1, "b": 2}, NOW)
-    assert (list(block.keys), list(_steps(block)), list(block.timestamps_ms)) == (["a", "b"], [0], [NOW])
+    assert (list(block.keys), list(steps_of(block)), list(block.timestamps_ms)) == (["a", "b"], [0], [NOW])
 
 
 def test_dicts_and_foreign_objects_are_points_too() -> None:
@@ -154,7 +154,7 @@ def test_dicts_and_foreign_objects_are_points_too() -> None:
         key, value, step, timestamp = "a", 2.0, 3, 4
 
     (block,) = blocks([{"key": "a", "value": 1.0, "step": 2, "timestamp": 3}, Theirs()], NOW)
-    assert (list(_steps(block)), list(block.timestamps_ms)) == ([2, 3], [3, 4])
+    assert (list(steps_of(block)), list(block.timestamps_ms)) == ([2, 3], [3, 4])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_dicts_and_foreign_objects_are_points_too() -> None:
 def test_a_block_is_flat_or_in_rows(values: Any) -> None:
     (block,) = blocks([MetricBlock(["a", "b"], [10, 8], values)], NOW)
     assert list(block.values) == [1.0, 2.0, 3.0, 4.0]
-    assert list(_steps(block)) == [10, 8]
+    assert list(steps_of(block)) == [10, 8]
     assert list(block.timestamps_ms) == [NOW, NOW]
 
 
@@ -186,7 +186,7 @@ def test_folding_keeps_every_point_and_the_order_within_each_key(points: list[tu
     found: dict[str, list[tuple[int, int, float]]] = defaultdict(list)
     for block in blocks(metrics, NOW):
         assert len(set(block.keys)) == len(block.keys)
-        for s, (step, time) in enumerate(zip(_steps(block), block.timestamps_ms, strict=True)):
+        for s, (step, time) in enumerate(zip(steps_of(block), block.timestamps_ms, strict=True)):
             for k, key in enumerate(block.keys):
                 found[key].append((step, time, block.values[s * len(block.keys) + k]))
     assert found == expected
@@ -196,4 +196,4 @@ def test_folding_keeps_every_point_and_the_order_within_each_key(points: list[tu
 def test_steps_survive_the_choice_of_axis(steps: list[int]) -> None:
     metrics = [MetricBlock(["a"], steps, [0.0] * len(steps))]
     (block,) = blocks(metrics, NOW)
-    assert list(_steps(block)) == steps
+    assert list(steps_of(block)) == steps

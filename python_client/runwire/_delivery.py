@@ -1,0 +1,307 @@
+"""The thread that carries frames to the server: one stream, opened again whenever it breaks."""
+
+from __future__ import annotations
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import grpc
+
+from runwire import errors
+from runwire._calls import backoff
+from runwire._channel import Settings
+from runwire._link import Link
+from runwire._segments import Stored
+from runwire._spool import Spool
+from runwire._status import to_error
+from runwire._writer import Disagreement, Writer, chained
+from runwire.v1 import frame_pb2, metric_pb2
+
+# A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
+_SILENCE: Final = 30.0
+# Being away for less is not worth a word to the user.
+_PATIENCE: Final = 5.0
+_REFUSALS: Final = (
+    errors.Unauthenticated,
+    errors.PermissionDenied,
+    errors.Unimplemented,
+    errors.InvalidArgument,
+    errors.LocalServerFailed,
+)
+
+Request = metric_pb2.StreamFramesRequest
+
+
+class Lane:
+    """One writer with its spool. A client has one, and a new one when the writer is over.
+
+    Attributes:
+        spool: The frames.
+        writer: The protocol's state.
+        over: Why the writer can not go on; None as long as it can.
+    """
+
+    def __init__(self, spool: Spool) -> None:
+        """Takes up a spool."""
+        self.spool = spool
+        self.writer = Writer(spool.writer_id, acked=spool.acked, cut=spool.cut)
+        self.over: errors.RunwireError | None = None
+
+
+class _Stream:
+    """One stream, from hello to its end."""
+
+    def __init__(self, lane: Lane) -> None:
+        self.lane = lane
+        self.over = False
+        self.call: Any = None
+        self.next: Stored | None = None
+        self.declared: set[bytes] = set()
+
+
+class Delivery:
+    """Carries the frames of lanes.
+
+    Attributes:
+        reached: Whether the server has ever welcomed this client.
+        away: How the last stream failed, while it is not mended.
+        refusal: An error that a repeat will not heal, as a wrong token; None if there is none.
+        rejections: What the server rejected, and nobody was told of yet.
+        ended: Writers that are over, and nobody was told of yet.
+    """
+
+    def __init__(self, given: Settings, guard: threading.Condition) -> None:
+        """Makes the delivery; `start` starts it.
+
+        Args:
+            given: The client's settings.
+            guard: Guards lanes and writers; notified whenever something changes.
+        """
+        self._given = given
+        self._guard = guard
+        self._link = Link(given)
+        self._stub: Any = None
+        self._stream: _Stream | None = None
+        self._lane: Lane | None = None
+        self._stopping = False
+        self._failures = 0
+        self._away_since = 0.0
+        self._told = False
+        self._progress = 0.0
+        self._thread = threading.Thread(target=self._run, name="runwire-delivery", daemon=True)
+        self.reached = False
+        self.away: errors.RunwireError | None = None
+        self.refusal: errors.RunwireError | None = None
+        self.rejections: list[frame_pb2.Rejection] = []
+        self.ended: list[Lane] = []
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def carry(self, lane: Lane) -> None:
+        """Says whose frames to carry; the guard is held."""
+        self._lane = lane
+        self._guard.notify_all()
+
+    def stop(self, timeout: float) -> None:
+        """Ends the stream and the thread.
+
+        Args:
+            timeout: Most seconds to wait for it.
+        """
+        with self._guard:
+            self._stopping = True
+            stream = self._stream
+            self._guard.notify_all()
+        if stream is not None and stream.call is not None:
+            stream.call.cancel()
+        self._thread.join(timeout)
+        self._link.close()
+
+    def watch(self) -> None:
+        """Cuts a stream on which nothing was acknowledged for long; called from time to time."""
+        with self._guard:
+            stream = self._stream
+            if stream is None or stream.call is None:
+                return
+            writer = stream.lane.writer
+            waiting = not writer.is_open or writer.sent > writer.acked.sequence
+            if not waiting or time.monotonic() - self._progress < _SILENCE:
+                return
+        stream.call.cancel()
+
+    def heartbeat(self, run_ids: list[str]) -> None:
+        """Says that runs are alive, without waiting for an answer."""
+        stub = self._stub
+        if stub is not None and self.away is None:
+            request = metric_pb2.HeartbeatRequest(run_ids=run_ids[:1000])
+            stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
+
+    def _run(self) -> None:
+        while True:
+            with self._guard:
+                while not self._stopping and not self._needed():
+                    self._guard.wait()
+                if self._stopping:
+                    return
+                assert self._lane is not None
+                lane = self._lane
+            error = self._carry(lane)
+            if error is not None:
+                self._pause(error)
+
+    def _needed(self) -> bool:
+        lane = self._lane
+        return lane is not None and lane.over is None and lane.writer.pending > 0
+
+    def _carry(self, lane: Lane) -> errors.RunwireError | None:
+        """Runs one stream to its end; returns how it failed."""
+        stream = _Stream(lane)
+        try:
+            stub = self._stub = self._link.stubs(self._given.timeout)["MetricService"]
+            with self._guard:
+                self._stream = stream
+                self._progress = time.monotonic()
+            stream.call = stub.StreamFrames(self._requests(stream), metadata=self._given.metadata)
+            for response in stream.call:
+                with self._guard:
+                    self._take(lane, response)
+            return None
+        except grpc.RpcError as failed:
+            status: Any = failed
+            return to_error(status.code().name, status.details() or "", status.trailing_metadata() or ())
+        except Disagreement as disagreement:
+            stream.call.cancel()
+            return errors.FailedPrecondition(disagreement.message, reason=disagreement.reason)
+        except (errors.RunwireError, OSError) as error:
+            if stream.call is not None:
+                stream.call.cancel()
+            return error if isinstance(error, errors.RunwireError) else errors.Unavailable(str(error))
+        finally:
+            with self._guard:
+                stream.over = True
+                self._stream = None
+                lane.writer.lost()
+                self._guard.notify_all()
+
+    def _take(self, lane: Lane, response: metric_pb2.StreamFramesResponse) -> None:
+        writer = lane.writer
+        self._progress = time.monotonic()
+        if response.HasField("welcome"):
+            welcome = response.welcome
+            writer.welcomed(welcome, lane.spool.crc_at)
+            self._reject(lane, welcome.rejections)
+            self._back()
+        else:
+            writer.acknowledged(response.ack)
+            self._reject(lane, response.ack.rejections)
+            self._failures = 0
+        lane.spool.acknowledge(writer.acked)
+        self._guard.notify_all()
+
+    def _reject(self, lane: Lane, rejections: Any) -> None:
+        if not rejections:
+            return
+        news = lane.writer.news(rejections)
+        lane.spool.note(news)
+        lane.writer.noted(rejections)
+        self.rejections.extend(news)
+
+    def _requests(self, stream: _Stream) -> Iterator[Request]:
+        """Says what there is to say, on a thread of gRPC's."""
+        with self._guard:
+            hello = stream.lane.writer.hello()
+        yield Request(hello=hello)
+        while True:
+            with self._guard:
+                while True:
+                    if stream.over or self._stopping or stream.lane is not self._lane:
+                        return
+                    said = self._next(stream)
+                    if said:
+                        break
+                    self._guard.wait()
+            yield from said
+
+    def _next(self, stream: _Stream) -> list[Request]:
+        writer = stream.lane.writer
+        if not writer.is_open:
+            return []
+        confirmed = writer.take_confirmation()
+        if confirmed:
+            return [Request(confirmed_through=confirmed)]
+        if stream.next is None and writer.sent < writer.cut.sequence:
+            stream.next = stream.lane.spool.take(writer.sent + 1)
+        frame = stream.next
+        if frame is None or not writer.may_send(len(frame.payload)):
+            return []
+        if writer.sent == writer.acked.sequence:
+            # The silence before the first frame was nobody's fault.
+            self._progress = time.monotonic()
+        stream.next = None
+        crc = chained(frame.previous_crc, frame.payload)
+        writer.sending(frame.sequence, crc, len(frame.payload))
+        new = [group for group in frame.groups if group.hash not in stream.declared]
+        stream.declared.update(group.hash for group in new)
+        message = frame_pb2.Frame(
+            sequence=frame.sequence, previous_crc=frame.previous_crc, payload=frame.payload
+        )
+        return [*(Request(declare=group) for group in new), Request(frame=message)]
+
+    def _pause(self, error: errors.RunwireError) -> None:
+        """Decides what follows a stream that failed, and waits."""
+        with self._guard:
+            lane = self._lane
+            assert lane is not None
+            if self._stopping:
+                return
+            if lane.writer.is_final(error.reason):
+                self._set_aside(lane, error)
+                return
+            self._failures += 1
+            self.away = error
+            self.refusal = error if isinstance(error, _REFUSALS) else None
+            if isinstance(error, errors.ServerUnavailable):
+                self._say_away(lane)
+            pause = random.uniform(0, backoff(self._given.retry, self._failures)) + (error.retry_delay or 0)
+            deadline = time.monotonic() + pause
+            self._guard.notify_all()
+            while not self._stopping and (left := deadline - time.monotonic()) > 0:
+                self._guard.wait(left)
+        if isinstance(error, errors.Unavailable):
+            self._link.lost()
+
+    def _set_aside(self, lane: Lane, error: errors.RunwireError) -> None:
+        delivered = error.metadata.get("committed_sequence", "")
+        known = int(delivered) if delivered.isdecimal() else 0
+        if error.reason in ("WRITER_DIVERGED", "WRITER_FENCED"):
+            known = lane.writer.acked.sequence
+        lane.spool.set_aside(error.reason, error.message, known)
+        lane.over = error
+        self.ended.append(lane)
+        self._lane = None
+        self._guard.notify_all()
+
+    def _say_away(self, lane: Lane) -> None:
+        now = time.monotonic()
+        if self._failures == 1:
+            self._away_since = now
+        elif not self._told and now - self._away_since > _PATIENCE:
+            self._told = True
+            print(
+                f"runwire: no answer from {self._given.address.text}; what is logged waits in "
+                f"{lane.spool.folder} and is sent when the server is back",
+                file=sys.stderr,
+            )
+
+    def _back(self) -> None:
+        self.reached = True
+        self.away = self.refusal = None
+        if self._told:
+            self._told = False
+            print(f"runwire: {self._given.address.text} is back; sending what waited", file=sys.stderr)

@@ -1,0 +1,112 @@
+"""What flush, close and end_run raise when something that was logged did not arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from runwire import errors
+from runwire._delivery import Lane
+from runwire.v1 import frame_pb2
+
+_CLASSES: Final[dict[str, type[errors.RunwireError]]] = {
+    "EXPERIMENT_NOT_FOUND": errors.NotFound,
+    "INVALID_FIELD": errors.InvalidArgument,
+    "LIMIT_EXCEEDED": errors.ResourceExhausted,
+    "MALFORMED_MESSAGE": errors.InvalidArgument,
+    "MESSAGE_TOO_LARGE": errors.ResourceExhausted,
+    "RUN_EXISTS": errors.AlreadyExists,
+    "RUN_NOT_FOUND": errors.NotFound,
+}
+_SHOWN: Final = 5
+
+
+def lost(rejections: Sequence[frame_pb2.Rejection], ended: Sequence[Lane]) -> errors.RunwireError:
+    """Makes the error of what is lost, or waits for a person.
+
+    Args:
+        rejections: What the server rejected.
+        ended: Writers that could not go on.
+
+    Returns:
+        An error of the class of the first: what the RPC of the same meaning would raise.
+    """
+    sentences = [_ended(lane) for lane in ended] + [told(one) for one in rejections]
+    more = len(sentences) - _SHOWN
+    message = "; ".join(sentences[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    if ended:
+        first = ended[0].over
+        assert first is not None
+        metadata = {**first.metadata, "spool": str(ended[0].spool.folder)}
+        return errors.FailedPrecondition(message, reason=first.reason, metadata=metadata)
+    top = rejections[0]
+    kind = _CLASSES.get(top.reason, errors.FailedPrecondition)
+    metadata = {**top.metadata, "run_id": top.run_id} if top.run_id else dict(top.metadata)
+    field = metadata.get("field")
+    violations = [errors.Violation(field, top.message)] if field else []
+    return kind(message, reason=top.reason, metadata=metadata, violations=violations)
+
+
+def told(rejection: frame_pb2.Rejection) -> str:
+    """Says in a sentence what was rejected."""
+    what = "1 record" if rejection.records == 1 else f"{rejection.records} records"
+    if rejection.points:
+        what += f" with {rejection.points} metric points" if rejection.points > 1 else " with 1 metric point"
+    run = f" of run {rejection.run_id}" if rejection.run_id else ""
+    return f"the server rejected {what}{run}: {rejection.message} ({rejection.reason})"
+
+
+def _ended(lane: Lane) -> str:
+    error, spool = lane.over, lane.spool
+    assert error is not None
+    return (
+        f"{spool.pending} frames are not delivered: {error.message} ({error.reason}). They are kept in "
+        f"{spool.folder}; `runwire sync --as-new-writer {spool.folder}` delivers them"
+    )
+
+
+def undelivered(
+    cause: errors.RunwireError | None,
+    address: str,
+    waited: float,
+    frames: int,
+    memory: int,
+    where: Path,
+    stuck: str,
+) -> errors.RunwireError:
+    """Makes the error of what could not be delivered in time.
+
+    Args:
+        cause: How the last attempt failed; None if there was none.
+        address: The server.
+        waited: Seconds.
+        frames: How many frames wait in the spool.
+        memory: How many items did not even get there.
+        where: The spool.
+        stuck: Why the spool takes no more; empty if it does.
+
+    Returns:
+        The error.
+    """
+    rest = f"{frames} frames wait in {where}; `runwire sync {where}` delivers them later"
+    if memory and stuck:
+        rest += f". {memory} records are in memory only: {stuck}"
+    if isinstance(cause, errors.ServerUnavailable) and not isinstance(cause, errors.LocalServerFailed):
+        text = " ".join(cause.message.split())
+        return errors.ServerUnavailable(
+            f"no Runwire server answers at {address} ({waited:.1f} s). Start one with `runwire server`, or "
+            f"name another with RUNWIRE_TRACKING_URI. {rest}. gRPC says: {text}",
+            metadata={"address": address, "spool": str(where)},
+        )
+    if cause is not None:
+        return type(cause)(
+            f"{cause.message}. {rest}",
+            reason=cause.reason,
+            metadata={**cause.metadata, "spool": str(where)},
+            retry_delay=cause.retry_delay,
+        )
+    return errors.DeadlineExceeded(
+        f"not everything was delivered to {address} within {waited:.1f} s; {rest}",
+        metadata={"address": address, "spool": str(where)},
+    )

@@ -1,0 +1,438 @@
+"""All that a client logs, on its way: from the buffer through frames and the spool to the server.
+
+Three parties: callers append to the buffer; the folding thread empties it into frames and writes these to
+the spool; the delivery thread carries them to the server and trims the spool. The threads start with the
+first thing that is logged. Without a server (offline mode) there is no delivery thread.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from runwire import _failures, errors
+from runwire._buffer import Buffer, Item, Mark, closed
+from runwire._channel import Settings, seconds
+from runwire._cutter import FRAME_BYTES, LARGE_FRAME_BYTES, Begin, Closing, Cutter
+from runwire._delivery import Delivery, Lane
+from runwire._folding import Fold, Groups, Record
+from runwire._ids import uuid7
+from runwire._places import Options
+from runwire._process import at_exit, not_at_exit
+from runwire._spool import Spool
+from runwire.v1 import frame_pb2
+
+_BACKLOG_FRAMES: Final = 8
+_PULSE: Final = 1.0
+_HEARTBEAT: Final = 30.0
+_PROGRESS: Final = 2.0
+
+
+class Pipeline:
+    """The way of one client's records.
+
+    Attributes:
+        buffer: Where callers put them.
+        begins: How the runs that were begun here began.
+        beating: The runs to send heartbeats for.
+    """
+
+    def __init__(self, given: Settings, options: Options) -> None:
+        """Makes the pipeline; its threads start with the first record.
+
+        Args:
+            given: The client's settings.
+            options: How to keep what is logged.
+        """
+        self._given = given
+        self._options = options
+        self._guard = threading.Condition(threading.Lock())
+        self.begins: dict[str, Begin] = {}
+        self._starting = threading.Lock()
+        self._started = False
+        self._closing = False
+        self._busy = False
+        self._hooked = False
+        self._before_exit: Callable[[], None] | None = None
+        self._lane: Lane | None = None
+        self._delivery: Delivery | None = None
+        self._cutter = Cutter(self, self.begins)
+        self._groups = Groups()
+        self._thread: threading.Thread | None = None
+        self._beat = 0.0
+        self._stuck = ""
+        self.buffer = Buffer()
+        self.beating: dict[str, None] = {}
+        # The buffer wakes a thread that is not there yet: the first record starts it.
+        self.buffer.idle = True
+        self.buffer.on_wake = self._start
+
+    @property
+    def offline(self) -> bool:
+        """Whether there is no server."""
+        return self._options.offline
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._started:
+                return
+            self._started = True
+            self.buffer.on_wake = None
+            self._hook()
+            if not self.offline:
+                self._delivery = Delivery(self._given, self._guard)
+                self._delivery.start()
+            self._thread = threading.Thread(target=self._run, name="runwire-folding", daemon=True)
+            self._thread.start()
+
+    def _hook(self) -> None:
+        if not self._hooked:
+            self._hooked = True
+            at_exit(self.close_at_exit)
+
+    def at_exit_first(self, call: Callable[[], None]) -> None:
+        """Has something called at the exit of the process, before what was logged is delivered.
+
+        Args:
+            call: What may log more.
+        """
+        self._before_exit = call
+        with self._starting:
+            self._hook()
+
+    def _run(self) -> None:
+        while not self._closing:
+            if self.buffer.wait(_PULSE):
+                # Before the buffer looks empty.
+                self._busy = True
+                taken = self.buffer.drain()
+                try:
+                    self._fold(taken)
+                except Closing:
+                    return
+                finally:
+                    self.buffer.release(taken)
+                self._busy = False
+            self._pulse()
+
+    def _fold(self, taken: list[Item]) -> None:
+        fold = Fold(self._groups, self._cutter.add)
+        last: Any = None
+        columns: Any = None
+        for item in taken:
+            if item.__class__ is tuple:
+                run_id = item[0]
+                if run_id is not last:
+                    columns, last = fold.columns(run_id), run_id
+                columns[item[1]].append(item)
+            elif isinstance(item, Record):
+                fold.record(item)
+                last = None
+            elif isinstance(item, Mark):
+                fold.finish()
+                last = None
+                self._cutter.cut()
+                with self._guard:
+                    item.lane, item.folded = self._lane, True
+                    item.sequence = self._lane.writer.cut.sequence if self._lane else 0
+                    self._guard.notify_all()
+        fold.finish()
+        self._cutter.cut()
+
+    def _pulse(self) -> None:
+        if self._delivery is None:
+            return
+        self._delivery.watch()
+        now = time.monotonic()
+        if self.beating and now - self._beat >= _HEARTBEAT:
+            self._beat = now
+            self._delivery.heartbeat(list(self.beating))
+
+    # What the cutter needs.
+
+    def open_lane(self, size: int) -> tuple[Lane, int]:
+        """Finds the writer that takes the next frame, and waits until its spool has room.
+
+        Args:
+            size: Bytes of the frame to come, about.
+
+        Returns:
+            The lane, and a number that changes with the segment of its spool.
+        """
+        while True:
+            with self._guard:
+                if self._lane is None or self._lane.over is not None:
+                    self._new_lane()
+                lane = self._lane
+                stuck = ""
+                try:
+                    segment = None if lane is None else lane.spool.prepare(size)
+                    if lane is not None and segment is not None:
+                        self._unstick()
+                        return lane, segment
+                    stuck = self._full_text()
+                except OSError as error:
+                    stuck = f"the spool in {self._options.root} can not be written: {error}"
+                self._stick(stuck)
+                self._guard.wait(_PULSE)
+            self._pulse()
+            if self._closing:
+                raise Closing
+
+    def _full_text(self) -> str:
+        where = self._lane.spool.folder if self._lane else self._options.root
+        return f"the spool {where} is full: it holds {self._options.spool_bytes} bytes that are not delivered"
+
+    def _stick(self, why: str) -> None:
+        if not self._stuck and why:
+            print(f"runwire: {why}", file=sys.stderr)
+        self._stuck = why
+        if self._options.on_spool_full == "error" or self.offline:
+            self.buffer.refuse(errors.ResourceExhausted(why))
+
+    def _unstick(self) -> None:
+        if self._stuck:
+            self._stuck = ""
+            self.buffer.refuse(None)
+
+    def _new_lane(self) -> None:
+        self._lane = None
+        try:
+            spool = Spool.create(
+                self._options.root, uuid7().hex, self._given.address.text, self._options.spool_bytes
+            )
+        except OSError as error:
+            self._stick(f"no spool can be made in {self._options.root}: {error}")
+            return
+        self._lane = Lane(spool)
+        if self._delivery is not None:
+            self._delivery.carry(self._lane)
+
+    def write(self, lane: Lane, data: bytes, groups: dict[bytes, frame_pb2.Group]) -> bool:
+        """Cuts a frame and hands it to the delivery.
+
+        Args:
+            lane: The writer that `open_lane` found.
+            data: The frame's payload.
+            groups: What it names.
+
+        Returns:
+            Whether it was cut; not if the writer is over meanwhile.
+        """
+        while True:
+            with self._guard:
+                if lane.over is not None:
+                    return False
+                before = lane.writer.cut
+                try:
+                    lane.spool.append(lane.writer.cut_frame(data), data, groups.values())
+                    self._guard.notify_all()
+                    return True
+                except OSError as error:
+                    lane.writer.cut = before
+                    self._stick(f"the spool {lane.spool.folder} can not be written: {error}")
+                    self._guard.wait(_PULSE)
+            if self._closing:
+                raise Closing
+
+    def target(self, lane: Lane) -> int:
+        """Says how large the next frame should be."""
+        behind = lane.writer.cut.sequence - lane.writer.sent > _BACKLOG_FRAMES
+        return LARGE_FRAME_BYTES if behind else FRAME_BYTES
+
+    # What the client needs.
+
+    def record(self, record: Record) -> None:
+        """Adds a record that is ready."""
+        self.buffer.record(record)
+
+    def begin(self, begin: Begin, records: list[Record]) -> None:
+        """Adds the beginning of a run, for which heartbeats are sent from now on."""
+        self.begins[begin.message.run.run_id] = begin
+        self.keep_alive(begin.message.run.run_id)
+        for record in records:
+            self.buffer.record(record)
+
+    def keep_alive(self, run_id: str) -> None:
+        """Sends heartbeats for a run until it is finished."""
+        self.beating[run_id] = None
+        if not self.offline:
+            self._start()
+
+    def finish(self, record: Record) -> None:
+        """Adds the end of a run."""
+        self.buffer.record(record)
+        self.beating.pop(record.run_id, None)
+
+    def flush(self, timeout: float | None) -> None:
+        """Waits until all that was logged is on the server's disk; offline, on this machine's.
+
+        Args:
+            timeout: Most seconds; None for the client's.
+
+        Raises:
+            RunwireError: Something is not delivered, or was rejected.
+        """
+        self.deliver(timeout)
+        self._raise()
+
+    def deliver(self, timeout: float | None) -> None:
+        """Waits as `flush` does, and leaves it to that to tell of rejections.
+
+        Args:
+            timeout: Most seconds; None for the client's.
+
+        Raises:
+            RunwireError: Something is not delivered.
+        """
+        if self._started and self.dirty:
+            given = self._given.timeout if timeout is None else seconds(timeout)
+            self._wait(self.buffer.mark(), time.monotonic(), given, progress=False)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is anything that is not delivered; looked at in the order in which it moves on."""
+        if self.buffer.items or self._busy:
+            return True
+        lane = self._lane
+        return lane is not None and (self.offline or (lane.over is None and lane.writer.pending > 0))
+
+    def _wait(self, mark: Mark, start: float, timeout: float, *, progress: bool) -> None:
+        told = start + _PROGRESS
+        with self._guard:
+            while not self._done(mark):
+                now = time.monotonic()
+                left = start + timeout - now
+                error = self._given_up(start, now)
+                if error is not None or left <= 0:
+                    raise self._undelivered(error, now - start)
+                if progress and now >= told:
+                    told = now + _PROGRESS
+                    self._say_progress(left)
+                self._guard.wait(min(left, 0.5))
+
+    def _done(self, mark: Mark) -> bool:
+        if not mark.folded:
+            return False
+        lane: Lane | None = mark.lane
+        if lane is None or lane.over is not None or lane.writer.acked.sequence >= mark.sequence:
+            return True
+        if self.offline:
+            lane.spool.sync()
+            return True
+        return False
+
+    def _given_up(self, start: float, now: float) -> errors.RunwireError | None:
+        """Says whether there is no hope for the server."""
+        delivery = self._delivery
+        if delivery is None:
+            return None
+        if delivery.refusal is not None:
+            return delivery.refusal
+        never = not delivery.reached and isinstance(delivery.away, errors.ServerUnavailable)
+        return delivery.away if never and now - start > self._given.retry.connect_timeout else None
+
+    def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
+        delivery = self._delivery
+        cause = error or (delivery.away if delivery else None)
+        lane = self._lane
+        where = lane.spool.folder if lane else self._options.root
+        frames = lane.writer.pending if lane else 0
+        memory = len(self.buffer.items)
+        return _failures.undelivered(
+            cause, self._given.address.text, waited, frames, memory, where, self._stuck
+        )
+
+    def _say_progress(self, left: float) -> None:
+        lane = self._lane
+        size = lane.spool.size if lane else 0
+        print(
+            f"runwire: delivering {size / 1e6:.1f} MB to {self._given.address.text}; "
+            f"giving up in {left:.0f} s",
+            file=sys.stderr,
+        )
+
+    def _raise(self) -> None:
+        """Raises what went wrong for good, once."""
+        delivery = self._delivery
+        if delivery is None:
+            return
+        with self._guard:
+            rejections, delivery.rejections = delivery.rejections, []
+            ended, delivery.ended = delivery.ended, []
+            if rejections and self._lane is not None:
+                self._lane.spool.told()
+        for lane in ended:
+            if lane is not self._lane:
+                lane.spool.close()
+        if ended or rejections:
+            raise _failures.lost(rejections, ended)
+
+    def close(self, timeout: float | None, *, progress: bool = False) -> None:
+        """Delivers what was logged, and ends.
+
+        Args:
+            timeout: Most seconds; None for the client's.
+            progress: Whether to say on stderr how it goes when it takes long.
+
+        Raises:
+            RunwireError: Something is not delivered, or was rejected.
+        """
+        if self._closing:
+            return
+        try:
+            if self._started and self.dirty:
+                given = self._given.timeout if timeout is None else seconds(timeout)
+                self._wait(self.buffer.mark(), time.monotonic(), given, progress=progress)
+            self._raise()
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        self._closing = True
+        not_at_exit(self.close_at_exit)
+        self.buffer.refuse(closed())
+        self.buffer.hurry()
+        with self._guard:
+            self._guard.notify_all()
+        if self._delivery is not None:
+            self._delivery.stop(5.0)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5.0)
+        if self._lane is not None:
+            self._lane.spool.close()
+
+    def check_online(self, method: str) -> None:
+        """Raises where there is no server to ask.
+
+        Args:
+            method: What is asked for.
+
+        Raises:
+            FailedPrecondition: The mode is offline.
+        """
+        if self.offline:
+            raise errors.FailedPrecondition(
+                f"{method} needs a server, and this client is offline (RUNWIRE_MODE); what it logs lies in "
+                f"{self._options.root} until `runwire sync` delivers it"
+            )
+
+    def disown(self) -> None:
+        """Has a forked child forget the parent's spool; the parent delivers what is in it."""
+        self._closing = True
+        if self._lane is not None:
+            self._lane.spool.disown()
+
+    def close_at_exit(self) -> None:
+        """Delivers what was logged as the interpreter ends, and says on stderr what could not be."""
+        if self._closing:
+            return
+        try:
+            if self._before_exit is not None:
+                self._before_exit()
+            self.close(self._options.shutdown_timeout, progress=True)
+        except (errors.RunwireError, OSError) as error:
+            print(f"runwire: {error}", file=sys.stderr)

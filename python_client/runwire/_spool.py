@@ -1,0 +1,461 @@
+"""A writer's spool: the frames that the server has not acknowledged, in files.
+
+A spool is a folder of its own, named by its writer:
+
+    lock          held (flock) by the one process that writes or delivers the spool; its text is the pid
+    HEX.segment   segments, named by the sequence of their first frame in 16 hex digits; `_segments` has their
+                  bytes
+    acked         u64 sequence, u32 chained CRC, u32 CRC-32 of these 12 bytes: what is known to be
+                  acknowledged; a stale or torn one costs nothing but a longer welcome
+    rejections    entries of kind 4: what the server rejected, until a person was told
+    aside         JSON: why this spool's frames can not go on as their writer
+
+A frame's bytes are handed to the operating system before they are sent, so that they outlive the process.
+They are not synced to disk one by one: online, the server's acknowledgement is the promise, and what is
+acknowledged soon never costs a disk access here; `sync` is for those who have no server. Segments whose
+frames are all acknowledged are deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import struct
+import threading
+import zlib
+from collections import deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from runwire._segments import (
+    FRAME,
+    GROUP,
+    MAGIC,
+    REJECTION,
+    Cursor,
+    Head,
+    Scan,
+    Segment,
+    Stored,
+    entries,
+    entry,
+    frame,
+    head,
+    read_frame,
+    write_whole,
+)
+from runwire._writer import START, Cut, Mark, chained
+from runwire.v1 import frame_pb2
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+# Frames that are not sent yet stay in memory up to this; beyond it they are read back from the file.
+_TAIL_BYTES: Final = 8 * 1024 * 1024
+_ACKED: Final = struct.Struct("<QII")
+_OVERHEAD: Final = 64
+
+
+class Held(Exception):
+    """Another process has the spool.
+
+    Attributes:
+        pid: Its process id, as text; empty if it did not say.
+    """
+
+    def __init__(self, folder: Path, pid: str) -> None:
+        """Makes the error."""
+        super().__init__(f"the spool {folder} is in use by process {pid or 'unknown'}")
+        self.pid = pid
+
+
+def _lock(folder: Path) -> int:
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise Held(folder, pid) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+class Spool:
+    """One writer's spool, held by this process.
+
+    Attributes:
+        folder: Where it lies.
+        writer_id: The writer.
+        address: The server that it is for; empty where none was set.
+        acked: The last frame that is known to be acknowledged.
+        cut: The last frame that was cut.
+        torn: What was skipped when the spool was opened, in sentences.
+    """
+
+    def __init__(
+        self, folder: Path, writer_id: str, address: str, lock: int, limit: int, acked: Mark, cut: Mark
+    ) -> None:
+        """Use `create` or `open`."""
+        self.folder = folder
+        self.writer_id = writer_id
+        self.address = address
+        self.acked = acked
+        self.cut = cut
+        self.torn: list[str] = []
+        self._limit = limit
+        self._segment_bytes = max(4096, min(SEGMENT_BYTES, limit // 8))
+        self._lock_file = lock
+        self._guard = threading.Lock()
+        self._segments: list[Segment] = []
+        self._file = -1
+        self._declared: set[bytes] = set()
+        self._tail: deque[Stored] = deque()
+        self._tail_bytes = 0
+        self._wanted = cut.sequence + 1
+        self._cursor: Cursor | None = None
+        self._acked_file = -1
+
+    @classmethod
+    def create(cls, root: Path, writer_id: str, address: str, limit: int) -> Spool:
+        """Makes the spool of a new writer.
+
+        Args:
+            root: The folder of spools; made if there is none.
+            writer_id: The writer.
+            address: The server that it is for.
+            limit: Most bytes of its segments.
+
+        Returns:
+            The spool.
+
+        Raises:
+            OSError: It can not be made.
+        """
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Nobody looks into it before the lock is held: names with a dot are not spools.
+        hidden = root / f".{writer_id}"
+        hidden.mkdir(mode=0o700)
+        lock = _lock(hidden)
+        folder = root / writer_id
+        hidden.rename(folder)
+        return cls(folder, writer_id, address, lock, limit, START, START)
+
+    @classmethod
+    def open(cls, folder: Path, limit: int) -> Spool:
+        """Takes over the spool of a process that is gone.
+
+        Args:
+            folder: The spool.
+            limit: Most bytes of its segments.
+
+        Returns:
+            The spool; `torn` says what was skipped.
+
+        Raises:
+            Held: Another process has it.
+            OSError: It can not be read.
+        """
+        lock = _lock(folder)
+        try:
+            return cls._recovered(folder, lock, limit)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _recovered(cls, folder: Path, lock: int, limit: int) -> Spool:
+        scans = [Scan(path) for path in sorted(folder.glob("*.segment"))]
+        whole = [scan for scan in scans if scan.head is not None]
+        first = whole[0].head if whole else None
+        base = whole[0].segment.before if whole else START
+        spool = cls(
+            folder,
+            first.writer_id if first else folder.name,
+            first.address if first else "",
+            lock,
+            limit,
+            base,
+            base,
+        )
+        for scan in scans:
+            if scan.torn:
+                spool.torn.append(f"{scan.torn} bytes at the end of {scan.segment.path} are not whole")
+            if scan.head is None:
+                continue
+            if scan.segment.before != spool.cut:
+                spool.torn.append(f"{scan.segment.path} does not follow on what is in front of it")
+                break
+            spool._segments.append(scan.segment)
+            spool.cut = scan.end
+        spool.acked = spool._read_acked(base)
+        spool._wanted = spool.acked.sequence + 1
+        return spool
+
+    def _read_acked(self, base: Mark) -> Mark:
+        with contextlib.suppress(FileNotFoundError):
+            data = (self.folder / "acked").read_bytes()
+            if len(data) == _ACKED.size and zlib.crc32(data[:12]) == _ACKED.unpack(data)[2]:
+                sequence, crc, _ = _ACKED.unpack(data)
+                return max(base, Mark(sequence, crc))
+        return base
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(segment.size for segment in self._segments)
+
+    @property
+    def pending(self) -> int:
+        """How many frames are held that are not known to be acknowledged."""
+        return max(0, self.cut.sequence - self.acked.sequence)
+
+    def prepare(self, size: int) -> int | None:
+        """Finds room for a frame, in a new segment if need be.
+
+        Args:
+            size: Bytes of the frame to come, with its groups.
+
+        Returns:
+            A number that changes with the segment; None if the spool is full.
+
+        Raises:
+            OSError: The disk is full, or failed.
+        """
+        size += _OVERHEAD
+        with self._guard:
+            current = self._segments[-1] if self._file >= 0 else None
+            done = current is not None and current.last <= self.acked.sequence
+            if current is not None and done and (current.size > self._segment_bytes // 2):
+                self._drop(len(self._segments))
+                current = None
+            if self.pending and self.size + size > self._limit:
+                return None
+            if current is None or current.size + size > self._segment_bytes:
+                self._begin_segment()
+            return self._segments[-1].before.sequence
+
+    def _begin_segment(self) -> None:
+        first = self.cut.sequence + 1
+        path = self.folder / f"{first:016x}.segment"
+        data = head(Head(self.writer_id, first, self.cut.crc, self.address))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            write_whole(descriptor, data, 0)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        self._close_file()
+        self._file = descriptor
+        self._declared = set()
+        self._segments.append(Segment(path, self.cut, self.cut.sequence, len(data)))
+
+    def _close_file(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def append(self, made: Cut, payload: bytes, groups: Iterable[frame_pb2.Group]) -> None:
+        """Writes a frame, in the segment that `prepare` found.
+
+        Args:
+            made: Its place.
+            payload: What it says.
+            groups: What it names.
+
+        Raises:
+            OSError: The disk is full, or failed; nothing of the frame is there then.
+        """
+        named = tuple(groups)
+        new = [group for group in named if group.hash not in self._declared]
+        data = b"".join(entry(GROUP, group.SerializeToString()) for group in new)
+        data += frame(made.sequence, made.previous_crc, payload)
+        with self._guard:
+            segment = self._segments[-1]
+            write_whole(self._file, data, segment.size)
+            self._declared.update(group.hash for group in new)
+            segment.size += len(data)
+            segment.last = made.sequence
+            self.cut = Mark(made.sequence, made.crc)
+            expected = self._tail[-1].sequence + 1 if self._tail else self._wanted
+            if made.sequence == expected and self._tail_bytes + len(payload) <= _TAIL_BYTES:
+                self._tail.append(Stored(made.sequence, made.previous_crc, payload, named))
+                self._tail_bytes += len(payload)
+
+    def take(self, sequence: int) -> Stored | None:
+        """Returns a frame to send.
+
+        Args:
+            sequence: The frame, one that is not acknowledged.
+
+        Returns:
+            It; None if it was not cut yet.
+
+        Raises:
+            OSError: It can not be read.
+        """
+        with self._guard:
+            while self._tail and self._tail[0].sequence < sequence:
+                self._tail_bytes -= len(self._tail.popleft().payload)
+            if self._tail and self._tail[0].sequence == sequence:
+                found = self._tail.popleft()
+                self._tail_bytes -= len(found.payload)
+                self._wanted = sequence + 1
+                return found
+            read = self._read(sequence)
+            self._wanted = sequence + (1 if read else 0)
+            return read
+
+    def _read(self, sequence: int) -> Stored | None:
+        cursor = self._cursor
+        segment = next((one for one in self._segments if one.before.sequence < sequence <= one.last), None)
+        if segment is None:
+            return None
+        if cursor is None or cursor.segment is not segment or cursor.next > sequence:
+            if cursor is not None:
+                cursor.close()
+            cursor = self._cursor = Cursor(segment)
+        return cursor.read(sequence)
+
+    def crc_at(self, sequence: int) -> int | None:
+        """Returns the chained CRC of a frame that is held; None if it is not."""
+        with self._guard:
+            for segment in self._segments:
+                if segment.before.sequence == sequence:
+                    return segment.before.crc
+                if segment.before.sequence < sequence <= segment.last:
+                    return _crc_in(segment, sequence)
+        return None
+
+    def acknowledge(self, mark: Mark) -> None:
+        """Notes what is acknowledged, and deletes the segments that are so as a whole.
+
+        Args:
+            mark: The last frame that is on the server's disk.
+        """
+        with self._guard:
+            if mark.sequence <= self.acked.sequence:
+                return
+            self.acked = mark
+            if self._acked_file < 0:
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                self._acked_file = os.open(self.folder / "acked", flags, 0o600)
+            data = struct.pack("<QI", *mark)
+            # A mark that a full disk does not take is a longer welcome, and no loss.
+            with contextlib.suppress(OSError):
+                os.pwrite(self._acked_file, data + struct.pack("<I", zlib.crc32(data)), 0)
+            whole = 0
+            while whole < len(self._segments) - 1 and self._segments[whole].last <= mark.sequence:
+                whole += 1
+            self._drop(whole)
+
+    def _drop(self, count: int) -> None:
+        """Deletes the first segments."""
+        gone, self._segments = self._segments[:count], self._segments[count:]
+        if gone and not self._segments:
+            self._close_file()
+        for segment in gone:
+            if self._cursor is not None and self._cursor.segment is segment:
+                self._cursor.close()
+                self._cursor = None
+            segment.path.unlink(missing_ok=True)
+
+    def note(self, rejections: Sequence[frame_pb2.Rejection]) -> None:
+        """Keeps rejections, synced, until a person was told of them.
+
+        Args:
+            rejections: The rejections.
+
+        Raises:
+            OSError: The disk is full, or failed.
+        """
+        if not rejections:
+            return
+        with (self.folder / "rejections").open("ab") as file:
+            file.write(b"".join(entry(REJECTION, one.SerializeToString()) for one in rejections))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rejections(self) -> list[frame_pb2.Rejection]:
+        """Returns the rejections that are noted."""
+        path = self.folder / "rejections"
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            found = list(entries(file, 0, path.stat().st_size))
+        return [frame_pb2.Rejection.FromString(one.body) for one in found if one.kind == REJECTION]
+
+    def told(self) -> None:
+        """Forgets the rejections, of which a person was told."""
+        (self.folder / "rejections").unlink(missing_ok=True)
+
+    def set_aside(self, reason: str, message: str, delivered: int) -> None:
+        """Notes that the frames can not go on as this writer.
+
+        Args:
+            reason: Name of the `ErrorReason`.
+            message: A sentence for a person.
+            delivered: The last sequence that the server has, as far as is known.
+        """
+        text = json.dumps({"reason": reason, "message": message, "delivered": delivered})
+        (self.folder / "aside").write_text(text, encoding="utf-8")
+
+    def aside(self) -> dict[str, object] | None:
+        """Returns what `set_aside` noted, or None."""
+        path = self.folder / "aside"
+        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def sync(self) -> None:
+        """Has everything on the disk.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        with self._guard:
+            if self._file >= 0:
+                os.fsync(self._file)
+            descriptor = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """Lets go of the spool, and removes it if it holds nothing that anybody needs."""
+        with self._guard:
+            self.leave()
+            if not self.pending and not (self.folder / "rejections").exists():
+                shutil.rmtree(self.folder, ignore_errors=True)
+            os.close(self._lock_file)
+            self._lock_file = -1
+
+    def leave(self) -> None:
+        """Closes the segments without a word to the lock: also for a child that inherited the spool."""
+        self._close_file()
+        if self._cursor is not None:
+            self._cursor.close()
+            self._cursor = None
+        if self._acked_file >= 0:
+            os.close(self._acked_file)
+            self._acked_file = -1
+
+    def disown(self) -> None:
+        """Has a forked child forget what belongs to its parent, whose lock stays held."""
+        self.leave()
+        os.close(self._lock_file)
+
+
+def _crc_in(segment: Segment, sequence: int) -> int | None:
+    crc = segment.before.crc
+    with segment.path.open("rb") as file:
+        for one in entries(file, len(MAGIC), segment.size):
+            if one.kind == FRAME:
+                found, previous, payload = read_frame(one.body)
+                crc = chained(previous, payload)
+                if found == sequence:
+                    return crc
+    return None
