@@ -125,13 +125,16 @@ class MetricServiceStub:
         runwire.v1.metric_pb2.WatchMetricsRequest,
         runwire.v1.metric_pb2.WatchMetricsResponse,
     ]
-    """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+    """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run. Where
+    older ones are caught up with, a message may have one key's points before another's that arrived earlier;
+    each key's are in order.
 
     The first message comes at once and carries a cursor; so does each later one. Resuming with the last
     cursor received goes on behind it, without loss or repeat, on any server process of the
     database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
-    and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
-    watched; a purged one ends with NOT_FOUND.
+    and goes on from the newest point: what was skipped is read by GetMetricHistory. Points that were there
+    when the call began do not count as falling behind. Deleted runs can be watched; a purged one ends with
+    NOT_FOUND.
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
     (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
     """
@@ -254,13 +257,16 @@ class MetricServiceAsyncStub:
         runwire.v1.metric_pb2.WatchMetricsRequest,
         runwire.v1.metric_pb2.WatchMetricsResponse,
     ]
-    """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+    """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run. Where
+    older ones are caught up with, a message may have one key's points before another's that arrived earlier;
+    each key's are in order.
 
     The first message comes at once and carries a cursor; so does each later one. Resuming with the last
     cursor received goes on behind it, without loss or repeat, on any server process of the
     database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
-    and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
-    watched; a purged one ends with NOT_FOUND.
+    and goes on from the newest point: what was skipped is read by GetMetricHistory. Points that were there
+    when the call began do not count as falling behind. Deleted runs can be watched; a purged one ends with
+    NOT_FOUND.
     Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
     (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
     """
@@ -393,13 +399,16 @@ class MetricServiceServicer(metaclass=abc.ABCMeta):
         request: runwire.v1.metric_pb2.WatchMetricsRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[runwire.v1.metric_pb2.WatchMetricsResponse], collections.abc.AsyncIterator[runwire.v1.metric_pb2.WatchMetricsResponse]]:
-        """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run.
+        """Streams new points of chosen runs as they are acknowledged, in order of arrival within each run. Where
+        older ones are caught up with, a message may have one key's points before another's that arrived earlier;
+        each key's are in order.
 
         The first message comes at once and carries a cursor; so does each later one. Resuming with the last
         cursor received goes on behind it, without loss or repeat, on any server process of the
         database, also after restarts. A watcher that falls more than 16 MiB behind on a run is told so (resync),
-        and goes on from the newest point: what was skipped is read by GetMetricHistory. Deleted runs can be
-        watched; a purged one ends with NOT_FOUND.
+        and goes on from the newest point: what was skipped is read by GetMetricHistory. Points that were there
+        when the call began do not count as falling behind. Deleted runs can be watched; a purged one ends with
+        NOT_FOUND.
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_CURSOR); NOT_FOUND (RUN_NOT_FOUND); UNAVAILABLE
         (STORAGE_UNAVAILABLE, SERVER_STOPPING: resume by cursor).
         """
