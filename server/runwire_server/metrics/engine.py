@@ -99,11 +99,10 @@ class MetricEngine:
         seen: set[Unfolded] = set()
         while True:
             try:
-                await self.summaries.fold_unfolded()
-                if not self._shared:
-                    return
+                await self.summaries.fold_rest()
                 await asyncio.sleep(LOOK_SECONDS)
-                seen = await self._look_after_others(seen)
+                if self._shared:
+                    seen = await self._look_after_others(seen)
             except RunwireError as error:
                 log.warning("summaries can not be folded for now", reason=error.reason)
                 await asyncio.sleep(RETRY_SECONDS)

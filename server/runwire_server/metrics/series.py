@@ -49,6 +49,7 @@ class RunSeries:
         through: The position.
         folded: How far all stored rows reach, as far as is known here.
         loaded: Whether the summaries below `through` are in memory.
+        is_reading: Whether a task is folding from the log; others leave their points to it.
     """
 
     def __init__(self, table: SummaryTable, run: int, run_id: str, experiment: int) -> None:
@@ -59,6 +60,7 @@ class RunSeries:
         self.through = 0
         self.folded = 0
         self.loaded = False
+        self.is_reading = False
         self._table = table
         self._slots: dict[str, int] = {}
         self._sets: dict[bytes | tuple[str, ...], Slots] = {}
@@ -77,7 +79,7 @@ class RunSeries:
     @property
     def is_behind(self) -> bool:
         """Whether there are points, heard of, that are not in the summaries."""
-        return not self.loaded or bool(self._pending) or self._dropped > self.through
+        return not self.loaded or self.is_reading or bool(self._pending) or self._dropped > self.through
 
     @property
     def is_stored(self) -> bool:

@@ -50,6 +50,8 @@ class Summaries:
         # Runs that have ended.
         self._over: dict[RunSeries, None] = {}
         self._tasks: dict[RunSeries, asyncio.Task[None]] = {}
+        # Runs whose points could not be read.
+        self._behind: dict[RunSeries, None] = {}
         self._loads = asyncio.Semaphore(LOADS)
         self._readers: list[set[str]] = []
         self._woken = asyncio.Event()
@@ -126,11 +128,16 @@ class Summaries:
 
     def _ended(self, series: RunSeries, task: asyncio.Task[None]) -> None:
         del self._tasks[series]
+        self._behind.pop(series, None)
         if task.cancelled() or (error := task.exception()) is None:
             return
-        # Tried again by the next read, and by `retry`; nothing is lost, the points are in the log.
-        if not isinstance(error, RunwireError):
+        if isinstance(error, RunwireError):
+            # Tried again by the next read and by `fold_rest`; nothing is lost, the points are in the log.
+            if self._has(series) and series.is_behind:
+                self._behind[series] = None
+        else:
             log.error("could not fold", run_id=series.run_id, exc_info=error)
+            self._redo([series.run])
 
     async def _read_on(self, series: RunSeries, forced: bool) -> None:
         if series.loaded and not forced:
@@ -146,26 +153,28 @@ class Summaries:
                 if not self._has(series) or stored is None:
                     return
                 series.restore(stored)
-            # Points that keep coming meanwhile wait; a few rounds bring those in, too.
-            while await self._fold_log(series) and series.is_behind:
-                pass
-        if self._has(series) and series.is_behind:
-            # What was committed is not there: it was purged.
-            self.drop(series)
+            await self._fold_log(series)
+            # Points that came meanwhile have waited and are folded by now, unless they were too many.
+            while self._has(series) and series.is_behind:
+                if not await self._points.ends([series.run]):
+                    self.drop(series)
+                    return
+                await self._fold_log(series)
 
-    async def _fold_log(self, series: RunSeries) -> bool:
-        """Folds what the log has by now; returns whether it had anything."""
-        self._fold_ready(series)
-        begun = series.through
-        async for page in self._points.pages(series.run, begun):
-            if not self._has(series):
-                return False
-            self.table.fold([part for block in page.blocks for part in series.placed_parts(block)])
-            series.reach(page.end)
-            self._mark(series)
-        if self._has(series):
-            self._fold_ready(series)
-        return series.through > begun
+    async def _fold_log(self, series: RunSeries) -> None:
+        """Folds what the log has by now, then what has come meanwhile."""
+        series.is_reading = True
+        try:
+            async for page in self._points.pages(series.run, series.through):
+                if not self._has(series):
+                    return
+                self.table.fold([part for block in page.blocks for part in series.placed_parts(block)])
+                series.reach(page.end)
+                self._mark(series)
+            if self._has(series):
+                self._fold_ready(series)
+        finally:
+            series.is_reading = False
 
     def _has(self, series: RunSeries) -> bool:
         """Whether a run was not dropped while something was awaited."""
@@ -195,9 +204,8 @@ class Summaries:
 
     async def settle_experiments(self, experiments: Collection[int]) -> None:
         """Does the same for all runs of some experiments."""
-        left = [u.run_id for u in self._unfolded.values() if u.experiment in experiments]
-        behind = [s.run_id for s in self._tasks if s.experiment in experiments]
-        await self.settle([*left, *behind])
+        late: list[RunSeries | Unfolded] = [*self._unfolded.values(), *self._tasks, *self._behind]
+        await self.settle({run.run_id for run in late if run.experiment in experiments})
 
     def _adopt(self, left: Unfolded) -> RunSeries:
         series = RunSeries(self.table, left.run, left.run_id, left.experiment)
@@ -210,14 +218,14 @@ class Summaries:
             if left.run not in self._runs:
                 self._unfolded[left.run_id] = left
 
-    async def fold_unfolded(self) -> None:
-        """Folds the runs that were noted, one after the other.
+    async def fold_rest(self) -> None:
+        """Folds the runs that were noted, and those whose points could not be read, one after the other.
 
         Raises:
             Unavailable: STORAGE_UNAVAILABLE.
         """
-        while self._unfolded:
-            await self.settle([next(iter(self._unfolded))])
+        while self._unfolded or self._behind:
+            await self.settle([next(iter(self._unfolded), None) or next(iter(self._behind)).run_id])
 
     async def take_over(self, left: Unfolded) -> None:
         """Folds a run that its own server does not, unless what is missing is on its way to the database.
@@ -260,6 +268,7 @@ class Summaries:
         self._by_id.pop(series.run_id, None)
         self.dirty.pop(series, None)
         self._over.pop(series, None)
+        self._behind.pop(series, None)
         series.free()
         for dropped in self._readers:
             dropped.add(series.run_id)
