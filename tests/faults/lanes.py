@@ -59,6 +59,13 @@ class Lane:
             os.close(self._acks)
             os.close(self._ack_end)
 
+    def stop(self) -> None:
+        """Kills the writers; nothing is written any more."""
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+        self._processes = []
+
     def _start(self, writer: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", *writer], cwd=ROOT, stdin=subprocess.PIPE, stdout=self._ack_end

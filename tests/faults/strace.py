@@ -111,6 +111,21 @@ def answers(trace: Path) -> list[Answer]:
     return sorted(found, key=lambda answer: answer.replied)
 
 
+def exchanges(trace: Path) -> list[Answer]:
+    """Returns the messages of the only stream, each with the one that answers it: they come in turns."""
+    received, sent = Frames(), Frames()
+    for call in calls(trace):
+        if call.target.startswith("TCP") and call.name in {"recvmsg", "recvfrom"}:
+            received.add(call.data, call.ended)
+        elif call.target.startswith("TCP") and call.name in {"sendmsg", "sendto"}:
+            sent.add(call.data, call.began)
+    replies = [first for kind, _, _, first, _ in sent.all() if kind == DATA]
+    requests = [(stream, last) for kind, _, stream, _, last in received.all() if kind == DATA]
+    # The last thing that a client sends is that it sends no more, which nothing answers.
+    pairs = zip(requests, replies, strict=False)
+    return [Answer(stream, arrived, replied) for (stream, arrived), replied in pairs]
+
+
 class Frames:
     """One direction of a connection, as HTTP/2 frames."""
 

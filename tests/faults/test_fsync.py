@@ -11,6 +11,8 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from tests.faults import strace
+from tests.faults.planted import planted
+from tests.support import frames
 from tests.support.messages import column, tags_of
 from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
@@ -19,11 +21,6 @@ from runwire.v1 import experiment_pb2, experiment_pb2_grpc, run_pb2, run_pb2_grp
 from runwire_server.storage.postgresql import PostgresEngine
 
 RUN_ID = "0198c0ffee00700080000000000000ff"
-# Run by the interpreter before anything else: SQLite then answers before its log is on disk.
-CARELESS = """
-from runwire_server.storage import sqlite
-sqlite.WRITER_PRAGMAS = tuple(p.replace("= FULL", "= OFF") for p in sqlite.WRITER_PRAGMAS)
-"""
 
 
 def traced(folder: Path, environment: dict[str, str] | None = None) -> tuple[int, list[int]]:
@@ -41,14 +38,36 @@ def traced(folder: Path, environment: dict[str, str] | None = None) -> tuple[int
         count = mutate(channel)
         server.stop()
     answers = strace.answers(trace)
-    synced = strace.syncs(trace, "runwire.db-wal")
     assert len(answers) == count
-    careless = [
+    return count, careless(trace, answers)
+
+
+def careless(trace: Path, answers: list[strace.Answer]) -> list[int]:
+    """Returns the numbers of the answers that came without a sync."""
+    synced = strace.syncs(trace, "runwire.db-wal")
+    return [
         number
         for number, answer in enumerate(answers)
         if not any(answer.arrived < sync.began <= sync.ended < answer.replied for sync in synced)
     ]
-    return count, careless
+
+
+def traced_frames(folder: Path, environment: dict[str, str] | None = None) -> tuple[int, list[int]]:
+    """Streams frames one after the other to a server under strace; returns as `traced` does."""
+    trace, cutter = folder / "trace", frames.Cutter()
+    server = ServerProcess(folder / "data", prefix=(*strace.COMMAND, str(trace)), environment=environment)
+    with server, grpc.insecure_channel(server.address) as channel:
+        with frames.FrameStream(channel, cutter.writer_id) as stream:
+            stream.deliver(cutter.cut(frames.begin(RUN_ID)))
+            for step in range(10):
+                block = frames.block(["a"], [1.0], times=[1], first=step)
+                stream.deliver(cutter.cut(frames.batch(RUN_ID, block)))
+            stream.half_close()
+        server.stop()
+    answers = strace.exchanges(trace)
+    # The first one is the welcome.
+    assert len(answers) == 12
+    return 12, careless(trace, answers)
 
 
 def mutate(channel: grpc.Channel) -> int:
@@ -80,16 +99,17 @@ def mutate(channel: grpc.Channel) -> int:
 
 
 def test_every_answered_write_was_synced(tmp_path: Path) -> None:
-    count, careless = traced(tmp_path)
-    assert count == 18
-    assert careless == []
+    assert traced(tmp_path) == (18, [])
+
+
+def test_every_acknowledged_frame_was_synced(tmp_path: Path) -> None:
+    assert traced_frames(tmp_path) == (12, [])
 
 
 def test_a_server_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
     """A test of the test."""
-    (tmp_path / "sitecustomize.py").write_text(CARELESS)
-    count, careless = traced(tmp_path, {"PYTHONPATH": str(tmp_path)})
-    assert len(careless) == count
+    count, unsynced = traced(tmp_path, planted("no_fsync"))
+    assert len(unsynced) == count
 
 
 async def test_postgresql_waits_for_its_disk_whatever_its_default(postgres: Postgres) -> None:
