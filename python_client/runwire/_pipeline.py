@@ -16,17 +16,13 @@ from typing import Any, Final
 from runwire import _failures, errors
 from runwire._buffer import Buffer, Item, Mark, closed
 from runwire._channel import Settings, seconds
-from runwire._cutter import FRAME_BYTES, LARGE_FRAME_BYTES, Begin, Closing, Cutter
+from runwire._cutter import Begin, Closing, Cutter
 from runwire._delivery import Delivery, Lane
 from runwire._folding import Fold, Groups, Record
-from runwire._ids import uuid7
+from runwire._lanes import PULSE, Lanes
 from runwire._places import Options
 from runwire._process import at_exit, not_at_exit
-from runwire._spool import Spool
-from runwire.v1 import frame_pb2
 
-_BACKLOG_FRAMES: Final = 8
-_PULSE: Final = 1.0
 _HEARTBEAT: Final = 30.0
 _PROGRESS: Final = 2.0
 
@@ -50,6 +46,8 @@ class Pipeline:
         self._given = given
         self._options = options
         self._guard = threading.Condition(threading.Lock())
+        self.buffer = Buffer()
+        self._lanes = Lanes(given, options, self._guard, self.buffer, self._pulse)
         self.begins: dict[str, Begin] = {}
         self._starting = threading.Lock()
         self._started = False
@@ -57,14 +55,11 @@ class Pipeline:
         self._busy = False
         self._hooked = False
         self._before_exit: Callable[[], None] | None = None
-        self._lane: Lane | None = None
         self._delivery: Delivery | None = None
-        self._cutter = Cutter(self, self.begins)
+        self._cutter = Cutter(self._lanes, self.begins)
         self._groups = Groups()
         self._thread: threading.Thread | None = None
         self._beat = 0.0
-        self._stuck = ""
-        self.buffer = Buffer()
         self.beating: dict[str, None] = {}
         # The buffer wakes a thread that is not there yet: the first record starts it.
         self.buffer.idle = True
@@ -84,6 +79,7 @@ class Pipeline:
             self._hook()
             if not self.offline:
                 self._delivery = Delivery(self._given, self._guard)
+                self._lanes.carry_by(self._delivery.carry)
                 self._delivery.start()
             self._thread = threading.Thread(target=self._run, name="runwire-folding", daemon=True)
             self._thread.start()
@@ -105,7 +101,7 @@ class Pipeline:
 
     def _run(self) -> None:
         while not self._closing:
-            if self.buffer.wait(_PULSE):
+            if self.buffer.wait(PULSE):
                 # Before the buffer looks empty.
                 self._busy = True
                 taken = self.buffer.drain()
@@ -136,8 +132,8 @@ class Pipeline:
                 last = None
                 self._cutter.cut()
                 with self._guard:
-                    item.lane, item.folded = self._lane, True
-                    item.sequence = self._lane.writer.cut.sequence if self._lane else 0
+                    item.lane, item.folded = self._lanes.lane, True
+                    item.sequence = self._lanes.lane.writer.cut.sequence if self._lanes.lane else 0
                     self._guard.notify_all()
         fold.finish()
         self._cutter.cut()
@@ -150,100 +146,6 @@ class Pipeline:
         if self.beating and now - self._beat >= _HEARTBEAT:
             self._beat = now
             self._delivery.heartbeat(list(self.beating))
-
-    # What the cutter needs.
-
-    def open_lane(self, size: int) -> tuple[Lane, int]:
-        """Finds the writer that takes the next frame, and waits until its spool has room.
-
-        Args:
-            size: Bytes of the frame to come, about.
-
-        Returns:
-            The lane, and a number that changes with the segment of its spool.
-        """
-        while True:
-            with self._guard:
-                if self._lane is None or self._lane.over is not None:
-                    self._new_lane()
-                lane = self._lane
-                stuck = ""
-                try:
-                    segment = None if lane is None else lane.spool.prepare(size)
-                    if lane is not None and segment is not None:
-                        self._unstick()
-                        return lane, segment
-                    stuck = self._full_text()
-                except OSError as error:
-                    stuck = f"the spool in {self._options.root} can not be written: {error}"
-                self._stick(stuck)
-                self._guard.wait(_PULSE)
-            self._pulse()
-            if self._closing:
-                raise Closing
-
-    def _full_text(self) -> str:
-        where = self._lane.spool.folder if self._lane else self._options.root
-        return f"the spool {where} is full: it holds {self._options.spool_bytes} bytes that are not delivered"
-
-    def _stick(self, why: str) -> None:
-        if not self._stuck and why:
-            print(f"runwire: {why}", file=sys.stderr)
-        self._stuck = why
-        if self._options.on_spool_full == "error" or self.offline:
-            self.buffer.refuse(errors.ResourceExhausted(why))
-
-    def _unstick(self) -> None:
-        if self._stuck:
-            self._stuck = ""
-            self.buffer.refuse(None)
-
-    def _new_lane(self) -> None:
-        self._lane = None
-        try:
-            spool = Spool.create(
-                self._options.root, uuid7().hex, self._given.address.text, self._options.spool_bytes
-            )
-        except OSError as error:
-            self._stick(f"no spool can be made in {self._options.root}: {error}")
-            return
-        self._lane = Lane(spool)
-        if self._delivery is not None:
-            self._delivery.carry(self._lane)
-
-    def write(self, lane: Lane, data: bytes, groups: dict[bytes, frame_pb2.Group]) -> bool:
-        """Cuts a frame and hands it to the delivery.
-
-        Args:
-            lane: The writer that `open_lane` found.
-            data: The frame's payload.
-            groups: What it names.
-
-        Returns:
-            Whether it was cut; not if the writer is over meanwhile.
-        """
-        while True:
-            with self._guard:
-                if lane.over is not None:
-                    return False
-                before = lane.writer.cut
-                try:
-                    lane.spool.append(lane.writer.cut_frame(data), data, groups.values())
-                    self._guard.notify_all()
-                    return True
-                except OSError as error:
-                    lane.writer.cut = before
-                    self._stick(f"the spool {lane.spool.folder} can not be written: {error}")
-                    self._guard.wait(_PULSE)
-            if self._closing:
-                raise Closing
-
-    def target(self, lane: Lane) -> int:
-        """Says how large the next frame should be."""
-        behind = lane.writer.cut.sequence - lane.writer.sent > _BACKLOG_FRAMES
-        return LARGE_FRAME_BYTES if behind else FRAME_BYTES
-
-    # What the client needs.
 
     def record(self, record: Record) -> None:
         """Adds a record that is ready."""
@@ -297,7 +199,7 @@ class Pipeline:
         """Whether there is anything that is not delivered; looked at in the order in which it moves on."""
         if self.buffer.items or self._busy:
             return True
-        lane = self._lane
+        lane = self._lanes.lane
         return lane is not None and (self.offline or (lane.over is None and lane.writer.pending > 0))
 
     def _wait(self, mark: Mark, start: float, timeout: float, *, progress: bool) -> None:
@@ -338,16 +240,16 @@ class Pipeline:
     def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
         delivery = self._delivery
         cause = error or (delivery.away if delivery else None)
-        lane = self._lane
+        lane = self._lanes.lane
         where = lane.spool.folder if lane else self._options.root
         frames = lane.writer.pending if lane else 0
         memory = len(self.buffer.items)
         return _failures.undelivered(
-            cause, self._given.address.text, waited, frames, memory, where, self._stuck
+            cause, self._given.address.text, waited, frames, memory, where, self._lanes.stuck
         )
 
     def _say_progress(self, left: float) -> None:
-        lane = self._lane
+        lane = self._lanes.lane
         size = lane.spool.size if lane else 0
         print(
             f"runwire: delivering {size / 1e6:.1f} MB to {self._given.address.text}; "
@@ -363,10 +265,10 @@ class Pipeline:
         with self._guard:
             rejections, delivery.rejections = delivery.rejections, []
             ended, delivery.ended = delivery.ended, []
-            if rejections and self._lane is not None:
-                self._lane.spool.told()
+            if rejections and self._lanes.lane is not None:
+                self._lanes.lane.spool.notes.told()
         for lane in ended:
-            if lane is not self._lane:
+            if lane is not self._lanes.lane:
                 lane.spool.close()
         if ended or rejections:
             raise _failures.lost(rejections, ended)
@@ -392,7 +294,7 @@ class Pipeline:
             self._end()
 
     def _end(self) -> None:
-        self._closing = True
+        self._closing = self._lanes.closing = True
         not_at_exit(self.close_at_exit)
         self.buffer.refuse(closed())
         self.buffer.hurry()
@@ -402,8 +304,8 @@ class Pipeline:
             self._delivery.stop(5.0)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5.0)
-        if self._lane is not None:
-            self._lane.spool.close()
+        if self._lanes.lane is not None:
+            self._lanes.lane.spool.close()
 
     def check_online(self, method: str) -> None:
         """Raises where there is no server to ask.
@@ -422,9 +324,9 @@ class Pipeline:
 
     def disown(self) -> None:
         """Has a forked child forget the parent's spool; the parent delivers what is in it."""
-        self._closing = True
-        if self._lane is not None:
-            self._lane.spool.disown()
+        self._closing = self._lanes.closing = True
+        if self._lanes.lane is not None:
+            self._lanes.lane.spool.disown()
 
     def close_at_exit(self) -> None:
         """Delivers what was logged as the interpreter ends, and says on stderr what could not be."""

@@ -140,45 +140,6 @@ class RunLifeMethods(Sender):
         self._pipeline.begin(begin, records)
         return begin.message.run.run_id
 
-    def begin_unasked(
-        self,
-        experiment_id: str | None,
-        *,
-        experiment_name: str | None,
-        run_name: str | None,
-        parent_run_id: str | None,
-        tags: Pairs,
-    ) -> Run:
-        """Begins a run as `begin_run` does, in its parent's experiment if it has one here.
-
-        Returns:
-            The run, as far as it is known without a server.
-        """
-        parent = self._pipeline.begins.get(parent_run_id or "")
-        if parent is not None:
-            experiment_id = parent.message.run.experiment_id or None
-            experiment_name = parent.message.experiment_name or None
-        run_id = self.begin_run(
-            experiment_id,
-            experiment_name=experiment_name,
-            run_name=run_name,
-            parent_run_id=parent_run_id,
-            tags=tags,
-        )
-        return _convert.begun_run(self._pipeline.begins[run_id].message)
-
-    def resume_unasked(self, run_id: str, run_name: str | None, tags: Pairs) -> Run:
-        """Has a run go on without a server.
-
-        Returns:
-            The run, as far as it is known without a server.
-        """
-        self._pipeline.record(self._records.resume(run_id, run_name))
-        if tags:
-            self._pipeline.record(self._records.batch(run_id, None, None, tags))
-        self.keep_alive(run_id)
-        return _convert.unknown_run(run_id, "RUNNING")
-
     def keep_alive(self, run_id: str) -> None:
         """Sends heartbeats for a run every 30 seconds, until it is finished or the client closed.
 
@@ -305,7 +266,7 @@ class AsyncRunLifeMethods(AsyncSender):
         self._pipeline.begin(begin, records)
         return begin.message.run.run_id
 
-    def keep_alive(self, run_id: str) -> None:
+    async def keep_alive(self, run_id: str) -> None:
         """Sends heartbeats for a run; see `Client.keep_alive`."""
         self._pipeline.keep_alive(run_id)
 

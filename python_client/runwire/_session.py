@@ -10,7 +10,7 @@ import threading
 from types import TracebackType
 from typing import Any, Final
 
-from runwire import errors
+from runwire import _unasked, errors
 from runwire._channel import DEFAULT_ADDRESS, parse_address
 from runwire._process import at_fork
 from runwire.client import Client
@@ -106,7 +106,7 @@ class Session:
                 self._client = None
                 found.close()
             made = self._client = Client(self.address, mode=self.mode)
-            made.call_at_exit(self._at_exit)
+            made._pipeline.at_exit_first(self._at_exit)
             return made
 
     @property
@@ -175,7 +175,7 @@ class Session:
             client = self._client
         for run_id in reversed(runs if client else []):
             assert client is not None
-            client.end_run_later(run_id, RunStatus.FINISHED)
+            _unasked.end(client, run_id, RunStatus.FINISHED)
 
 
 # The one module-level state of the client: a fluent layer has to remember what the last call meant.
@@ -190,11 +190,6 @@ def source_tags() -> dict[str, Any]:
     with contextlib.suppress(OSError, KeyError, ImportError):
         tags["mlflow.user"] = getpass.getuser()
     return tags
-
-
-def unasked_experiment(name: str, experiment_id: str) -> Experiment:
-    """Makes an experiment of which only the name or the id is known, where no server can be asked."""
-    return Experiment(experiment_id, name, "active", None, None)
 
 
 def get_or_create_experiment(client: Client, name: str) -> Experiment:

@@ -19,15 +19,13 @@ frames are all acknowledged are deleted.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import os
 import shutil
 import struct
 import threading
 import zlib
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +33,6 @@ from runwire._segments import (
     FRAME,
     GROUP,
     MAGIC,
-    REJECTION,
     Cursor,
     Head,
     Scan,
@@ -48,6 +45,8 @@ from runwire._segments import (
     read_frame,
     write_whole,
 )
+from runwire._spool_lock import lock
+from runwire._spool_notes import Notes
 from runwire._writer import START, Cut, Mark, chained
 from runwire.v1 import frame_pb2
 
@@ -56,32 +55,6 @@ SEGMENT_BYTES: Final = 16 * 1024 * 1024
 _TAIL_BYTES: Final = 8 * 1024 * 1024
 _ACKED: Final = struct.Struct("<QII")
 _OVERHEAD: Final = 64
-
-
-class Held(Exception):
-    """Another process has the spool.
-
-    Attributes:
-        pid: Its process id, as text; empty if it did not say.
-    """
-
-    def __init__(self, folder: Path, pid: str) -> None:
-        """Makes the error."""
-        super().__init__(f"the spool {folder} is in use by process {pid or 'unknown'}")
-        self.pid = pid
-
-
-def _lock(folder: Path) -> int:
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise Held(folder, pid) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
 
 
 class Spool:
@@ -94,10 +67,11 @@ class Spool:
         acked: The last frame that is known to be acknowledged.
         cut: The last frame that was cut.
         torn: What was skipped when the spool was opened, in sentences.
+        notes: What lies beside the frames.
     """
 
     def __init__(
-        self, folder: Path, writer_id: str, address: str, lock: int, limit: int, acked: Mark, cut: Mark
+        self, folder: Path, writer_id: str, address: str, held: int, limit: int, acked: Mark, cut: Mark
     ) -> None:
         """Use `create` or `open`."""
         self.folder = folder
@@ -106,9 +80,10 @@ class Spool:
         self.acked = acked
         self.cut = cut
         self.torn: list[str] = []
+        self.notes = Notes(folder)
         self._limit = limit
         self._segment_bytes = max(4096, min(SEGMENT_BYTES, limit // 8))
-        self._lock_file = lock
+        self._lock_file = held
         self._guard = threading.Lock()
         self._segments: list[Segment] = []
         self._file = -1
@@ -139,10 +114,10 @@ class Spool:
         # Nobody looks into it before the lock is held: names with a dot are not spools.
         hidden = root / f".{writer_id}"
         hidden.mkdir(mode=0o700)
-        lock = _lock(hidden)
+        held = lock(hidden)
         folder = root / writer_id
         hidden.rename(folder)
-        return cls(folder, writer_id, address, lock, limit, START, START)
+        return cls(folder, writer_id, address, held, limit, START, START)
 
     @classmethod
     def open(cls, folder: Path, limit: int) -> Spool:
@@ -159,15 +134,15 @@ class Spool:
             Held: Another process has it.
             OSError: It can not be read.
         """
-        lock = _lock(folder)
+        held = lock(folder)
         try:
-            return cls._recovered(folder, lock, limit)
+            return cls._recovered(folder, held, limit)
         except BaseException:
-            os.close(lock)
+            os.close(held)
             raise
 
     @classmethod
-    def _recovered(cls, folder: Path, lock: int, limit: int) -> Spool:
+    def _recovered(cls, folder: Path, held: int, limit: int) -> Spool:
         scans = [Scan(path) for path in sorted(folder.glob("*.segment"))]
         whole = [scan for scan in scans if scan.head is not None]
         first = whole[0].head if whole else None
@@ -176,7 +151,7 @@ class Spool:
             folder,
             first.writer_id if first else folder.name,
             first.address if first else "",
-            lock,
+            held,
             limit,
             base,
             base,
@@ -364,51 +339,6 @@ class Spool:
                 self._cursor = None
             segment.path.unlink(missing_ok=True)
 
-    def note(self, rejections: Sequence[frame_pb2.Rejection]) -> None:
-        """Keeps rejections, synced, until a person was told of them.
-
-        Args:
-            rejections: The rejections.
-
-        Raises:
-            OSError: The disk is full, or failed.
-        """
-        if not rejections:
-            return
-        with (self.folder / "rejections").open("ab") as file:
-            file.write(b"".join(entry(REJECTION, one.SerializeToString()) for one in rejections))
-            file.flush()
-            os.fsync(file.fileno())
-
-    def rejections(self) -> list[frame_pb2.Rejection]:
-        """Returns the rejections that are noted."""
-        path = self.folder / "rejections"
-        if not path.exists():
-            return []
-        with path.open("rb") as file:
-            found = list(entries(file, 0, path.stat().st_size))
-        return [frame_pb2.Rejection.FromString(one.body) for one in found if one.kind == REJECTION]
-
-    def told(self) -> None:
-        """Forgets the rejections, of which a person was told."""
-        (self.folder / "rejections").unlink(missing_ok=True)
-
-    def set_aside(self, reason: str, message: str, delivered: int) -> None:
-        """Notes that the frames can not go on as this writer.
-
-        Args:
-            reason: Name of the `ErrorReason`.
-            message: A sentence for a person.
-            delivered: The last sequence that the server has, as far as is known.
-        """
-        text = json.dumps({"reason": reason, "message": message, "delivered": delivered})
-        (self.folder / "aside").write_text(text, encoding="utf-8")
-
-    def aside(self) -> dict[str, object] | None:
-        """Returns what `set_aside` noted, or None."""
-        path = self.folder / "aside"
-        return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
-
     def sync(self) -> None:
         """Has everything on the disk.
 
@@ -428,7 +358,7 @@ class Spool:
         """Lets go of the spool, and removes it if it holds nothing that anybody needs."""
         with self._guard:
             self.leave()
-            if not self.pending and not (self.folder / "rejections").exists():
+            if not self.pending and not self.notes.kept:
                 shutil.rmtree(self.folder, ignore_errors=True)
             os.close(self._lock_file)
             self._lock_file = -1

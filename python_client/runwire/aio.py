@@ -102,6 +102,11 @@ class AsyncClient(
         """The server's address."""
         return self._settings.address.text
 
+    @property
+    def mode(self) -> str:
+        """`online` or `offline`."""
+        return self._options.mode
+
     async def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Asks the server what it is and allows; see `Client.server_info`."""
         return await self._send(self._requests.server_info(), timeout)

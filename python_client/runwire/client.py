@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -119,23 +118,6 @@ class Client(ExperimentMethods, RunLifeMethods, RunMethods, LoggingMethods, Metr
     def mode(self) -> str:
         """`online` or `offline`."""
         return self._options.mode
-
-    def call_at_exit(self, call: Callable[[], None]) -> None:
-        """Has something called as this process ends, before what was logged is delivered.
-
-        Args:
-            call: What may log more, and waits for nothing.
-        """
-        self._pipeline.at_exit_first(call)
-
-    def end_run_later(self, run_id: str, status: str) -> None:
-        """Ends a run without waiting for the delivery.
-
-        Args:
-            run_id: The run.
-            status: `FINISHED`, `FAILED` or `KILLED`.
-        """
-        self._pipeline.finish(self._records.finish(run_id, status, None))
 
     def server_info(self, *, timeout: float | None = None) -> ServerInfo:
         """Asks the server what it is and allows.

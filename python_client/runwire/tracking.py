@@ -17,16 +17,15 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runwire import _results, errors
+from runwire import _results, _unasked, errors
 from runwire._requests import Pairs
 from runwire._session import (
     SESSION,
     ActiveRun,
     get_or_create_experiment,
     source_tags,
-    unasked_experiment,
 )
-from runwire.entities import Dataset, DatasetInput, Experiment, MetricHistory, Run, RunStatus, ViewType
+from runwire.entities import Experiment, MetricHistory, Run, RunStatus, ViewType
 
 _DEFAULT_EXPERIMENT = "0"
 
@@ -67,7 +66,7 @@ def set_experiment(experiment_name: str | None = None, experiment_id: str | None
         raise ValueError("set_experiment takes either a name or an experiment_id")
     if SESSION.client().mode == "offline":
         SESSION.experiment_id, SESSION.experiment_name = experiment_id, experiment_name
-        return unasked_experiment(experiment_name or "", experiment_id or "")
+        return _unasked.experiment(experiment_name or "", experiment_id or "")
     if experiment_name is not None:
         found = get_or_create_experiment(SESSION.client(), experiment_name)
     else:
@@ -148,15 +147,13 @@ def _begin(experiment_id: str | None, run_name: str | None, parent: str | None, 
     if experiment_id is None:
         name = SESSION.experiment_name or os.environ.get("RUNWIRE_EXPERIMENT") or None
         experiment_id = None if name else _DEFAULT_EXPERIMENT
-    return SESSION.client().begin_unasked(
-        experiment_id, experiment_name=name, run_name=run_name, parent_run_id=parent, tags=tags
-    )
+    return _unasked.begin(SESSION.client(), experiment_id, name, run_name, parent, tags)
 
 
 def _resume(run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
     client = SESSION.client()
     if client.mode == "offline":
-        return client.resume_unasked(run_id, run_name, tags)
+        return _unasked.resume(client, run_id, run_name, tags)
     client.update_run(run_id, RunStatus.RUNNING, run_name)
     client.keep_alive(run_id)
     if tags:
@@ -186,157 +183,11 @@ def last_active_run() -> Run | None:
     return None if SESSION.last is None else SESSION.client().get_run(SESSION.last)
 
 
-def _current(run_id: str | None = None) -> str:
+def current_run_id(run_id: str | None = None) -> str:
+    """Returns the run to log to: the given one, or the current one, started if there is none."""
     if run_id is not None:
         return run_id
     return (active_run() or start_run()).info.run_id
-
-
-def log_param(key: str, value: Any) -> Any:
-    """Sets a param of the current run, for good; see `Client.log_param`.
-
-    Args:
-        key: The param.
-        value: Its value, sent as `str(value)`.
-
-    Returns:
-        The value as it was given.
-    """
-    return SESSION.open_client.log_param(_current(), key, value)
-
-
-def log_params(params: Pairs, run_id: str | None = None) -> None:
-    """Sets params, for good; see `Client.log_params`.
-
-    Args:
-        params: A dict, or a list of `Param`.
-        run_id: The run; None for the current one.
-    """
-    SESSION.open_client.log_params(_current(run_id), params)
-
-
-def log_metric(
-    key: str, value: Any, step: int | None = None, timestamp: int | None = None, run_id: str | None = None
-) -> None:
-    """Adds one point to a metric; see `Client.log_metric`.
-
-    Args:
-        key: The metric.
-        value: A number, or an array or tensor of one element.
-        step: The step; None for 0.
-        timestamp: When it was measured, unix ms; None for now.
-        run_id: The run; None for the current one.
-
-    Raises:
-        TypeError: The value is no number, or the step no int; nothing is sent.
-    """
-    SESSION.open_client.log_metric(run_id or _current(), key, value, timestamp, step)
-
-
-def log_series(
-    key: str, values: Any, steps: Any = None, timestamps: Any = None, run_id: str | None = None
-) -> None:
-    """Adds many points to a metric; see `Client.log_series`.
-
-    Args:
-        key: The metric.
-        values: A numpy array, `array.array`, tensor or list of numbers, of any length.
-        steps: As many ints; None for 0, 1, 2 ...
-        timestamps: As many ints in unix ms, or one for all; None for now.
-        run_id: The run; None for the current one.
-
-    Raises:
-        TypeError: A value is no number, or a step no int.
-        ValueError: The lengths differ.
-    """
-    SESSION.open_client.log_series(_current(run_id), key, values, steps, timestamps)
-
-
-def log_metrics(
-    metrics: Mapping[str, Any],
-    step: int | None = None,
-    run_id: str | None = None,
-    timestamp: int | None = None,
-) -> None:
-    """Adds one point to each of several metrics: all or none; see `Client.log_metrics`.
-
-    Args:
-        metrics: The values.
-        step: The step; None for 0.
-        run_id: The run; None for the current one.
-        timestamp: When they were measured, unix ms; None for now.
-
-    Raises:
-        TypeError: A value is no number, or the step no int; nothing is sent.
-    """
-    SESSION.open_client.log_metrics(_current(run_id), metrics, timestamp, step)
-
-
-def log_batch(
-    metrics: Pairs = None, params: Pairs = None, tags: Pairs = None, run_id: str | None = None
-) -> None:
-    """Adds points, params and tags: all or nothing; see `Client.log_batch`.
-
-    Args:
-        metrics: A dict of values at step 0, or a list of `Metric` and `MetricBlock`.
-        params: A dict, or a list of `Param`.
-        tags: A dict, or a list of `RunTag`.
-        run_id: The run; None for the current one.
-    """
-    SESSION.open_client.log_batch(_current(run_id), metrics, params, tags)
-
-
-def set_tag(key: str, value: Any) -> None:
-    """Sets one tag of the current run; see `Client.set_tag`.
-
-    Args:
-        key: The tag's key.
-        value: Its value, sent as `str(value)`.
-    """
-    SESSION.open_client.set_tag(_current(), key, value)
-
-
-def set_tags(tags: Pairs) -> None:
-    """Sets tags of the current run: all or none; see `Client.set_tags`.
-
-    Args:
-        tags: A dict, or a list of `RunTag`.
-    """
-    SESSION.open_client.set_tags(_current(), tags)
-
-
-def delete_tag(key: str) -> None:
-    """Removes one tag of the current run; see `Client.delete_tag`.
-
-    Args:
-        key: The tag's key.
-
-    Raises:
-        NotFound: The run has no such tag (TAG_NOT_FOUND).
-    """
-    SESSION.open_client.delete_tag(_current(), key)
-
-
-def log_input(dataset: Dataset, context: str | None = None) -> None:
-    """Records a data set that the current run reads; see `Client.log_inputs`.
-
-    Args:
-        dataset: The data set; `dataset_from_arrays` makes one.
-        context: What the run uses it for, such as `training`.
-    """
-    SESSION.open_client.log_inputs(_current(), [DatasetInput(dataset, context or "")])
-
-
-def flush(timeout: float | None = None) -> None:
-    """Waits until everything logged so far is on the server's disk; see `Client.flush`.
-
-    Args:
-        timeout: Seconds that it may take; None for 30.
-
-    Raises:
-        RunwireError: Something is not delivered, or was rejected.
-    """
-    SESSION.client().flush(timeout)
 
 
 def get_run(run_id: str) -> Run:

@@ -164,6 +164,18 @@ MUTATIONS = [
         lambda s, got: _points(s) == [(3, 1.0)] and _run(s).data.metric_summaries["n"].count == 1,
     ),
     Mutation(
+        "log_series",
+        _nothing,
+        lambda c, s: c.log_series(s.run, "m", [1.0, 2.0], steps=[3, 4]),
+        lambda s, got: _points(s) == [(3, 1.0), (4, 2.0)],
+    ),
+    Mutation(
+        "begin_run",
+        _nothing,
+        lambda c, s: c.begin_run(s.experiment, run_name="new", params={"p": 1}),
+        lambda s, got: sorted(_runs(s)) == sorted([s.run, got]),
+    ),
+    Mutation(
         "log_param",
         _nothing,
         lambda c, s: c.log_param(s.run, "p", 1),
@@ -207,16 +219,24 @@ MUTATIONS = [
         lambda s, got: (got.runs, got.experiments) == (1, 0) and _runs(s) == [],
     ),
 ]
+# Heartbeats are repeated every 30 seconds anyway.
 READS = {
     "close",
+    "flush",
     "get_experiment",
     "get_experiment_by_name",
+    "get_metric_curve",
+    "get_metric_curves",
     "get_metric_histories",
     "get_metric_history",
     "get_run",
+    "heartbeat",
+    "keep_alive",
     "search_experiments",
     "search_runs",
     "server_info",
+    "storage_stats",
+    "watch_metrics",
 }
 
 
@@ -254,6 +274,7 @@ def test_a_lost_answer_applies_the_call_once(
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lost_stream_is_read_again(kind: str, stage: Stage, proxy: LossyProxy) -> None:
     stage.direct.log_metric(stage.run, "m", 1.0, step=3)
+    stage.direct.flush()
     with connect(kind, proxy.address) as client:
         client.server_info()
         proxy.lose_next()

@@ -64,7 +64,7 @@ def test_every_grpc_code_has_a_class_of_its_own() -> None:
     codes = {code.name for code in grpc.StatusCode} - {"OK"}
     classes = {errors.class_for_code(code) for code in codes}
     assert {one.code for one in classes} == codes
-    assert {one.__name__ for one in classes} | {"RunwireError", "ServerUnavailable"} == {
+    assert {one.__name__ for one in classes} | {"RunwireError", "ServerUnavailable", "LocalServerFailed"} == {
         name for name in errors.__all__ if name not in ("Violation", "class_for_code")
     }
 
