@@ -25,6 +25,8 @@ from runwire_server.storage.base import Appended, PointStore
 # What all watchers together are sent at most in a second: many watchers of a busy run fall behind, and are
 # told so, rather than take the time that ingest needs.
 RATE_BYTES = 128 * 1024 * 1024
+# Watchers that read the database at a time: its connections are there for others too.
+READERS = 2
 
 log = structlog.get_logger("runwire.watch")
 
@@ -46,6 +48,7 @@ class Watches:
         self._watched = asyncio.Event()
         self._stopped: RunwireError | None = None
         self._free_at = 0.0
+        self._reading = asyncio.Semaphore(READERS)
         self.watchers = 0
 
     def notify(self, appended: Iterable[Appended]) -> None:
@@ -99,7 +102,7 @@ class Watches:
             RunwireError: what `stop` was given.
         """
         with self._tails_of(request.run_ids) as (tails, news):
-            watcher = _Watcher(self._points, self._recents, tails, request)
+            watcher = _Watcher(self._points, self._reading, self._recents, tails, request)
             yield await watcher.open()
             while True:
                 # Cleared before the look, so that what comes during the look is not slept over.
@@ -147,11 +150,13 @@ class _Watcher:
     def __init__(
         self,
         points: PointStore,
+        reading: asyncio.Semaphore,
         recents: Recents,
         tails: list[Tail],
         request: metric_pb2.WatchMetricsRequest,
     ) -> None:
         self._points = points
+        self._reading = reading
         self._recents = recents
         self._tails = tails
         self._request = request
@@ -209,12 +214,13 @@ class _Watcher:
     async def _page(self, tail: Tail) -> tuple[list[Part], int]:
         """Reads what follows from the database."""
         assert tail.row is not None
-        pages = self._points.pages(tail.row, self._positions[tail.run_id], tail.end, self._keys)
-        async for page in pages:
-            if page.blocks and not self._keys:
-                tail.learn(page.blocks[-1])
-            made = await asyncio.to_thread(parts, tail.run_id, page.blocks, page.end, self._keys)
-            return made, page.end
+        position = self._positions[tail.run_id]
+        async with self._reading:
+            async for page in self._points.pages(tail.row, position, tail.end, self._keys):
+                if page.blocks and not self._keys:
+                    tail.learn(page.blocks[-1])
+                made = await asyncio.to_thread(parts, tail.run_id, page.blocks, page.end, self._keys)
+                return made, page.end
         raise run_not_found(tail.run_id)
 
     def _fell_behind(self, tail: Tail) -> bool:
