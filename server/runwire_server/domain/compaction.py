@@ -56,6 +56,19 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class LogSize:
+    """What a run's log holds.
+
+    Attributes:
+        span: The positions of its first rows, as many as fit into memory well.
+        backlog: The size of all its rows, or at least of very many.
+    """
+
+    span: Span
+    backlog: Backlog
+
+
+@dataclass(frozen=True, slots=True)
 class Stripe:
     """What is known of a row of stripes without a look at its data."""
 
@@ -114,9 +127,13 @@ def longest(blocks: Sequence[Placed]) -> int:
     return max(rows.values(), default=0)
 
 
-def cut(blocks: Sequence[Placed], span: Span) -> list[Placed]:
-    """Returns the parts of blocks that lie in a span."""
-    return [part for placed in blocks if (part := placed.between(span.first, span.end)).positions.size]
+def compacted(
+    blocks: Sequence[Placed], span: Span, pyramid: Callable[[Chunk], bytes | None]
+) -> Iterator[Made]:
+    """Yields the rows of a span of the log, in slices that are short enough."""
+    for part in slices(span):
+        inside = (placed.between(part.first, part.end) for placed in blocks)
+        yield from made([placed for placed in inside if placed.points.rows], part, 0, pyramid)
 
 
 def made(

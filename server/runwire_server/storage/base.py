@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from runwire.v1 import experiment_pb2, frame_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.domain.blocks import Placed, Points
-from runwire_server.domain.compaction import Backlog, Made, Marks, Span, Stripe, Subset
+from runwire_server.domain.compaction import Backlog, LogSize, Made, Marks, Stripe, Subset
 from runwire_server.domain.frames import Contents
 from runwire_server.domain.writers import Writer
 
@@ -366,8 +366,8 @@ class CompactionStore(Protocol):
     async def marks(self, run: int) -> Marks | None:
         """Returns a run's marks, None when it is purged."""
 
-    async def log_span(self, run: int, marks: Marks) -> Span | None:
-        """Returns the positions of the log's first rows that fit into memory; None when there are none."""
+    async def log_size(self, run: int, marks: Marks) -> LogSize | None:
+        """Returns what is in a run's log; None when there is nothing."""
 
     async def stripes(self, run: int, marks: Marks) -> list[Stripe]:
         """Returns the rows of stripes that count, by position, then by key."""

@@ -17,20 +17,19 @@ from sqlalchemy import bindparam
 
 from runwire.v1 import run_pb2
 from runwire_server.domain.blocks import Placed
-from runwire_server.domain.compaction import Backlog, Made, Marks, Span, Stripe, Subset
+from runwire_server.domain.compaction import Backlog, LogSize, Made, Marks, Span, Stripe, Subset
 from runwire_server.domain.selection import Selection
 from runwire_server.failpoints import reach
 from runwire_server.storage.engine import Engine, HotStatement
 from runwire_server.storage.point_rows import marks_of
 from runwire_server.storage.points import SqlPoints
+from runwire_server.storage.purge import remove_some
 from runwire_server.storage.schema import PURGED, SEALED, STRIPE, metric_chunk, metric_log, runs
 
-# Log rows, and bytes of them, that are compacted at once: what is in memory meanwhile is some times this.
+# Log rows, step rows and bytes that are compacted at once: what is in memory meanwhile is some times this.
 LOG_ROWS = 16_384
+LOG_STEPS = 65_536
 LOG_BYTES = 8 * 1024 * 1024
-# Rows removed in one step, and bytes of them.
-STEP_ROWS = 50
-STEP_BYTES = 4 * 1024 * 1024
 # Runs looked at in one snapshot.
 SCANNED_RUNS = 200
 
@@ -57,9 +56,9 @@ class SqlCompaction:
         """See `base.CompactionStore.marks`."""
         return await self._engine.read(lambda c: marks_of(c, run))
 
-    async def log_span(self, run: int, marks: Marks) -> Span | None:
-        """See `base.CompactionStore.log_span`."""
-        return await self._engine.read(lambda c: _log_span(c, run, marks))
+    async def log_size(self, run: int, marks: Marks) -> LogSize | None:
+        """See `base.CompactionStore.log_size`."""
+        return await self._engine.read(lambda c: _log_size(c, run, marks))
 
     async def stripes(self, run: int, marks: Marks) -> list[Stripe]:
         """See `base.CompactionStore.stripes`."""
@@ -75,8 +74,8 @@ class SqlCompaction:
         level = SEALED if sealed else STRIPE
 
         def unit(connection: sa.Connection) -> bool:
-            # Shared: a purge, which wants the row for itself, waits, and then finds what was inserted.
-            if not _still(connection, run, marks, read=True) or _taken(connection, run, level, rows):
+            # Under the lock: a purge waits, and then finds what was inserted.
+            if not _still(connection, run, marks) or _taken(connection, run, level, rows):
                 return False
             _INSERT.many(connection, [(run, level, *astuple(row)) for row in rows], _MADE)
             return True
@@ -109,12 +108,12 @@ class SqlCompaction:
         return bool(place)
 
 
-def _still(connection: sa.Connection, run: int, marks: Marks, read: bool = False) -> bool:
+def _still(connection: sa.Connection, run: int, marks: Marks) -> bool:
     """Locks a run, and tells whether its marks are as they were; not when it is purged."""
     query = sa.select(runs.c.compacted_position, runs.c.sealed_position).where(
         runs.c.id == run, runs.c.lifecycle != PURGED
     )
-    found = connection.execute(query.with_for_update(read=read)).first()
+    found = connection.execute(query.with_for_update(key_share=True)).first()
     return found is not None and tuple(found) == (marks.compacted, marks.sealed)
 
 
@@ -137,24 +136,22 @@ def _waiting(connection: sa.Connection, run: int, level: int, low: int) -> set[t
     return {tuple(row) for row in connection.execute(query)}
 
 
-def _log_span(connection: sa.Connection, run: int, marks: Marks) -> Span | None:
+def _log_size(connection: sa.Connection, run: int, marks: Marks) -> LogSize | None:
     c = metric_log.c
     query = (
-        sa.select(c.first, c.rows, sa.func.length(c.data))
+        sa.select(c.first, c.rows, sa.func.length(c.data).label("bytes"))
         .where(c.run == run, c.first >= marks.compacted)
         .order_by(c.first)
         .limit(LOG_ROWS)
     )
-    rows = connection.execute(query).all()
-    if not rows:
-        return None
-    taken, total = 0, 0
-    for row in rows:
-        if taken and total + row[2] > LOG_BYTES:
-            break
-        taken, total = taken + 1, total + row[2]
-    # Up to the next row that stays.
-    return Span(marks.compacted, rows[taken - 1].first + rows[taken - 1].rows)
+    rows, steps, size, end = 0, 0, 0, marks.compacted
+    fits = True
+    for row in connection.execute(query):
+        fits = fits and not (rows and (size + row.bytes > LOG_BYTES or steps + row.rows > LOG_STEPS))
+        rows, steps, size = rows + 1, steps + row.rows, size + row.bytes
+        if fits:
+            end = row.first + row.rows
+    return LogSize(Span(marks.compacted, end), Backlog(run, rows, steps, size)) if rows else None
 
 
 def _stripes(connection: sa.Connection, run: int, marks: Marks) -> list[Stripe]:
@@ -173,46 +170,24 @@ def _trim(connection: sa.Connection, run: int) -> str:
     query = sa.select(runs.c.compacted_position, runs.c.sealed_position).where(
         runs.c.id == run, runs.c.lifecycle != PURGED
     )
-    found = connection.execute(query.with_for_update()).first()
+    found = connection.execute(query.with_for_update(key_share=True)).first()
     if found is None:
         return ""
     compacted, sealed = found
     log, chunk = metric_log.c, metric_chunk.c
-    if _removed(connection, metric_log, (log.first,), (log.run == run, log.first < compacted)):
+    if remove_some(connection, metric_log, (log.run == run) & (log.first < compacted), "data")[0]:
         return "compact-trim"
-    key = (chunk.level, chunk.first, chunk.ordinal)
-    striped = (chunk.run == run, chunk.level == STRIPE)
-    merged = (chunk.run == run, chunk.level == SEALED)
-    for where in (
-        (*striped, chunk.first < sealed),
-        (*striped, chunk.first >= compacted),
-        (*merged, chunk.first >= sealed),
-    ):
-        if _removed(connection, metric_chunk, key, where):
+    for level, where in _uncounted(compacted, sealed):
+        chosen = (chunk.run == run) & (chunk.level == level) & where
+        if remove_some(connection, metric_chunk, chosen, "data")[0]:
             return "seal-trim"
     return ""
 
 
-def _removed(
-    connection: sa.Connection,
-    table: sa.Table,
-    key: tuple[sa.Column[Any], ...],
-    where: tuple[sa.ColumnElement[bool], ...],
-) -> bool:
-    """Removes some rows, not too many bytes of them; returns whether there were any."""
-    # `where` is of the run, so that what is left of the primary key tells rows apart.
-    size = sa.func.length(table.c.data)
-    rows = connection.execute(sa.select(*key, size).where(*where).limit(STEP_ROWS)).all()
-    taken, total = 0, 0
-    for row in rows:
-        if taken and total + row[-1] > STEP_BYTES:
-            break
-        taken, total = taken + 1, total + row[-1]
-    if not taken:
-        return False
-    chosen = [tuple(row[:-1]) for row in rows[:taken]]
-    connection.execute(sa.delete(table).where(where[0], sa.tuple_(*key).in_(chosen)))
-    return True
+def _uncounted(compacted: int, sealed: int) -> Sequence[tuple[int, sa.ColumnElement[bool]]]:
+    """Returns which chunk rows of which level do not count, given a run's marks."""
+    first = metric_chunk.c.first
+    return ((STRIPE, first < sealed), (STRIPE, first >= compacted), (SEALED, first >= sealed))
 
 
 def _scan(connection: sa.Connection, after: int) -> tuple[list[Backlog], int | None]:
@@ -251,11 +226,7 @@ def _garbage(connection: sa.Connection, run: Any) -> bool:
         sa.select(sa.literal(1)).where(log.run == run.id, log.first < run.compacted_position).exists(),
         *(
             sa.select(sa.literal(1)).where(chunk.run == run.id, chunk.level == level, where).exists()
-            for level, where in (
-                (STRIPE, chunk.first < run.sealed_position),
-                (STRIPE, chunk.first >= run.compacted_position),
-                (SEALED, chunk.first >= run.sealed_position),
-            )
+            for level, where in _uncounted(run.compacted_position, run.sealed_position)
         ),
     ]
     return bool(connection.scalar(sa.select(sa.or_(*some))))

@@ -16,8 +16,9 @@ from runwire_server.storage.engine import Observer, Unit, Unobserved
 
 T = TypeVar("T")
 
-# Serialization failure, deadlock: the transaction is gone as a whole and can be run again.
-CONFLICTS = {"40001", "40P01"}
+# Serialization failure, deadlock, and a row that another transaction removed while this one made rows that
+# refer to it: the transaction is gone as a whole and can be run again.
+CONFLICTS = {"40001", "40P01", "23503"}
 ATTEMPTS = 5
 # Classes of states in which the server is there but can not work: starting, stopping, out of slots.
 AWAY = {"57P01", "57P02", "57P03", "53300", "08000", "08003", "08006", "25006"}

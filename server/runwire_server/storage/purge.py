@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -15,6 +15,7 @@ from runwire_server.storage.schema import (
     datasets,
     experiment_tags,
     experiments,
+    metric_chunk,
     metric_group,
     metric_log,
     metric_series,
@@ -25,19 +26,16 @@ from runwire_server.storage.schema import (
     tags,
 )
 
-# Rows in one step; at most some 10 ms of the writer's time, but for log rows, which are large.
+# Rows in one step; at most some 10 ms of the writer's time.
 STEP = 1_000
-LOG_STEP = 50
+# The same for rows that are large: rows, and bytes of them.
+LARGE_STEP = 50
+LARGE_BYTES = 4 * 1024 * 1024
 # Runs taken up in one step: small runs do not cost a transaction each.
 RUNS_STEP = 50
-RUN_CHILDREN = (
-    (metric_log, LOG_STEP),
-    (metric_series, STEP),
-    (metric_group, LOG_STEP),
-    (params, STEP),
-    (tags, STEP),
-    (run_inputs, STEP),
-)
+RUN_CHILDREN = (metric_log, metric_chunk, metric_series, metric_group, params, tags)
+# Those with large rows, and in which column.
+LARGE = {metric_log: "data", metric_chunk: "data", metric_group: "keys"}
 
 
 class SqlMaintenance:
@@ -95,15 +93,29 @@ def _purge_step(connection: sa.Connection) -> bool:
     if not doomed:
         return _purge_experiment(connection)
     removed = 0
-    for table, step in RUN_CHILDREN:
-        key = sa.tuple_(*table.primary_key.columns)
-        some = sa.select(*table.primary_key.columns).where(table.c.run.in_(doomed)).limit(step)
-        count = connection.execute(sa.delete(table).where(key.in_(some))).rowcount
+    for table in RUN_CHILDREN:
+        count, more = remove_some(connection, table, table.c.run.in_(doomed), LARGE.get(table))
         removed += count
-        if count == step or removed >= STEP:
+        if more or removed >= STEP:
             return True
+    if _remove_inputs(connection, doomed):
+        return True
     connection.execute(sa.update(runs).where(runs.c.id.in_(doomed)).values(purging=0))
     return True
+
+
+def _remove_inputs(connection: sa.Connection, doomed: Sequence[int]) -> int:
+    """Removes some inputs of purged runs, with the data sets that no other run has."""
+    c = run_inputs.c
+    query = sa.select(c.run, c.position, c.dataset).where(c.run.in_(doomed)).limit(STEP)
+    found = connection.execute(query).all()
+    if found:
+        keys = [(row.run, row.position) for row in found]
+        connection.execute(sa.delete(run_inputs).where(sa.tuple_(c.run, c.position).in_(keys)))
+        used = sa.select(sa.literal(1)).where(c.dataset == datasets.c.id).exists()
+        ids = sorted({row.dataset for row in found})
+        connection.execute(sa.delete(datasets).where(datasets.c.id.in_(ids), ~used))
+    return len(found)
 
 
 def _purge_experiment(connection: sa.Connection) -> bool:
@@ -112,9 +124,40 @@ def _purge_experiment(connection: sa.Connection) -> bool:
     experiment = connection.scalar(query)
     if experiment is None:
         return False
-    some = sa.select(datasets.c.id).where(datasets.c.experiment == experiment).limit(STEP)
-    if connection.execute(sa.delete(datasets).where(datasets.c.id.in_(some))).rowcount:
-        return True
-    connection.execute(sa.delete(experiment_tags).where(experiment_tags.c.experiment == experiment))
+    for table in (datasets, experiment_tags):
+        if remove_some(connection, table, table.c.experiment == experiment)[0]:
+            return True
     connection.execute(sa.delete(experiments).where(experiments.c.id == experiment))
     return True
+
+
+def remove_some(
+    connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], large: str | None = None
+) -> tuple[int, bool]:
+    """Removes rows, but not so many that it takes long.
+
+    Args:
+        connection: In a transaction.
+        table: From which.
+        where: Which.
+        large: The column that has most of the bytes, for tables whose rows are large.
+
+    Returns:
+        How many were removed, and whether there may be more.
+    """
+    key = table.primary_key.columns
+    if large is None:
+        some = sa.select(*key).where(where).limit(STEP)
+        count = connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(some))).rowcount
+        return count, count == STEP
+    size = sa.func.length(table.c[large])
+    rows = connection.execute(sa.select(*key, size).where(where).limit(LARGE_STEP)).all()
+    taken, total = 0, 0
+    for row in rows:
+        if taken and total + row[-1] > LARGE_BYTES:
+            break
+        taken, total = taken + 1, total + row[-1]
+    if taken:
+        chosen = [tuple(row[:-1]) for row in rows[:taken]]
+        connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(chosen)))
+    return taken, taken < len(rows) or taken == LARGE_STEP

@@ -30,10 +30,10 @@ from runwire.v1 import experiment_pb2, run_pb2, server_pb2
 from runwire_server.errors import AlreadyExists, FailedPrecondition, NotFound
 from runwire_server.storage.base import Stores
 from runwire_server.storage.purge import RUN_CHILDREN, STEP, SqlMaintenance
-from runwire_server.storage.schema import datasets, experiment_tags, experiments, runs
+from runwire_server.storage.schema import datasets, experiment_tags, experiments, run_inputs, runs
 
 RUN_ID = "0198c0ffee00700080000000000000ff"
-CHILDREN = tuple(table for table, _ in RUN_CHILDREN)
+CHILDREN = (*RUN_CHILDREN, run_inputs)
 ALL_VIEW = experiment_pb2.LIFECYCLE_VIEW_ALL
 
 
@@ -94,6 +94,14 @@ async def test_a_deleted_run_is_gone_and_its_id_stays_taken(world: Any) -> None:
         assert await find(stores, "0", filter=text, view=ALL_VIEW) == [kept]
     assert (await history(stores, kept))[kept]["m"] == [point(1, 1.0)]
     assert await purge(stores) == (0, 0)
+
+
+async def test_a_data_set_goes_with_the_last_run_that_has_it(world: Any) -> None:
+    runs_of_set = [await full_run(world.stores) for _ in range(3)]
+    for left, run in zip((1, 1, 0), runs_of_set, strict=True):
+        await delete_run(world.stores, run)
+        assert await purge(world.stores) == (1, 0)
+        assert await row_counts(world, [datasets]) == {"datasets": left}
 
 
 async def test_what_is_not_deleted_stays(stores: Stores) -> None:
@@ -219,9 +227,7 @@ async def test_an_interrupted_purge_is_finished_later(world: Any) -> None:
             pass
         await assert_purged(stores, alone, inside, wine)
         await stores.maintenance.finish_purges()
-        # The data set of the run outside the experiment stays: others may share it.
-        kept = {**before, "datasets": 1}
-        assert await row_counts(world, [*CHILDREN, datasets, experiment_tags, experiments]) == kept
+        assert await row_counts(world, [*CHILDREN, datasets, experiment_tags, experiments]) == before
     assert steps >= 4
     await assert_purged(stores, alone, inside, wine)
 

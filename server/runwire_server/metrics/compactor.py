@@ -1,0 +1,313 @@
+"""When and in which order runs are compacted: the log to stripes, stripes to sealed chunks.
+
+Compaction gives way to ingest: its steps are short, and it rests between them while ingest is busy. It may be
+interrupted between any two of them, for good too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from runwire_server.domain import pyramids
+from runwire_server.domain.blocks import NUMBER
+from runwire_server.domain.compaction import (
+    SEALED_ROWS,
+    Backlog,
+    Made,
+    Marks,
+    Span,
+    Subset,
+    compacted,
+    longest,
+    made,
+    merges,
+    worth_sealing,
+)
+from runwire_server.errors import RunwireError
+from runwire_server.storage.base import Appended, CompactionStore
+
+# A run's log is compacted when it has as many bytes, step rows or rows.
+DUE_BYTES = 8 * 1024 * 1024
+DUE_STEPS = 65_536
+DUE_ROWS = 4_096
+# And one that has ended, or got no points for a while, when it has as many rows or bytes; smaller ones stay.
+QUIET_ROWS = 64
+QUIET_BYTES = 16 * 1024
+QUIET_SECONDS = 60.0
+# How often quiet runs are looked for, and how soon a failed compaction is tried again.
+LOOK_SECONDS = 5.0
+RETRY_SECONDS = 5.0
+# Bytes of one transaction.
+STEP_BYTES = 1024 * 1024
+# While ingest is busy, compaction rests for so many times what its last step took, up to a bound.
+REST = 4.0
+LONGEST_REST = 0.25
+# Due bytes with which it does not rest any more, and those with which ingest is asked to slow down.
+PRESSING_BYTES = 64 * 1024 * 1024
+BEHIND_BYTES = 256 * 1024 * 1024
+
+log = structlog.get_logger("runwire.compactor")
+
+
+@dataclass
+class _Waiting:
+    """A run's backlog, and when it got its last points."""
+
+    backlog: Backlog
+    touched: float
+
+    def due(self, now: float) -> bool:
+        """Tells whether it is time to compact it."""
+        size = self.backlog
+        if size.untidy or size.bytes >= DUE_BYTES or size.steps >= DUE_STEPS or size.rows >= DUE_ROWS:
+            return True
+        quiet = size.ended or now - self.touched >= QUIET_SECONDS
+        return quiet and (size.rows >= QUIET_ROWS or size.bytes >= QUIET_BYTES)
+
+
+class Compactor:
+    """Keeps account of what waits, and compacts it, one run at a time."""
+
+    def __init__(
+        self,
+        store: CompactionStore,
+        busy: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Takes the steps.
+
+        Args:
+            store: The steps.
+            busy: Whether ingest has work to do.
+            clock: Returns seconds, from any start.
+        """
+        self._store = store
+        self._busy = busy
+        self._clock = clock
+        self._waiting: dict[int, _Waiting] = {}
+        self._scanned = 0
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of all logs, those included that are not due yet."""
+        return sum(waiting.backlog.bytes for waiting in self._waiting.values())
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much is due that ingest should slow down."""
+        return self._due_bytes() >= BEHIND_BYTES
+
+    def start(self) -> None:
+        """Begins to work, first with what is stored."""
+        self._task = asyncio.create_task(self._work())
+
+    async def close(self) -> None:
+        """Stops, at once: what is begun is taken up again by the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def note(self, appended: Sequence[Appended]) -> None:
+        """Takes account of what commits have added."""
+        for piece in appended:
+            steps = piece.end - piece.first
+            size = sum((block.size + 2 * block.rows) * NUMBER for block in piece.blocks)
+            self._add(Backlog(piece.run, 1 if steps else 0, steps, size, piece.finished))
+
+    def _add(self, more: Backlog) -> None:
+        now = self._clock()
+        waiting = self._waiting.get(more.run)
+        if waiting is None:
+            waiting = self._waiting[more.run] = _Waiting(more, now)
+        else:
+            old = waiting.backlog
+            waiting.touched = now
+            waiting.backlog = Backlog(
+                more.run,
+                old.rows + more.rows,
+                old.steps + more.steps,
+                old.bytes + more.bytes,
+                old.ended or more.ended,
+                old.untidy or more.untidy,
+            )
+        if waiting.due(now):
+            self._wake.set()
+
+    def _due_bytes(self) -> int:
+        now = self._clock()
+        return sum(w.backlog.bytes for w in self._waiting.values() if w.due(now))
+
+    async def _work(self) -> None:
+        scanned = False
+        while True:
+            try:
+                if not scanned:
+                    await self.scan()
+                    scanned = True
+                if await self.compact_next():
+                    continue
+            except RunwireError as error:
+                log.warning("compaction put off", reason=error.reason)
+                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                # A bug here must not end the work for good.
+                log.exception("compaction failed")
+                await asyncio.sleep(RETRY_SECONDS)
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
+
+    async def scan(self) -> None:
+        """Takes account of what earlier processes have left; what was noted meanwhile may count twice."""
+        while True:
+            found, going_on = await self._store.scan(self._scanned)
+            for backlog in found:
+                if backlog.rows or backlog.untidy:
+                    self._add(backlog)
+            if going_on is None:
+                return
+            self._scanned = going_on
+
+    async def compact_next(self) -> bool:
+        """Compacts the due run that has most to compact; returns whether there was one."""
+        now = self._clock()
+        due = [w for w in self._waiting.values() if w.due(now)]
+        if not due:
+            return False
+        chosen = max(due, key=lambda waiting: waiting.backlog.bytes)
+        # What is appended from now on is counted anew.
+        del self._waiting[chosen.backlog.run]
+        quiet = chosen.backlog.ended or now - chosen.touched >= QUIET_SECONDS
+        try:
+            left = await self.compact(chosen.backlog.run, whole=quiet)
+        except BaseException:
+            self._add(chosen.backlog)
+            raise
+        if left.rows:
+            self._left(replace(left, ended=chosen.backlog.ended))
+        return True
+
+    def _left(self, left: Backlog) -> None:
+        """Takes account of what a compaction has left, some of which may have been noted meanwhile."""
+        waiting = self._waiting.get(left.run)
+        if waiting is None:
+            self._waiting[left.run] = _Waiting(left, self._clock())
+            return
+        noted = waiting.backlog
+        waiting.backlog = Backlog(
+            left.run,
+            max(left.rows, noted.rows),
+            max(left.steps, noted.steps),
+            max(left.bytes, noted.bytes),
+            left.ended or noted.ended,
+        )
+
+    async def compact(self, run: int, *, whole: bool = True) -> Backlog:
+        """Takes a run's log to stripes or sealed chunks, and merges stripes when there are enough of them.
+
+        Args:
+            run: The run.
+            whole: Whether to leave nothing in the log, or as much as is not due.
+
+        Returns:
+            What was left in the log. All, if another compactor was faster.
+        """
+        while await self._rested(self._store.trim(run)):
+            pass
+        while True:
+            marks = await self._store.marks(run)
+            size = None if marks is None else await self._store.log_size(run, marks)
+            if marks is None or size is None:
+                left = Backlog(run, 0, 0, 0)
+                break
+            left = size.backlog
+            if not whole and not _Waiting(left, self._clock()).due(self._clock()):
+                break
+            if not await self._compact_log(run, marks, size.span):
+                # Before the next try it has to become quiet.
+                return Backlog(run, QUIET_ROWS, 0, 0)
+        await self.seal(run)
+        return left
+
+    async def _compact_log(self, run: int, marks: Marks, span: Span) -> bool:
+        blocks = [block async for block in self._store.read(run, Subset(span, None, None))]
+        sealed = marks.sealed == marks.compacted and await asyncio.to_thread(longest, blocks) >= SEALED_ROWS
+        inserted: list[tuple[Any, ...]] = []
+        rows = compacted(blocks, span, pyramids.build if sealed else _no_pyramid)
+        del blocks
+        if not await self._insert(run, marks, sealed, rows, inserted):
+            return False
+        after = Marks(marks.next, span.end, span.end if sealed else marks.sealed)
+        return await self._flip(run, marks, after, inserted)
+
+    async def seal(self, run: int) -> bool:
+        """Merges a run's stripes into sealed chunks if its series are long enough; returns whether it did."""
+        marks = await self._store.marks(run)
+        if marks is None or marks.sealed == marks.compacted:
+            return False
+        stripes = await self._store.stripes(run, marks)
+        if not worth_sealing(stripes):
+            return False
+        inserted: list[tuple[Any, ...]] = []
+        ordinals: dict[Span, int] = {}
+        for subset in merges(stripes):
+            blocks = [block async for block in self._store.read(run, subset)]
+            first = ordinals.get(subset.span, 0)
+            before = len(inserted)
+            rows = made(blocks, subset.span, first, pyramids.build)
+            if not await self._insert(run, marks, True, rows, inserted):
+                return False
+            ordinals[subset.span] = first + len(inserted) - before
+        return await self._flip(run, marks, replace(marks, sealed=marks.compacted), inserted)
+
+    async def _insert(
+        self, run: int, marks: Marks, sealed: bool, rows: Iterable[Made], inserted: list[tuple[Any, ...]]
+    ) -> bool:
+        """Makes rows in a thread and stores them, a transaction for each MiB; False when overtaken."""
+        making = iter(rows)
+        while step := await asyncio.to_thread(_some, making):
+            if not await self._rested(self._store.insert(run, marks, sealed, step)):
+                return False
+            inserted += [row.mark for row in step]
+        return True
+
+    async def _flip(self, run: int, marks: Marks, after: Marks, inserted: Sequence[tuple[Any, ...]]) -> bool:
+        if not await self._rested(self._store.flip(run, marks, after, inserted)):
+            return False
+        while await self._rested(self._store.trim(run)):
+            pass
+        return True
+
+    async def _rested(self, step: Any) -> bool:
+        """Takes a step, then lets ingest have its turn."""
+        began = self._clock()
+        done: bool = await step
+        if self._busy() and self._due_bytes() < PRESSING_BYTES:
+            await asyncio.sleep(min(REST * (self._clock() - began), LONGEST_REST))
+        return done
+
+
+def _no_pyramid(_: Any) -> None:
+    """Makes none: stripes are short."""
+
+
+def _some(rows: Iterator[Made]) -> list[Made]:
+    """Takes rows of about a MiB."""
+    found: list[Made] = []
+    size = 0
+    for row in rows:
+        found.append(row)
+        size += len(row.data) + len(row.pyramid or b"")
+        if size >= STEP_BYTES:
+            break
+    return found
