@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,7 +27,13 @@ class Lane:
         starting: Held while the server starts, for which its database must be there.
     """
 
-    def __init__(self, server: ServerProcess, name: str, writers: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        server: ServerProcess,
+        name: str,
+        writers: Sequence[Sequence[str]],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         """Prepares it.
 
         Args:
@@ -35,10 +41,12 @@ class Lane:
             name: Seeds the chance.
             writers: For each client process, the module to run and its arguments. It ends when its
                 standard input does, and writes a byte for each acknowledgement.
+            environment: Further variables of theirs.
         """
         self.server = server
         self.starting = threading.Lock()
         self._writers = writers
+        self._environment = {**os.environ, **(environment or {})}
         self._chance = random.Random(name)
         self._acks, self._ack_end = os.pipe()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -68,7 +76,11 @@ class Lane:
 
     def _start(self, writer: Sequence[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", *writer], cwd=ROOT, stdin=subprocess.PIPE, stdout=self._ack_end
+            [sys.executable, "-m", *writer],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=self._ack_end,
         )
 
     def await_acks(self, count: int) -> None:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 import sqlalchemy as sa
 from tests.faults import strace
-from tests.faults.planted import planted
+from tests.faults.environments import environment_of
 from tests.support import frames
 from tests.support.messages import column, tags_of
 from tests.support.postgres import Postgres
@@ -108,7 +108,7 @@ def test_every_acknowledged_frame_was_synced(tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_sync_is_found_out(tmp_path: Path) -> None:
     """A test of the test."""
-    count, unsynced = traced(tmp_path, planted("no_fsync"))
+    count, unsynced = traced(tmp_path, environment_of("no_fsync"))
     assert len(unsynced) == count
 
 
