@@ -141,7 +141,7 @@ def _check_keys(block: Any, path: str, checks: Checks) -> None:
     if not checks.that(len(block.keys) <= MAX_GROUP_KEYS, f"{path}.keys", most):
         return
     keys = tuple(block.keys)
-    if _sound(keys) if len(keys) <= REMEMBERED_KEYS else _are_sound(keys):
+    if _known_sound(keys):
         return
     checks.that(len(set(block.keys)) == len(block.keys), f"{path}.keys", "must not have a key twice")
     for k, key in enumerate(block.keys):
@@ -156,9 +156,17 @@ def _are_sound(keys: tuple[str, ...]) -> bool:
     return not checks.violations and len(set(keys)) == len(keys)
 
 
-# A run logs the same keys on and on. 32 sets of 1,000 keys of 250 characters are 32 MB at most.
+# Runs log the same keys on and on. 32 sets of 1,000 keys of 250 characters are 32 MB at most, and so are
+# 4,096 sets of 8.
 REMEMBERED_KEYS = 1_000
 _sound = lru_cache(maxsize=32)(_are_sound)
+_few_are_sound = lru_cache(maxsize=4_096)(_are_sound)
+
+
+def _known_sound(keys: tuple[str, ...]) -> bool:
+    if len(keys) <= INLINE_KEYS:
+        return _few_are_sound(keys)
+    return _sound(keys) if len(keys) <= REMEMBERED_KEYS else _are_sound(keys)
 
 
 def _steps(block: Any, rows: int, path: str, checks: Checks) -> bytes:

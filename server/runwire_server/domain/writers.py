@@ -146,7 +146,7 @@ def received(
         return None
     if previous_crc != state.crc and not state.replayable:
         raise _diverged(writer_id, state.sequence)
-    return replace(state, sequence=sequence, crc=chained(previous_crc, payload))
+    return Writer(state.epoch, sequence, chained(previous_crc, payload), state.replayable)
 
 
 def fenced(writer_id: str, epoch: int | None) -> FailedPrecondition:

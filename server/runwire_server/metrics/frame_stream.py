@@ -70,7 +70,8 @@ class FrameStream:
         credit: What its next turn may take beyond the usual; below 0 for a frame that was larger.
         waiting: Whether it waits for a turn.
         committing: Whether a turn is on its way.
-        following: The last fold that is on its way.
+        following: The last turn whose frames are stored, but not acknowledged yet.
+        careful: Whether each frame is stored apart, since one has failed in a way that nobody expected.
     """
 
     def __init__(self, intake: Intake, writer: OpenWriter) -> None:
@@ -83,6 +84,7 @@ class FrameStream:
         self.waiting = False
         self.committing = False
         self.following: asyncio.Task[None] | None = None
+        self.careful = False
         self._intake = intake
         self._received = writer.state
         self._rejections: list[frame_pb2.Rejection] = []

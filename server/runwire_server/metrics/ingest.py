@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -26,8 +26,9 @@ from runwire_server.storage.base import AfterCommit, Applied, OpenWriter, Writer
 
 # Unacknowledged bytes of all streams together.
 SERVER_BYTES = 64 * 1024 * 1024
-# Bytes on their way to storage: as many as one commit takes.
-COMMIT_BYTES = 8 * 1024 * 1024
+# Bytes on their way to storage: about as many as one commit takes. More would not be faster, and everybody
+# waits for a commit.
+COMMIT_BYTES = 2 * 1024 * 1024
 # The least that a stream's turn takes.
 QUANTUM = 256 * 1024
 # Larger frames are read in a thread, so that other streams do not wait for them.
@@ -153,73 +154,56 @@ class Ingest:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _turn(self, stream: FrameStream, taken: Sequence[Queued]) -> None:
-        """Stores frames of a stream; a failure ends the stream."""
-        stored = 0
+    async def _turn(self, stream: FrameStream, taken: list[Queued]) -> None:
+        """Stores frames of a stream, then folds and acknowledges them while its next turn is on."""
+        weight = sum(frame.weight for frame in taken)
+        applied = None
         try:
-            async for applied, count in self._applied(stream, taken):
-                reach("after-commit")
-                done = taken[stored : stored + count]
-                stored += count
-                self.frames += count
-                self.rejected += sum(rejection.records for rejection in applied.rejections)
-                stream.following = self._start(self._follow(stream, stream.following, done, applied))
+            part = await self._read(stream, taken)
+            after = taken[-1].after
+            applied = await self._store.apply(stream.writer, stream.stored, after, part, stream.careful)
+            stream.stored = after
+            self.frames += len(taken)
+            self.rejected += sum(rejection.records for rejection in applied.rejections)
         except Exception as error:
-            if not isinstance(error, RunwireError):
-                log.exception("frames could not be stored", writer_id=stream.writer.writer_id)
+            self._failed(stream, taken, error)
+        turn = stream.following
+        if applied is not None:
+            stream.following = asyncio.current_task()
+        stream.committing = False
+        self._committing_bytes -= weight
+        self._make_ready(stream)
+        self._take_turns()
+        if applied is not None:
+            await self._follow(stream, turn, taken, applied)
+        stream.settled()
+
+    def _failed(self, stream: FrameStream, taken: Sequence[Queued], error: Exception) -> None:
+        """Ends a stream; after a failure that nobody expected, its frames are tried again with care first."""
+        if isinstance(error, RunwireError) or stream.careful:
+            self.release(stream, sum(frame.weight for frame in taken))
             stream.fail(error)
-        finally:
-            stream.committing = False
-            self._committing_bytes -= sum(frame.weight for frame in taken)
-            self.release(stream, sum(frame.weight for frame in taken[stored:]))
-            stream.settled()
-            self._make_ready(stream)
-            self._take_turns()
+        else:
+            log.exception("frames are stored with care", writer_id=stream.writer.writer_id)
+            stream.careful = True
+            stream.queue.extendleft(reversed(taken))
 
-    async def _applied(
-        self, stream: FrameStream, taken: Sequence[Queued]
-    ) -> AsyncIterator[tuple[Applied, int]]:
-        """Stores frames, and yields what each transaction has done, and for how many of them."""
-        at = 0
-        async for part in self._parts(stream, taken):
-            after = taken[at + len(part) - 1].after
-            try:
-                applied = await self._store.apply(stream.writer, stream.stored, after, part)
-            except RunwireError:
-                raise
-            except Exception:
-                log.exception("frames are stored one by one", writer_id=stream.writer.writer_id)
-            else:
-                stream.stored = after
-                at += len(part)
-                yield applied, len(part)
-                continue
-            for contents in part:
-                after = taken[at].after
-                applied = await self._store.apply(
-                    stream.writer, stream.stored, after, [contents], careful=True
-                )
-                stream.stored = after
-                at += 1
-                yield applied, 1
-
-    async def _parts(self, stream: FrameStream, taken: Sequence[Queued]) -> AsyncIterator[list[Contents]]:
-        """Reads frames, and yields those that can be stored together."""
+    async def _read(self, stream: FrameStream, taken: list[Queued]) -> list[Contents]:
+        """Reads frames that can be stored together; the others of those taken go back to the queue."""
         part: list[Contents] = []
         for frame in taken:
-            contents = await self._read(stream, frame)
+            if LARGE_FRAME < len(frame.payload) <= MAX_FRAME_BYTES:
+                groups = dict(stream.groups)
+                contents = await asyncio.to_thread(frames.read, frame.after.sequence, frame.payload, groups)
+            else:
+                contents = frames.read(frame.after.sequence, frame.payload, stream.groups)
             # One that names a strange group may have to be refused: it is stored apart.
-            if part and (contents.undeclared or part[0].undeclared):
-                yield part
-                part = []
+            if part and (stream.careful or contents.undeclared or part[0].undeclared):
+                break
             part.append(contents)
-        yield part
-
-    async def _read(self, stream: FrameStream, frame: Queued) -> Contents:
-        if LARGE_FRAME < len(frame.payload) <= MAX_FRAME_BYTES:
-            groups = dict(stream.groups)
-            return await asyncio.to_thread(frames.read, frame.after.sequence, frame.payload, groups)
-        return frames.read(frame.after.sequence, frame.payload, stream.groups)
+        while len(taken) > len(part):
+            stream.queue.appendleft(taken.pop())
+        return part
 
     async def _follow(
         self,
@@ -228,14 +212,15 @@ class Ingest:
         done: Sequence[Queued],
         applied: Applied,
     ) -> None:
-        """Folds and acknowledges what was stored, while the next unit is; each stream's in order."""
+        """Folds and acknowledges what was stored; each stream's in order."""
+        reach("after-commit")
         await self._after_commit(applied.appended)
         reach("after-fold")
         if applied.rejections:
             reach("after-rejection")
         if turn is not None:
             await turn
-        stream.acknowledge(done[-1].after, applied.rejections)
         self.release(stream, sum(frame.weight for frame in done))
         if stream.stored == done[-1].after:
             stream.following = None
+        stream.acknowledge(done[-1].after, applied.rejections)
