@@ -106,6 +106,10 @@ class MetricEngine:
             except RunwireError as error:
                 log.warning("summaries can not be folded for now", reason=error.reason)
                 await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                # A bug with one run must not leave all others unfolded.
+                log.exception("could not fold")
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _look_after_others(self, seen: set[Unfolded]) -> set[Unfolded]:
         """Takes over the runs that nobody has folded since the last look; returns what it has seen."""
