@@ -9,13 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 import sqlalchemy as sa
+from tests.faults.mounts import mounted
 from tests.support.messages import (
     as_dict,
     block,
@@ -60,19 +61,6 @@ class SmallDisk:
         self.make_space = make_space
 
 
-@contextlib.contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A small file system of its own at the folder."""
-    folder.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True, capture_output=True
-    )
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 @contextlib.asynccontextmanager
 async def on_small_file_system(tmp_path: Path) -> AsyncIterator[SmallDisk]:
     with mounted(tmp_path / "data", "3m"), ServerProcess(tmp_path / "data") as server:
@@ -102,16 +90,6 @@ async def on_few_pages(tmp_path: Path) -> AsyncIterator[SmallDisk]:
             yield SmallDisk(remote_stores(channel), lambda: set_limit(engine, 10_000))
     finally:
         await engine.close()
-
-
-@pytest.fixture(scope="module")
-def may_mount(tmp_path_factory: pytest.TempPathFactory) -> bool:
-    """Whether this process may mount file systems; not even every root may."""
-    try:
-        with mounted(tmp_path_factory.mktemp("mount") / "data", "1m"):
-            return True
-    except subprocess.CalledProcessError:
-        return False
 
 
 @pytest.fixture(params=["file system", "pages"])

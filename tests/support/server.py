@@ -19,6 +19,8 @@ class ServerProcess:
     Attributes:
         address: `host:port` while it runs, or `unix:path`; the port stays the same over restarts.
         log: Its standard error so far.
+        arguments: Further arguments of the next start.
+        environment: Further variables of the next start.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class ServerProcess:
         self.arguments = arguments
         self.prefix = prefix
         self.address = ""
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = environment or {}
         self._port = 0
         self._log = data_dir.with_name(data_dir.name + ".log")
         self.process: subprocess.Popen[str] | None = None
@@ -73,7 +75,7 @@ class ServerProcess:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env=self._environment,
+                env={**os.environ, **self.environment},
                 start_new_session=True,
             )
         assert self.process.stdout
