@@ -17,7 +17,8 @@ from runwire._requests import Call, Requests
 R = TypeVar("R")
 
 # Nothing of these was stored, or a repeat under the same request id gets the first answer.
-_REPEATABLE: Final = (errors.Unavailable, errors.Aborted)
+# Nobody cancels a call here: CANCELLED is what a server that closes says of calls in flight.
+_REPEATABLE: Final = (errors.Unavailable, errors.Aborted, errors.Cancelled)
 
 
 class Attempts:

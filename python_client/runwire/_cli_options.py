@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from runwire import _cli_render, errors
+from runwire._channel import Settings, settings
 from runwire.client import Client
 from runwire.entities import Experiment, ViewType
 
@@ -53,8 +54,14 @@ class Options:
 
     def client(self) -> Client:
         """Makes the client."""
-        token = self._token_file.read_text(encoding="utf-8").strip() if self._token_file else None
-        return Client(self._address, token=token, tls_ca=self._tls_ca, timeout=self._timeout)
+        return Client(self._address, token=self._token(), tls_ca=self._tls_ca, timeout=self._timeout)
+
+    def settings(self, address: str) -> Settings:
+        """Makes what a client is told, for an address that is meant unless another was given."""
+        return settings(self._address or address or None, self._token(), self._tls_ca, self._timeout, None)
+
+    def _token(self) -> str | None:
+        return self._token_file.read_text(encoding="utf-8").strip() if self._token_file else None
 
     def show(self, table: Callable[[Any], None], found: Any) -> None:
         """Prints a result, for a program or for a person."""

@@ -16,6 +16,7 @@ from runwire._cli_experiments import experiments
 from runwire._cli_metrics import metrics
 from runwire._cli_options import Failures, Options, connected
 from runwire._cli_runs import runs
+from runwire._cli_sync import sync
 from runwire._version import __version__
 from runwire.client import Client
 
@@ -32,6 +33,7 @@ Examples:
   runwire runs search wine --filter "metrics.loss < 0.1" --order-by "metrics.loss ASC"
   runwire metrics curve RUN_ID loss --plot
   runwire metrics tail RUN_ID -f
+  runwire sync ./runwire-offline
   runwire --address runwires://tracking:50051 --token-file token.txt runs list wine --json
 
 The address is --address, else RUNWIRE_TRACKING_URI, else the folder ./runwire-data, for which a server is
@@ -70,6 +72,7 @@ def app(
 app.add_command(experiments)
 app.add_command(runs)
 app.add_command(metrics)
+app.add_command(sync)
 
 
 def _forward(entry: Callable[[], Callable[[Sequence[str]], object]], arguments: Sequence[str]) -> None:

@@ -281,7 +281,7 @@ class Delivery:
         known = int(delivered) if delivered.isdecimal() else 0
         if error.reason in ("WRITER_DIVERGED", "WRITER_FENCED"):
             known = lane.writer.acked.sequence
-        lane.spool.notes.set_aside(error.reason, error.message, known)
+        lane.spool.set_aside(error.reason, error.message, known)
         lane.over = error
         self.ended.append(lane)
         self._lane = None

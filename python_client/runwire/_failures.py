@@ -61,7 +61,7 @@ def _ended(lane: Lane) -> str:
     error, spool = lane.over, lane.spool
     assert error is not None
     return (
-        f"{spool.pending} frames are not delivered: {error.message} ({error.reason}). They are kept in "
+        f"{spool.undelivered} frames are not delivered: {error.message} ({error.reason}). They are kept in "
         f"{spool.folder}; `runwire sync --as-new-writer {spool.folder}` delivers them"
     )
 

@@ -114,7 +114,7 @@ class Lanes:
         self.lane = None
         try:
             spool = Spool.create(
-                self._options.root, uuid7().hex, self._given.address.text, self._options.spool_bytes
+                self._options.root, uuid7().hex, self._options.address, self._options.spool_bytes
             )
         except OSError as error:
             self._stick(f"no spool can be made in {self._options.root}: {error}")

@@ -326,7 +326,7 @@ class Pipeline:
         """Has a forked child forget the parent's spool; the parent delivers what is in it."""
         self._closing = self._lanes.closing = True
         if self._lanes.lane is not None:
-            self._lanes.lane.spool.disown()
+            self._lanes.lane.spool.release()
 
     def close_at_exit(self) -> None:
         """Delivers what was logged as the interpreter ends, and says on stderr what could not be."""

@@ -24,6 +24,7 @@ class Options:
     Attributes:
         mode: `online` or `offline`.
         root: The folder of spools.
+        address: The server that the spools are for; empty where none was named and none is asked.
         spool_bytes: Most bytes of a spool.
         on_spool_full: `block` or `error`.
         shutdown_timeout: Seconds that the exit of the process may take.
@@ -31,6 +32,7 @@ class Options:
 
     mode: str
     root: Path
+    address: str
     spool_bytes: int
     on_spool_full: str
     shutdown_timeout: float
@@ -48,6 +50,8 @@ def options(
     on_spool_full: str,
     shutdown_timeout: float,
     address: str,
+    *,
+    named: bool,
 ) -> Options:
     """Checks how a client is to keep what it logs, and fills in what is missing.
 
@@ -58,6 +62,7 @@ def options(
         on_spool_full: `block` or `error`.
         shutdown_timeout: Seconds that the exit of the process may take.
         address: The server's address.
+        named: Whether somebody named that address.
 
     Returns:
         The options.
@@ -71,7 +76,8 @@ def options(
     if spool_bytes <= 0:
         raise ValueError(f"spool_bytes must be more than 0, and is {spool_bytes}")
     root = _spool_root(spool_dir, chosen, address)
-    return Options(chosen, root, spool_bytes, on_spool_full, seconds(shutdown_timeout))
+    target = address if named or chosen == "online" else ""
+    return Options(chosen, root, target, spool_bytes, on_spool_full, seconds(shutdown_timeout))
 
 
 def _mode(given: str | None) -> str:

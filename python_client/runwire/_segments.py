@@ -248,3 +248,24 @@ class Cursor:
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
+
+
+def crc_in(segment: Segment, sequence: int) -> int | None:
+    """Reads a segment up to a frame.
+
+    Args:
+        segment: The segment.
+        sequence: The frame.
+
+    Returns:
+        The frame's chained CRC; None if the segment has no such frame.
+    """
+    crc = segment.before.crc
+    with segment.path.open("rb") as file:
+        for one in entries(file, len(MAGIC), segment.size):
+            if one.kind == FRAME:
+                found, previous, payload = read_frame(one.body)
+                crc = chained(previous, payload)
+                if found == sequence:
+                    return crc
+    return None

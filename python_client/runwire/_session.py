@@ -105,7 +105,9 @@ class Session:
                     return found
                 self._client = None
                 found.close()
-            made = self._client = Client(self.address, mode=self.mode)
+            # Not by default: a spool of offline runs is for whatever server it is delivered to.
+            named = self._address or os.environ.get("RUNWIRE_TRACKING_URI")
+            made = self._client = Client(self.address if named else None, mode=self.mode)
             made._pipeline.at_exit_first(self._at_exit)
             return made
 

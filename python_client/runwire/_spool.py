@@ -24,35 +24,31 @@ import shutil
 import struct
 import threading
 import zlib
-from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from runwire._segments import (
-    FRAME,
     GROUP,
-    MAGIC,
-    Cursor,
     Head,
     Scan,
     Segment,
     Stored,
-    entries,
+    crc_in,
     entry,
     frame,
     head,
-    read_frame,
     write_whole,
 )
 from runwire._spool_lock import lock
 from runwire._spool_notes import Notes
-from runwire._writer import START, Cut, Mark, chained
+from runwire._spool_reader import Reader
+from runwire._writer import START, Cut, Mark
 from runwire.v1 import frame_pb2
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
-# Frames that are not sent yet stay in memory up to this; beyond it they are read back from the file.
-_TAIL_BYTES: Final = 8 * 1024 * 1024
+# The bound of a spool that nobody adds to.
+NO_LIMIT: Final = 1 << 62
 _ACKED: Final = struct.Struct("<QII")
 _OVERHEAD: Final = 64
 
@@ -88,14 +84,12 @@ class Spool:
         self._segments: list[Segment] = []
         self._file = -1
         self._declared: set[bytes] = set()
-        self._tail: deque[Stored] = deque()
-        self._tail_bytes = 0
-        self._wanted = cut.sequence + 1
-        self._cursor: Cursor | None = None
+        self._reader = Reader(cut.sequence + 1)
         self._acked_file = -1
+        self._floor: int | None = None
 
     @classmethod
-    def create(cls, root: Path, writer_id: str, address: str, limit: int) -> Spool:
+    def create(cls, root: Path, writer_id: str, address: str, limit: int, *, hidden: bool = False) -> Spool:
         """Makes the spool of a new writer.
 
         Args:
@@ -103,6 +97,7 @@ class Spool:
             writer_id: The writer.
             address: The server that it is for.
             limit: Most bytes of its segments.
+            hidden: Whether to leave it under a name that nobody takes for a spool.
 
         Returns:
             The spool.
@@ -112,11 +107,11 @@ class Spool:
         """
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Nobody looks into it before the lock is held: names with a dot are not spools.
-        hidden = root / f".{writer_id}"
-        hidden.mkdir(mode=0o700)
-        held = lock(hidden)
-        folder = root / writer_id
-        hidden.rename(folder)
+        folder = root / f".{writer_id}"
+        folder.mkdir(mode=0o700)
+        held = lock(folder)
+        if not hidden:
+            folder = folder.rename(root / writer_id)
         return cls(folder, writer_id, address, held, limit, START, START)
 
     @classmethod
@@ -167,7 +162,9 @@ class Spool:
             spool._segments.append(scan.segment)
             spool.cut = scan.end
         spool.acked = spool._read_acked(base)
-        spool._wanted = spool.acked.sequence + 1
+        spool._reader = Reader(spool.acked.sequence + 1)
+        aside = spool.notes.aside()
+        spool._floor = None if aside is None else int(str(aside["delivered"]))
         return spool
 
     def _read_acked(self, base: Mark) -> Mark:
@@ -187,6 +184,28 @@ class Spool:
     def pending(self) -> int:
         """How many frames are held that are not known to be acknowledged."""
         return max(0, self.cut.sequence - self.acked.sequence)
+
+    @property
+    def undelivered(self) -> int:
+        """How many frames are held that the server does not have, as far as is known."""
+        if self._floor is None:
+            return self.pending
+        base = self._segments[0].before.sequence if self._segments else self.cut.sequence
+        return max(0, self.cut.sequence - max(base, self._floor))
+
+    def set_aside(self, reason: str, message: str, delivered: int) -> None:
+        """Notes that the frames can not go on as this writer.
+
+        Args:
+            reason: Name of the `ErrorReason`.
+            message: A sentence for a person.
+            delivered: The last sequence that the server has, as far as is known.
+
+        Raises:
+            OSError: The disk is full, or failed.
+        """
+        self._floor = delivered
+        self.notes.set_aside(reason, message, delivered)
 
     def prepare(self, size: int) -> int | None:
         """Finds room for a frame, in a new segment if need be.
@@ -256,10 +275,7 @@ class Spool:
             segment.size += len(data)
             segment.last = made.sequence
             self.cut = Mark(made.sequence, made.crc)
-            expected = self._tail[-1].sequence + 1 if self._tail else self._wanted
-            if made.sequence == expected and self._tail_bytes + len(payload) <= _TAIL_BYTES:
-                self._tail.append(Stored(made.sequence, made.previous_crc, payload, named))
-                self._tail_bytes += len(payload)
+            self._reader.offer(Stored(made.sequence, made.previous_crc, payload, named))
 
     def take(self, sequence: int) -> Stored | None:
         """Returns a frame to send.
@@ -274,27 +290,7 @@ class Spool:
             OSError: It can not be read.
         """
         with self._guard:
-            while self._tail and self._tail[0].sequence < sequence:
-                self._tail_bytes -= len(self._tail.popleft().payload)
-            if self._tail and self._tail[0].sequence == sequence:
-                found = self._tail.popleft()
-                self._tail_bytes -= len(found.payload)
-                self._wanted = sequence + 1
-                return found
-            read = self._read(sequence)
-            self._wanted = sequence + (1 if read else 0)
-            return read
-
-    def _read(self, sequence: int) -> Stored | None:
-        cursor = self._cursor
-        segment = next((one for one in self._segments if one.before.sequence < sequence <= one.last), None)
-        if segment is None:
-            return None
-        if cursor is None or cursor.segment is not segment or cursor.next > sequence:
-            if cursor is not None:
-                cursor.close()
-            cursor = self._cursor = Cursor(segment)
-        return cursor.read(sequence)
+            return self._reader.take(sequence, self._segments)
 
     def crc_at(self, sequence: int) -> int | None:
         """Returns the chained CRC of a frame that is held; None if it is not."""
@@ -303,7 +299,7 @@ class Spool:
                 if segment.before.sequence == sequence:
                     return segment.before.crc
                 if segment.before.sequence < sequence <= segment.last:
-                    return _crc_in(segment, sequence)
+                    return crc_in(segment, sequence)
         return None
 
     def acknowledge(self, mark: Mark) -> None:
@@ -334,9 +330,7 @@ class Spool:
         if gone and not self._segments:
             self._close_file()
         for segment in gone:
-            if self._cursor is not None and self._cursor.segment is segment:
-                self._cursor.close()
-                self._cursor = None
+            self._reader.drop(segment)
             segment.path.unlink(missing_ok=True)
 
     def sync(self) -> None:
@@ -356,36 +350,27 @@ class Spool:
 
     def close(self) -> None:
         """Lets go of the spool, and removes it if it holds nothing that anybody needs."""
-        with self._guard:
-            self.leave()
-            if not self.pending and not self.notes.kept:
-                shutil.rmtree(self.folder, ignore_errors=True)
-            os.close(self._lock_file)
-            self._lock_file = -1
+        if self.undelivered or self.notes.kept:
+            self.release()
+        else:
+            self.remove()
 
-    def leave(self) -> None:
-        """Closes the segments without a word to the lock: also for a child that inherited the spool."""
+    def remove(self) -> None:
+        """Removes the spool with all that it holds."""
+        with self._guard:
+            # The mark of what is delivered goes last: a crash in between must not bring frames back.
+            for path in sorted(self.folder.glob("*.segment")):
+                path.unlink(missing_ok=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.release()
+
+    def release(self) -> None:
+        """Lets go of the spool, also in a child that inherited it: the lock stays with the parent then."""
         self._close_file()
-        if self._cursor is not None:
-            self._cursor.close()
-            self._cursor = None
+        self._reader.close()
         if self._acked_file >= 0:
             os.close(self._acked_file)
             self._acked_file = -1
-
-    def disown(self) -> None:
-        """Has a forked child forget what belongs to its parent, whose lock stays held."""
-        self.leave()
-        os.close(self._lock_file)
-
-
-def _crc_in(segment: Segment, sequence: int) -> int | None:
-    crc = segment.before.crc
-    with segment.path.open("rb") as file:
-        for one in entries(file, len(MAGIC), segment.size):
-            if one.kind == FRAME:
-                found, previous, payload = read_frame(one.body)
-                crc = chained(previous, payload)
-                if found == sequence:
-                    return crc
-    return None
+        if self._lock_file >= 0:
+            os.close(self._lock_file)
+            self._lock_file = -1

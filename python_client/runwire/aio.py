@@ -77,7 +77,10 @@ class AsyncClient(
         """
         self._settings = _channel.settings(address, token, tls_ca, timeout, retry)
         where = self._settings.address.text
-        self._options = options(mode, spool_dir, spool_bytes, on_spool_full, shutdown_timeout, where)
+        named = bool(address or os.environ.get("RUNWIRE_TRACKING_URI"))
+        self._options = options(
+            mode, spool_dir, spool_bytes, on_spool_full, shutdown_timeout, where, named=named
+        )
         self._requests = Requests()
         self._records = Records()
         self._inherited: list[Any] = []
@@ -160,6 +163,8 @@ class AsyncClient(
 
     async def _open_stream(self, call: Call[Any]) -> Any:
         self._pipeline.check_online(call.method)
+        if call.behind_logs and self._pipeline.dirty:
+            await asyncio.to_thread(self._pipeline.deliver, None)
         method = getattr((await self._link.stubs(self._settings.timeout))[call.service], call.method)
         return method(call.request, metadata=self._settings.metadata)
 

@@ -50,7 +50,6 @@ def test_the_delay_that_a_server_asks_for_comes_on_top() -> None:
         errors.InternalError("m"),
         errors.UnknownError("m"),
         errors.DeadlineExceeded("m"),
-        errors.Cancelled("m"),
         errors.NotFound("m"),
         errors.FailedPrecondition("m"),
     ],
