@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.rpc.asking import Api, column, fresh
 
 from runwire.v1 import block_pb2
 from runwire.v1 import experiment_pb2 as experiments
+from runwire.v1 import frame_pb2 as frames
 from runwire.v1 import metric_pb2 as metrics
 from runwire.v1 import run_pb2 as runs
 from runwire.v1 import server_pb2 as server
@@ -77,11 +79,29 @@ def sound_requests(experiment_id: str, run_id: str) -> dict[str, Message]:
         runs.LogInputsRequest(run_id=run_id, inputs=[runs.DatasetInput(dataset=dataset, context="training")]),
         metrics.GetMetricHistoryRequest(run_ids=[run_id], keys=["metric"], min_step=0, max_step=5),
         metrics.WatchMetricsRequest(run_ids=[run_id], keys=["metric"], from_start=True),
+        metrics.StreamFramesRequest(hello={"writer_id": uuid.uuid4().hex}),
+        metrics.AppendFramesRequest(
+            hello={"writer_id": uuid.uuid4().hex},
+            groups=[{"hash": group_of(WIDE), "keys": WIDE}],
+            frames=[{"sequence": 1, "payload": framed(run_id)}],
+            confirmed_through=1,
+        ),
+        metrics.HeartbeatRequest(run_ids=[run_id]),
         server.GetServerInfoRequest(),
         # Old enough to spare what other tests have deleted.
         server.PurgeRequest(older_than=Duration(seconds=86_400)),
     ]
     return {request.DESCRIPTOR.name.removesuffix("Request"): request for request in made}
+
+
+WIDE = [f"wide {k}" for k in range(9)]
+
+
+def framed(run_id: str) -> bytes:
+    """Returns the payload of a frame for a run."""
+    blocks = [column("metric", [1.0]), row(dict.fromkeys(WIDE, 1.0))]
+    batch = runs.LogBatchRequest(run_id=run_id, blocks=blocks)
+    return frames.FramePayload(records=[frames.Record(batch=batch)]).SerializeToString()
 
 
 def row(values: dict[str, float], step: int = 0, time: int = 1_000) -> block_pb2.Block:

@@ -78,7 +78,8 @@ def test_the_second_of_a_list_is_named(api: Api) -> None:
     assert failure.metadata == {"field": "params[1].key"}
 
 
-@every_method
+# Streams take larger messages, so that no frame can keep a writer from going on.
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "StreamFrames"])
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip])
 def test_too_large(api: Api, name: str, compression: grpc.Compression) -> None:
     size = 5 * MIB
