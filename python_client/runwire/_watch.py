@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -37,8 +38,9 @@ class _Progress:
     def took(self, message: Any) -> MetricEvent | None:
         """Takes a message in; None if it has nothing to tell."""
         event = self.call.convert(message)
-        # From now on, each connection goes on behind this event.
+        # From now on, each connection goes on behind this event, and waits for nothing that is logged.
         self.call.request.cursor = event.cursor  # type: ignore[attr-defined]
+        self.call = replace(self.call, behind_logs=False)
         self._attempts, self._reached = None, True
         told = not self._began or bool(event.blocks or event.resync_run_ids)
         self._began = True
