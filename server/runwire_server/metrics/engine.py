@@ -55,7 +55,9 @@ class MetricEngine:
         """
         self.behind = Behind(lambda appended: self.summaries.absorb(appended), self._tell_watchers)
         stores = make_stores(self.behind)
-        self.ingest = Ingest(stores.writers, self.behind)
+        self.ingest = Ingest(
+            stores.writers, self.behind, lambda run_id, blocks: self.summaries.check_room(run_id, blocks)
+        )
         self.summaries = Summaries(store, stores.metrics)
         self.watches = Watches(stores.metrics, SHARED_WATCH_SECONDS if shared else WATCH_SECONDS)
         self._flusher = Flusher(self.summaries, store, shared=shared)

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
 
 from runwire.v1 import frame_pb2
 from runwire_server.domain import frames, writers
+from runwire_server.domain.blocks import Points
 from runwire_server.domain.frames import Contents
 from runwire_server.domain.validate import MAX_FRAME_BYTES, MAX_STREAM_BYTES
-from runwire_server.errors import RunwireError
+from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued
 from runwire_server.storage.base import AfterCommit, Applied, OpenWriter, WriterStore
@@ -34,6 +35,8 @@ QUANTUM = 256 * 1024
 # Larger frames are read in a thread, so that other streams do not wait for them.
 LARGE_FRAME = 64 * 1024
 
+CheckRoom = Callable[[str, Sequence[Points]], None]
+
 log = structlog.get_logger("runwire.ingest")
 
 
@@ -47,8 +50,16 @@ class Ingest:
         rejected: How many records of theirs were rejected.
     """
 
-    def __init__(self, store: WriterStore, after_commit: AfterCommit) -> None:
+    def __init__(self, store: WriterStore, after_commit: AfterCommit, check_room: CheckRoom) -> None:
+        """Takes its neighbours.
+
+        Args:
+            store: Where frames go.
+            after_commit: Is told what they have added to runs.
+            check_room: Refuses blocks with which a run would have too many series.
+        """
         self._store = store
+        self._check_room = check_room
         self._after_commit = after_commit
         self.queued_bytes = 0
         self.streams: set[FrameStream] = set()
@@ -197,6 +208,7 @@ class Ingest:
                 contents = await asyncio.to_thread(frames.read, frame.after.sequence, frame.payload, groups)
             else:
                 contents = frames.read(frame.after.sequence, frame.payload, stream.groups)
+            self._check_series(contents)
             # One that names a strange group may have to be refused: it is stored apart.
             if part and (stream.careful or contents.undeclared or part[0].undeclared):
                 break
@@ -204,6 +216,18 @@ class Ingest:
         while len(taken) > len(part):
             stream.queue.appendleft(taken.pop())
         return part
+
+    def _check_series(self, contents: Contents) -> None:
+        """Rejects what would give a run too many series."""
+        admitted = []
+        for change in contents.changes:
+            try:
+                self._check_room(change.run_id, change.blocks)
+            except ResourceExhausted as error:
+                contents.reject(change.run_id, error, change.points)
+            else:
+                admitted.append(change)
+        contents.changes = admitted
 
     async def _follow(
         self,

@@ -93,6 +93,7 @@ class OverlaidRuns:
 
     async def log_batch(self, request: Any, blocks: Sequence[Points]) -> run_pb2.LogBatchResponse:
         """See `RunStore.log_batch`."""
+        self._summaries.check_room(request.run_id, blocks)
         return await self._runs.log_batch(request, blocks)
 
     async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:

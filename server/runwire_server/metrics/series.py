@@ -76,6 +76,13 @@ class RunSeries:
         """The number of series."""
         return len(self._slots)
 
+    def admits(self, blocks: Sequence[Points], most: int) -> bool:
+        """Tells whether it has at most so many series with those of some blocks."""
+        if len(self._slots) + sum(len(block.keys) for block in blocks) <= most:
+            return True
+        new = {key for block in blocks for key in block.keys if key not in self._slots}
+        return len(self._slots) + len(new) <= most
+
     @property
     def is_behind(self) -> bool:
         """Whether there are points, heard of, that are not in the summaries."""

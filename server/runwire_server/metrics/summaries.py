@@ -17,7 +17,8 @@ import structlog
 
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.folding import Slots, SummaryTable
-from runwire_server.errors import RunwireError
+from runwire_server.domain.validate import MAX_RUN_SERIES
+from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.metrics.series import RunSeries
 from runwire_server.storage.base import Appended, PointStore
 from runwire_server.storage.summary_base import SummaryStore, Unfolded
@@ -245,6 +246,20 @@ class Summaries:
         """Returns how many series of a run are in memory."""
         series = self._runs.get(run)
         return len(series) if series else 0
+
+    def check_room(self, run_id: str, blocks: Sequence[Points]) -> None:
+        """Refuses blocks with which a run would have too many series, as far as they are in memory.
+
+        Raises:
+            ResourceExhausted: LIMIT_EXCEEDED.
+        """
+        series = self._by_id.get(run_id)
+        if series is not None and not series.admits(blocks, MAX_RUN_SERIES):
+            raise ResourceExhausted(
+                "LIMIT_EXCEEDED",
+                f"run {run_id} would have more than {MAX_RUN_SERIES} metrics",
+                {"limit": "max_run_series", "max": str(MAX_RUN_SERIES)},
+            )
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[set[str]]:
