@@ -97,7 +97,7 @@ class Server:
 @pytest.fixture(autouse=True)
 def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a run takes several."""
-    monkeypatch.setattr(flusher, "ROWS", 2)
+    monkeypatch.setattr(flusher, "ROWS_ALONE", 2)
 
 
 @pytest.fixture

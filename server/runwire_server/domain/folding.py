@@ -161,6 +161,14 @@ class SummaryTable:
             found[i] = found[i]._replace(min=None, min_step=None, max=None, max_step=None)
         return found
 
+    def copied(self, slots: Int64s) -> SummaryTable:
+        """Returns a table of its own of some summaries, at slots 0, 1 ..., as they are now."""
+        copy = SummaryTable(0)
+        copy._columns = {name: column[slots] for name, column in self._columns.items()}
+        copy.dirty = self.dirty[slots]
+        copy._used = len(slots)
+        return copy
+
     def counts(self, slots: Int64s) -> list[int]:
         """Returns the number of points of each slot."""
         return self._columns["count"][slots].tolist()  # type: ignore[no-any-return]

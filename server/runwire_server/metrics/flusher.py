@@ -12,10 +12,11 @@ from runwire_server.metrics.series import RunSeries
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.storage.summary_base import SeriesRows, SummaryStore
 
-# Rows in a transaction: some 20 ms of the writer's time.
-ROWS = 2_000
-# Flushing takes at most a tenth of the writer's time: after t seconds it waits for so many times t.
-SHARE = 9
+# Rows in a transaction: some 20 ms, during which others wait.
+ROWS_ALONE, ROWS_SHARED = 2_000, 500
+# After t seconds of flushing it waits for so many times t: a tenth of the one writer's time at most. Where
+# other servers wait for what is stored, only the writers of the same runs are held up, so it may have half.
+SHARE_ALONE, SHARE_SHARED = 9, 1
 # What a transaction costs beyond its statements.
 COMMIT_SECONDS = 0.001
 # How long points may come in before they are stored. Other servers see what is stored only; without
@@ -38,6 +39,8 @@ class Flusher:
         self._summaries = summaries
         self._store = store
         self._delay = DELAY_SHARED if shared else DELAY_ALONE
+        self._share = SHARE_SHARED if shared else SHARE_ALONE
+        self._rows = ROWS_SHARED if shared else ROWS_ALONE
         # One transaction at a time: a run is stored as a whole only when all its rows are.
         self._turn = asyncio.Lock()
 
@@ -72,13 +75,13 @@ class Flusher:
                 spent = await self._flush(self._batch(left))
             self._summaries.make_room(MAX_SERIES)
             if waiting and self._summaries.table.taken <= MAX_SERIES:
-                await asyncio.sleep(SHARE * spent)
+                await asyncio.sleep(self._share * spent)
 
     def _batch(self, left: dict[RunSeries, None]) -> _Batch:
         """Takes rows of the next runs until a transaction is full; runs that are through leave `left`."""
         batch: _Batch = []
-        room = ROWS
-        while left and room > 0 and len(batch) < ROWS:
+        room = self._rows
+        while left and room > 0 and len(batch) < self._rows:
             series = next(iter(left))
             if series not in self._summaries.dirty:
                 del left[series]
@@ -102,7 +105,7 @@ class Flusher:
         while runs:
             async with self._turn:
                 batch: _Batch = []
-                room = ROWS
+                room = self._rows
                 while runs and room > 0:
                     series = runs.pop()
                     if series in self._summaries.dirty and (rows := series.rows_of(names)).keys:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,9 +16,11 @@ from runwire_server.domain.folding import SummaryTable
 from runwire_server.domain.summaries import add_to
 from runwire_server.errors import InvalidArgument
 from runwire_server.metrics.flusher import Flusher
-from runwire_server.metrics.series import RunSeries
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.storage.base import RunStore
+
+# Runs with more series are put together in a thread, so that nobody waits for their reader.
+THREADED_SERIES = 500
 
 
 class OverlaidRuns:
@@ -38,7 +41,7 @@ class OverlaidRuns:
             await self._summaries.settle([run_id])
         if run_id in dropped:
             return run_pb2.CreateRunResponse(run=(await self.get(run_pb2.GetRunRequest(run_id=run_id))).run)
-        self._overlay(response.run, None)
+        await self._overlay(response.run, None)
         return response
 
     async def get(self, request: run_pb2.GetRunRequest) -> run_pb2.GetRunResponse:
@@ -50,7 +53,7 @@ class OverlaidRuns:
                     return response
                 await self._summaries.settle([request.run_id])
             if request.run_id not in dropped:
-                self._overlay(response.run, request.mask)
+                await self._overlay(response.run, request.mask)
                 return response
 
     async def search(self, request: run_pb2.SearchRunsRequest) -> run_pb2.SearchRunsResponse:
@@ -67,13 +70,23 @@ class OverlaidRuns:
                 await self._summaries.settle([run.run_id for run in response.runs])
             if dropped.isdisjoint(run.run_id for run in response.runs):
                 for run in response.runs:
-                    self._overlay(run, request.mask)
+                    await self._overlay(run, request.mask)
                 return response
 
-    def _overlay(self, run: run_pb2.Run, mask: run_pb2.RunMask | None) -> None:
+    async def _overlay(self, run: run_pb2.Run, mask: run_pb2.RunMask | None) -> None:
         series = self._summaries.find(run.run_id)
-        if series is not None and series.loaded:
-            lay_over(run, series, self._summaries.table, mask.metric_keys if mask else ())
+        if series is None or not series.loaded:
+            return
+        if mask and mask.metric_keys:
+            found = series.slots(sorted(mask.metric_keys))
+            keys, slots = list(found), np.fromiter(found.values(), np.int64, len(found))
+        else:
+            keys, slots = series.order()
+        ours = self._summaries.table.copied(slots)
+        if len(keys) < THREADED_SERIES:
+            lay_over(run, keys, ours)
+        else:
+            await asyncio.to_thread(lay_over, run, keys, ours)
 
     async def update(self, request: run_pb2.UpdateRunRequest) -> run_pb2.UpdateRunResponse:
         """See `RunStore.update`."""
@@ -109,36 +122,31 @@ class OverlaidRuns:
         return await self._runs.log_inputs(request)
 
 
-def lay_over(run: run_pb2.Run, series: RunSeries, table: SummaryTable, only: Sequence[str]) -> None:
+def lay_over(run: run_pb2.Run, keys: Sequence[str], ours: SummaryTable) -> None:
     """Replaces the summaries of a run that cover fewer points than memory does, and adds those that lack.
 
     Args:
         run: As it was read.
-        series: What is in memory of it.
-        table: Where that is.
-        only: The keys that are asked for; empty for all.
+        keys: The keys of the summaries in memory, sorted.
+        ours: Those summaries.
     """
-    if only:
-        slots = series.slots(only)
-    else:
-        keys, at = series.order()
-        slots = dict(zip(keys, at.tolist(), strict=True))
-    counts = table.counts(np.fromiter(slots.values(), np.int64, len(slots)))
     theirs = {metric.key: metric for metric in run.metrics}
+    counts = ours.counts(np.arange(len(keys)))
     newer = [
-        key
-        for key, count in zip(slots, counts, strict=True)
+        slot
+        for slot, (key, count) in enumerate(zip(keys, counts, strict=True))
         if count > (theirs[key].count if key in theirs else 0)
     ]
     if not newer:
         return
-    ours = run_pb2.Run()
-    for key, summary in zip(newer, table.get(np.array([slots[key] for key in newer])), strict=True):
-        add_to(ours, key, summary)
-    merged = theirs | {metric.key: metric for metric in ours.metrics}
-    ordered = run_pb2.Run(metrics=[merged[key] for key in sorted(merged)])
+    fresh = run_pb2.Run()
+    for slot, summary in zip(newer, ours.get(np.array(newer)), strict=True):
+        add_to(fresh, keys[slot], summary)
+    if not theirs.keys() <= {keys[slot] for slot in newer}:
+        merged = theirs | {metric.key: metric for metric in fresh.metrics}
+        fresh = run_pb2.Run(metrics=[merged[key] for key in sorted(merged)])
     run.ClearField("metrics")
-    run.MergeFrom(ordered)
+    run.MergeFrom(fresh)
 
 
 def _shows_metrics(mask: run_pb2.RunMask) -> bool:

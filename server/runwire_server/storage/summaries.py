@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from runwire_server.domain.summaries import Summary, bits, exact
 from runwire_server.failpoints import reach
@@ -57,10 +58,16 @@ _UNFOLDED = HotStatement(
 )
 
 
-def _upsert(_: str) -> sa.Executable:
-    statement = insert(metric_series).values(
-        {name: bindparam(name, type_=metric_series.c[name].type) for name in _NAMES}
-    )
+def _upsert(dialect: str) -> sa.Executable:
+    if dialect == "postgresql":
+        # One statement for all rows, as columns: row by row it takes four times as long, with the run locked.
+        columns = [
+            sa.func.unnest(bindparam(name, type_=ARRAY(metric_series.c[name].type))) for name in _NAMES
+        ]
+        statement = insert(metric_series).from_select(_NAMES, sa.select(*columns))
+    else:
+        values = {name: bindparam(name, type_=metric_series.c[name].type) for name in _NAMES}
+        statement = insert(metric_series).values(values)
     return statement.on_conflict_do_update(
         index_elements=["run", "key"],
         set_={name: statement.excluded[name] for name in _NAMES if name not in {"run", "key"}},
@@ -111,7 +118,7 @@ class SqlSummaries:
             wanted = sorted({part.run for part in batch})
             owners = {row[0]: row[1:] for row in _OWNERS.rows(connection, runs=wanted, purged=PURGED)}
             there = [part for part in batch if part.run in owners]
-            _UPSERT.many(connection, [row for p in there for row in _rows(p, owners[p.run])], _NAMES)
+            _store(connection, [row for part in there for row in _rows(part, owners[part.run])])
             for part in sorted(there, key=lambda p: p.run):
                 if part.folded is not None:
                     _ADVANCE.count(connection, run=part.run, folded=part.folded)
@@ -119,6 +126,16 @@ class SqlSummaries:
             return Flushed(time.perf_counter() - began, frozenset(wanted) - frozenset(owners))
 
         return await self._engine.write(unit)
+
+
+def _store(connection: sa.Connection, rows: Sequence[Sequence[Any]]) -> None:
+    if connection.dialect.name != "postgresql":
+        _UPSERT.many(connection, rows, _NAMES)
+    elif rows:
+        columns = zip(*rows, strict=True)
+        _UPSERT.count(
+            connection, **{name: list(column) for name, column in zip(_NAMES, columns, strict=True)}
+        )
 
 
 def _rows(part: SeriesRows, owner: Sequence[Any]) -> list[tuple[Any, ...]]:
