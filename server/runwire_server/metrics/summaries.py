@@ -83,13 +83,14 @@ class Summaries:
             self._over[series] = None
         else:
             self._over.pop(series, None)
-        if piece.end <= series.through or not piece.blocks:
+        end = piece.end
+        if end <= series.through or not piece.blocks:
             return
         if series.is_behind or piece.first != series.through:
             series.keep(piece)
             self._catch_up(series)
         else:
-            self._take(series, piece, parts)
+            self._take(series, piece, end, parts)
 
     def _redo(self, runs: Collection[int]) -> None:
         for run in runs:
@@ -109,9 +110,9 @@ class Summaries:
         self._by_id[series.run_id] = series
         self._unfolded.pop(series.run_id, None)
 
-    def _take(self, series: RunSeries, piece: Appended, parts: list[tuple[Slots, Points]]) -> None:
+    def _take(self, series: RunSeries, piece: Appended, end: int, parts: list[tuple[Slots, Points]]) -> None:
         parts += [(series.slots_of(block), block) for block in piece.blocks]
-        series.reach(piece.end)
+        series.reach(end)
         self._mark(series)
 
     def _mark(self, series: RunSeries) -> None:
@@ -184,7 +185,7 @@ class Summaries:
     def _fold_ready(self, series: RunSeries) -> None:
         parts: list[tuple[Slots, Points]] = []
         for piece in series.ready():
-            self._take(series, piece, parts)
+            self._take(series, piece, piece.end, parts)
         self.table.fold(parts)
 
     async def settle(self, run_ids: Collection[str]) -> None:
