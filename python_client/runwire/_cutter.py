@@ -86,9 +86,6 @@ class Cutter:
             self._records.append(record.data)
             self._size += len(record.data)
             self._groups.update((group.hash, group) for group in record.groups)
-        if record.ends:
-            # Whatever comes for it now finds it on the server, or behind this in the same spool.
-            self._begins.pop(record.run_id, None)
         if self._size >= self._target:
             self.cut()
 
@@ -122,3 +119,8 @@ class Cutter:
                 # The writer ended: its successor's spool has to begin the runs again.
                 for record in given:
                     self.add(record)
+                continue
+            for record in given:
+                if record.ends:
+                    # Whatever comes for it now finds it on the server, or behind this in the same spool.
+                    self._begins.pop(record.run_id, None)
