@@ -20,7 +20,7 @@ from google.protobuf import any_pb2, message_factory
 from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
-from runwire_server.domain.validate import MAX_MESSAGE_BYTES
+from runwire_server.domain.limits import MAX_MESSAGE_BYTES
 from runwire_server.domain.wire import malformed_text
 from runwire_server.errors import (
     Code,

@@ -12,8 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runwire.v1 import block_pb2, experiment_pb2, run_pb2
-from runwire_server.domain import batches, packed, validate
-from runwire_server.domain.validate import Checks
+from runwire_server.domain import batches, limits, packed
+from runwire_server.domain.checks import Checks
 from runwire_server.errors import InvalidArgument, Violation
 
 RUN = "0123456789abcdef" * 2
@@ -231,6 +231,6 @@ def test_keys_that_were_sound_before_do_not_vouch_for_others(key: str) -> None:
 
 
 def test_limits_are_the_constants() -> None:
-    limits = validate.limits()
-    assert set(limits.DESCRIPTOR.fields_by_name) == {f.name for f, _ in limits.ListFields()}
-    assert limits.max_message_bytes == validate.MAX_MESSAGE_BYTES == 4 * 2**20
+    allowed = limits.in_force()
+    assert set(allowed.DESCRIPTOR.fields_by_name) == {f.name for f, _ in allowed.ListFields()}
+    assert allowed.max_message_bytes == limits.MAX_MESSAGE_BYTES == 4 * 2**20

@@ -11,7 +11,8 @@ import numpy as np
 
 from runwire_server.domain import packed
 from runwire_server.domain.blocks import GROUP_BYTES, INLINE_KEYS, NUMBER, Points
-from runwire_server.domain.validate import (
+from runwire_server.domain.checks import Checks
+from runwire_server.domain.limits import (
     INT64_MAX,
     MAX_BATCH_PARAMS,
     MAX_BATCH_POINTS,
@@ -19,7 +20,6 @@ from runwire_server.domain.validate import (
     MAX_GROUP_KEYS,
     MAX_PARAM_VALUE,
     MAX_RUN_TAG_VALUE,
-    Checks,
 )
 
 

@@ -16,6 +16,8 @@ from runwire.v1 import frame_pb2, run_pb2
 from runwire_server.domain import batches, packed, validate
 from runwire_server.domain.batches import Group
 from runwire_server.domain.blocks import Points, group_hash, joined
+from runwire_server.domain.checks import RUN_ID
+from runwire_server.domain.limits import MAX_FRAME_BYTES
 from runwire_server.errors import InvalidArgument, RunwireError
 
 FramePayload: Any = packed.message_class("FramePayload")
@@ -101,12 +103,12 @@ def read(sequence: int, payload: bytes, groups: Mapping[bytes, Group]) -> Conten
         groups: What the stream has declared, by hash.
     """
     contents = Contents(sequence)
-    if len(payload) > validate.MAX_FRAME_BYTES:
-        facts = {"limit": "max_frame_bytes", "max": str(validate.MAX_FRAME_BYTES)}
+    if len(payload) > MAX_FRAME_BYTES:
+        facts = {"limit": "max_frame_bytes", "max": str(MAX_FRAME_BYTES)}
         contents.count(
             "",
             "LIMIT_EXCEEDED",
-            f"the payload has more than {validate.MAX_FRAME_BYTES} bytes",
+            f"the payload has more than {MAX_FRAME_BYTES} bytes",
             facts,
             0,
         )
@@ -173,7 +175,7 @@ _CHECKS: Mapping[str, Callable[[Any], None]] = {
 def _run_id(kind: str, request: Any) -> str:
     """Returns the run that a record names, "" if it names none."""
     run_id: str = request.run.run_id if kind == "begin" else request.run_id
-    return run_id if validate.RUN_ID.fullmatch(run_id) else ""
+    return run_id if RUN_ID.fullmatch(run_id) else ""
 
 
 def _points(kind: str, request: Any) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol
 from runwire.v1 import frame_pb2
 from runwire_server.domain import frames, writers
 from runwire_server.domain.batches import Group
-from runwire_server.domain.validate import MAX_FRAME_BYTES, MAX_STREAM_BYTES, MAX_STREAM_GROUPS
+from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES, MAX_STREAM_GROUPS
 from runwire_server.domain.writers import Writer
 from runwire_server.errors import ResourceExhausted
 from runwire_server.storage.base import OpenWriter

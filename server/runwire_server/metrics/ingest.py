@@ -19,7 +19,7 @@ from runwire.v1 import frame_pb2
 from runwire_server.domain import frames, writers
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.frames import Contents
-from runwire_server.domain.validate import MAX_FRAME_BYTES, MAX_STREAM_BYTES
+from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued

@@ -17,7 +17,7 @@ import structlog
 
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.folding import Slots, SummaryTable
-from runwire_server.domain.validate import MAX_RUN_SERIES
+from runwire_server.domain.limits import MAX_RUN_SERIES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.metrics.series import RunSeries
 from runwire_server.storage.base import Appended, PointStore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from runwire._version import __version__
 from runwire.v1 import server_pb2 as pb
-from runwire_server.domain import validate
+from runwire_server.domain import limits, validate
 from runwire_server.services import Context
 from runwire_server.storage.base import MaintenanceStore
 
@@ -15,7 +15,7 @@ class ServerService:
     def __init__(self, maintenance: MaintenanceStore, database: str) -> None:
         self._maintenance = maintenance
         self._info = pb.GetServerInfoResponse(
-            version=__version__, api_version="v1", limits=validate.limits(), database=database
+            version=__version__, api_version="v1", limits=limits.in_force(), database=database
         )
 
     async def GetServerInfo(
