@@ -20,7 +20,7 @@ ROUNDS = 16
 def series(address: str, arrays: int, size: int) -> Works:
     """`log_series` of arrays of one key."""
     with Client(address) as client:
-        run_id = client.begin_run()
+        run_id = client.begin_run("0")
         values = series_data.losses(ROUNDS * size).reshape(ROUNDS, size)
         steps, times = np.arange(size), series_data.times(size)
         client.log_series(run_id, "loss", values[0], steps=steps, timestamps=times)
@@ -32,21 +32,20 @@ def series(address: str, arrays: int, size: int) -> Works:
             client.log_series(
                 run_id, "loss", values[number % ROUNDS], steps=steps + first, timestamps=times + first
             )
-        called = time.perf_counter()
         client.flush()
         end = time.perf_counter()
-    return {"amount": arrays * size, "seconds": end - began, "calls": called - began}
+    return {"amount": arrays * size, "seconds": end - began}
 
 
 def runs(address: str, count: int) -> Works:
     """The lives of small runs: begin with params, log metrics, finish."""
     with Client(address) as client:
-        client.finish_run(client.begin_run(params=PARAMS))
+        client.finish_run(client.begin_run("0", params=PARAMS))
         client.flush()
         yield
         began = time.perf_counter()
         for _ in range(count):
-            run_id = client.begin_run(params=PARAMS)
+            run_id = client.begin_run("0", params=PARAMS)
             client.log_metrics(run_id, METRICS, step=0)
             client.finish_run(run_id)
         client.flush()
@@ -57,7 +56,7 @@ def runs(address: str, count: int) -> Works:
 def wide(address: str, width: int, steps: int) -> Works:
     """`log_metrics` of many keys, step after step."""
     with Client(address) as client:
-        run_id = client.begin_run()
+        run_id = client.begin_run("0")
         names = series_data.keys(width)
         rows = series_data.losses(ROUNDS * width).reshape(ROUNDS, width)
         dicts = [dict(zip(names, row.tolist(), strict=True)) for row in rows]
@@ -77,7 +76,7 @@ def wide(address: str, width: int, steps: int) -> Works:
 def gradients(address: str, width: int, steps: int) -> Works:
     """`log_metrics` of a new run with very many keys, its first steps included."""
     with Client(address) as client:
-        run_id = client.begin_run()
+        run_id = client.begin_run("0")
         client.flush()
         names = series_data.keys(width)
         rows = series_data.losses(ROUNDS * width).reshape(ROUNDS, width)
@@ -95,7 +94,7 @@ def gradients(address: str, width: int, steps: int) -> Works:
 def loop(address: str, width: int, points: int) -> Works:
     """`log_metric` in a loop, the keys in turn; the median time of a call is that of blocks of 1,000."""
     with Client(address) as client:
-        run_id = client.begin_run()
+        run_id = client.begin_run("0")
         names = [f"metric_{n:03}" for n in range(width)]
         values = series_data.losses(1_000).tolist()
         log, now = client.log_metric, time.perf_counter

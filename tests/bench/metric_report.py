@@ -25,7 +25,7 @@ _OTHERS = (FASTTRACKML, MLFLOW, LIMIT)
 _LEGEND = f"""\
 Medians, with the range in brackets where there are several. `N x`: Runwire is so many times as fast.
 {LIMIT}: the same bytes as blobs inserted by its bare driver, the better of a commit for each frame and of
-8 MiB a commit."""
+8 MiB a commit. Two processes of Runwire on PostgreSQL share the clients, of which each has one at least."""
 
 
 def medians(row: Row, samples: Samples) -> dict[str, float]:
