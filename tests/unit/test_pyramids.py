@@ -36,17 +36,28 @@ def cells_of(cells: Cells) -> list[tuple[object, ...]]:
         (
             int(cells.count[i]),
             int(cells.nan_count[i]),
-            *(bits((int(cells.steps[c, i]), int(cells.times[c, i]), cells.values[c, i])) for c in range(4)),
+            *(
+                bits((int(cells.places[0, c, i]), int(cells.places[-1, c, i]), cells.values[c, i]))
+                for c in range(4)
+            ),
         )
         for i in range(len(cells))
     ]
+
+
+def stored_cells(stored: StoredPyramid, key: str, *, coarse: bool) -> Cells:
+    """Reads cells with their places on both axes."""
+    by_step, by_time = (stored.cells(key, axis, coarse) for axis in (pyramids.STEP, pyramids.TIME))
+    return Cells(
+        by_step.count, by_step.nan_count, by_step.values, np.concatenate((by_step.places, by_time.places))
+    )
 
 
 @given(st.lists(st.lists(VALUES, min_size=1, max_size=5), min_size=1, max_size=8))
 def test_merged_cells_are_those_of_their_points(pieces: list[list[float]]) -> None:
     values = np.array([value for piece in pieces for value in piece])
     steps = np.arange(len(values)) // 2
-    cells = Cells.of_points(steps, steps * 10, values)
+    cells = Cells.of_points((steps, steps * 10), values)
     starts = np.concatenate(([0], np.cumsum([len(piece) for piece in pieces])[:-1]))
     points = list(zip(steps.tolist(), (steps * 10).tolist(), values.tolist(), strict=True))
     parts = [points[a:b] for a, b in zip(starts, [*starts[1:], len(points)], strict=True)]
@@ -83,8 +94,14 @@ def test_a_stored_pyramid_has_the_cells_of_its_points(rows: int, keys: int, shuf
         for coarse in (False, True):
             size = COARSE_CELL if coarse and rows >= pyramids.LEAST_COARSE_ROWS else CELL
             parts = [series[at : at + size] for at in range(0, rows, size)]
-            assert cells_of(stored.cells(key, coarse)) == [expected_cell(part) for part in parts]
-        assert stored.ascends(key) == all(a[1] <= b[1] for a, b in itertools.pairwise(series))
+            assert cells_of(stored_cells(stored, key, coarse=coarse)) == [
+                expected_cell(part) for part in parts
+            ]
+        first, last = series[0], series[-1]
+        assert stored.ends(key, pyramids.STEP) == (first[:2], last[:2])
+        assert stored.ends(key, pyramids.TIME) == (first[1::-1], last[1::-1])
+        assert stored.in_order(key, pyramids.STEP)
+        assert stored.in_order(key, pyramids.TIME) == all(a[1] <= b[1] for a, b in itertools.pairwise(series))
 
 
 def test_steps_at_the_ends_of_int64_survive() -> None:
@@ -96,10 +113,10 @@ def test_steps_at_the_ends_of_int64_survive() -> None:
     )
     data = pyramids.build(chunk)
     assert data is not None
-    cells = StoredPyramid(data).cells("a", coarse=False)
-    assert cells.steps[pyramids.FIRST, 0] == -(2**63)
-    assert cells.steps[pyramids.LAST, -1] == 2**63 - 1
-    assert (cells.steps[pyramids.HIGH] == cells.steps[pyramids.LAST]).all()
+    (places,) = StoredPyramid(data).cells("a", pyramids.STEP, coarse=False).places
+    assert places[pyramids.FIRST, 0] == -(2**63)
+    assert places[pyramids.LAST, -1] == 2**63 - 1
+    assert (places[pyramids.HIGH] == places[pyramids.LAST]).all()
 
 
 def test_short_series_have_none_and_share_rows_with_long_ones() -> None:
@@ -111,7 +128,10 @@ def test_short_series_have_none_and_share_rows_with_long_ones() -> None:
     data = pyramids.build(both)
     assert data is not None
     assert StoredPyramid(data).keys == ("b",)
-    assert StoredPyramid(data).cells("b", coarse=False).values[pyramids.FIRST, 0] == both.values[100]
+    assert (
+        StoredPyramid(data).cells("b", pyramids.STEP, coarse=False).values[pyramids.FIRST, 0]
+        == both.values[100]
+    )
 
 
 def test_what_is_cut_off_is_told() -> None:
@@ -119,4 +139,4 @@ def test_what_is_cut_off_is_told() -> None:
     assert data is not None
     for length in range(len(data)):
         with pytest.raises(ValueError):  # noqa: PT011
-            StoredPyramid(data[:length]).cells("k1", coarse=False)
+            StoredPyramid(data[:length]).cells("k1", pyramids.TIME, coarse=False)

@@ -19,7 +19,11 @@ from runwire.v1 import block_pb2, experiment_pb2, frame_pb2, metric_pb2, run_pb2
 from runwire_server.domain.blocks import NUMBER
 
 # Which fields are read as bytes, by message.
-PACKED = {"Block": {"timestamps_ms", "values"}, "StepList": {"steps"}}
+PACKED = {
+    "Block": {"timestamps_ms", "values"},
+    "StepList": {"steps"},
+    "Curve": {"first_x", "last_x", "min_x", "max_x", "first", "last", "min", "max"},
+}
 # The files in which they occur, each behind those that it imports.
 FILES = (timestamp_pb2, field_mask_pb2, block_pb2, experiment_pb2, run_pb2, frame_pb2, metric_pb2)
 _FIXED64 = 1

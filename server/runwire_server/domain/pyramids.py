@@ -4,9 +4,9 @@ They let a curve of a million points be drawn without a look at most of them. Po
 by (step, time, arrival). A cell stands for 64 of them, a coarse cell for 4,096. They lie beside a chunk's
 data and are compressed like it; one key's are read alone.
 
-Layout: header; keys, each key's axis, of each axis its length and whether times ascend with steps, and the
-sizes of all that follows, in zlib. Then of each axis, then of each key, its fine and its coarse cells:
-sections as in `chunks`.
+Layout: header; keys, each key's group, of each group (keys that share their steps and times) its length,
+whether times ascend with steps, and its ends, and the sizes of all that follows, in zlib. Then of each
+group, then of each key, its fine and its coarse cells: sections as in `chunks`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ COARSE_CELL = CELL * CELL
 LEAST_ROWS = 512
 LEAST_COARSE_ROWS = 4 * COARSE_CELL
 
+# The axes that stored cells are placed on.
+STEP, TIME = 0, 1
 # Rows of the arrays of `Cells`.
 FIRST, LAST, LOW, HIGH = range(4)
 
@@ -48,26 +50,22 @@ class Cells:
         nan_count: How many of them are NaN, N.
         values: Of its first, last, lowest and highest point, 4 x N. The lowest and the highest are NaN only
             where all of its points are, and the first among equals.
-        steps: Of the same points, 4 x N.
-        times: Of the same points, 4 x N.
+        places: Where the same points lie on each of A axes, A x 4 x N.
     """
 
     count: Int64s
     nan_count: Int64s
     values: Doubles
-    steps: Int64s
-    times: Int64s
+    places: Int64s
 
     @classmethod
-    def of_points(cls, steps: Int64s, times: Int64s, values: Doubles) -> Cells:
-        """Makes a cell of each of N points, which are in order."""
-        shape = (4, len(steps))
+    def of_points(cls, places: Sequence[Int64s], values: Doubles) -> Cells:
+        """Makes a cell of each of N points, which are in order, given where they lie on each axis."""
         return cls(
-            np.ones(len(steps), np.int64),
+            np.ones(len(values), np.int64),
             np.isnan(values).astype(np.int64),
-            np.broadcast_to(values, shape),
-            np.broadcast_to(steps, shape),
-            np.broadcast_to(times, shape),
+            np.broadcast_to(values, (4, len(values))),
+            np.broadcast_to(np.stack(places)[:, None, :], (len(places), 4, len(values))),
         )
 
     @classmethod
@@ -79,8 +77,7 @@ class Cells:
             np.concatenate([part.count for part in parts]),
             np.concatenate([part.nan_count for part in parts]),
             np.concatenate([part.values for part in parts], axis=1),
-            np.concatenate([part.steps for part in parts], axis=1),
-            np.concatenate([part.times for part in parts], axis=1),
+            np.concatenate([part.places for part in parts], axis=2),
         )
 
     def __len__(self) -> int:
@@ -90,11 +87,7 @@ class Cells:
     def chosen(self, which: Any) -> Cells:
         """Returns some cells, by index, mask or slice."""
         return Cells(
-            self.count[which],
-            self.nan_count[which],
-            self.values[:, which],
-            self.steps[:, which],
-            self.times[:, which],
+            self.count[which], self.nan_count[which], self.values[:, which], self.places[:, :, which]
         )
 
     def merged(self, starts: Int64s) -> Cells:
@@ -110,8 +103,7 @@ class Cells:
             np.add.reduceat(self.count, starts),
             np.add.reduceat(self.nan_count, starts),
             self.values[rows, corners],
-            self.steps[rows, corners],
-            self.times[rows, corners],
+            self.places[:, rows, corners],
         )
 
     def _best(self, which: int, starts: Int64s, ends: Int64s) -> Int64s:
@@ -137,12 +129,14 @@ def build(chunk: Chunk) -> bytes | None:
     starts = np.concatenate(([0], np.cumsum(lengths)))
     of_axes: list[bytes] = []
     of_keys: dict[int, list[bytes]] = {}
-    ascending = []
+    ascending: list[bool] = []
+    ends: list[Int64s] = []
     for a in axes:
         keys = np.flatnonzero(chunk.axis_of == a).tolist()
         matrix = np.stack([chunk.values[starts[k] : starts[k + 1]] for k in keys])
         axis, matrix = in_order(chunk.axes[a], matrix)
         ascending.append(bool((axis.times[1:] >= axis.times[:-1]).all()))
+        ends += (axis.steps[[0, -1]], axis.times[[0, -1]])
         for level in _levels(axis, matrix):
             of_axes.append(_axis_bytes(level, len(keys)))
             for k, data in zip(keys, _key_bytes(level, len(keys)), strict=True):
@@ -154,6 +148,7 @@ def build(chunk: Chunk) -> bytes | None:
         + np.array([axes.index(int(chunk.axis_of[k])) for k in kept], "<u2").tobytes()
         + np.array([len(chunk.axes[a].steps) for a in axes], "<u4").tobytes()
         + np.array(ascending, "<u1").tobytes()
+        + np.concatenate(ends).astype("<i8", copy=False).tobytes()
         + np.array([len(part) for part in parts], "<u4").tobytes()
     )
     return b"".join((_HEADER.pack(FORMAT, len(kept), len(axes), len(head)), head, *parts))
@@ -172,7 +167,8 @@ def in_order(axis: Axis, matrix: Doubles) -> tuple[Axis, Doubles]:
 def _levels(axis: Axis, matrix: Doubles) -> list[Cells | None]:
     """Returns the fine and the coarse cells of the series of one axis, one after another."""
     series, rows = matrix.shape
-    points = Cells.of_points(np.tile(axis.steps, series), np.tile(axis.times, series), matrix.ravel())
+    places = (np.tile(axis.steps, series), np.tile(axis.times, series))
+    points = Cells.of_points(places, matrix.ravel())
     fine = points.merged(_starts(series, rows))
     if rows < LEAST_COARSE_ROWS:
         return [fine, None]
@@ -186,10 +182,11 @@ def _starts(series: int, rows: int) -> Int64s:
 def _axis_bytes(cells: Cells | None, series: int) -> bytes:
     if cells is None:
         return b""
-    cut = slice(len(cells) // series)
-    steps, times = cells.steps[:, cut], cells.times[:, cut]
-    parts = (steps[FIRST], steps[LAST] - steps[FIRST], times[FIRST], times[LAST] - times[FIRST])
-    return b"".join(data for numbers in parts for data in pack(numbers))
+    own = cells.places[:, :, : len(cells) // series]
+    parts: list[bytes] = []
+    for place in own:
+        parts += pack(place[FIRST]) + pack(place[LAST] - place[FIRST])
+    return b"".join(parts)
 
 
 def _key_bytes(cells: Cells | None, series: int) -> list[bytes]:
@@ -199,10 +196,9 @@ def _key_bytes(cells: Cells | None, series: int) -> list[bytes]:
     found = []
     for start in range(0, len(cells), size):
         own = cells.chosen(slice(start, start + size))
-        parts = [*pack(own.values.ravel())]
-        for numbers in (own.steps, own.times):
-            parts += pack((numbers[LOW:] - numbers[FIRST]).ravel())
-        parts += pack(own.nan_count)
+        parts = pack(own.values.ravel()) + pack(own.nan_count)
+        for place in own.places:
+            parts += pack((place[LOW:] - place[FIRST]).ravel())
         found.append(b"".join(parts))
     return found
 
@@ -229,59 +225,65 @@ class StoredPyramid:
         except (struct.error, zlib.error) as error:
             raise ValueError(f"metric pyramid that is damaged: {error}") from error
         parts = _PARTS * (axes + keys)
-        at = len(head) - 4 * parts - axes - 4 * axes - 2 * keys
+        at = len(head) - 4 * parts - (4 * 8 + 1 + 4) * axes - 2 * keys
         self.keys = split(head[: max(at, 0)])
         if at < 1 or len(self.keys) != keys:
             raise ValueError("metric pyramid that is damaged: its keys")
         self._axis_of = np.frombuffer(head, "<u2", keys, at)
         self._rows = np.frombuffer(head, "<u4", axes, at + 2 * keys)
         self._ascending = np.frombuffer(head, "<u1", axes, at + 2 * keys + 4 * axes)
-        sizes = np.frombuffer(head, "<u4", parts, at + 2 * keys + 5 * axes).astype(np.int64)
+        at += 2 * keys + 5 * axes
+        self._ends = np.frombuffer(head, "<i8", 4 * axes, at).reshape(axes, 4)
+        sizes = np.frombuffer(head, "<u4", parts, at + 4 * 8 * axes).astype(np.int64)
         self._starts = _HEADER.size + length + np.concatenate(([0], np.cumsum(sizes)))
         if self._starts[-1] > len(data):
             raise ValueError("metric pyramid that is cut off")
         self._axes = axes
 
-    def ascends(self, key: str) -> bool:
-        """Tells whether a key's times ascend with its steps, so that its cells are in order of time too."""
-        return bool(self._ascending[self._axis_of[self.keys.index(key)]])
+    def in_order(self, key: str, axis: int) -> bool:
+        """Tells whether a key's cells are in order of an axis: of time only if times ascend with steps."""
+        return axis == STEP or bool(self._ascending[self._axis_of[self.keys.index(key)]])
 
-    def cells(self, key: str, coarse: bool) -> Cells:
-        """Returns the cells of a key; fine ones where there are no coarse ones.
+    def ends(self, key: str, axis: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Returns where a key's first and last points lie: on an axis, and on the other one."""
+        own = self._ends[self._axis_of[self.keys.index(key)]].reshape(2, 2)
+        main, other = own[axis].tolist(), own[1 - axis].tolist()
+        return (main[0], other[0]), (main[1], other[1])
+
+    def cells(self, key: str, axis: int, coarse: bool) -> Cells:
+        """Returns the cells of a key, placed on an axis; fine ones where there are no coarse ones.
 
         Raises:
             ValueError: if the bytes are damaged, or have no cells of the key.
         """
         k = self.keys.index(key)
-        axis = int(self._axis_of[k])
-        rows = int(self._rows[axis])
+        group = int(self._axis_of[k])
+        rows = int(self._rows[group])
         coarse = coarse and rows >= LEAST_COARSE_ROWS
         size = COARSE_CELL if coarse else CELL
         number = -(-rows // size)
-        first_steps, step_lengths, first_times, time_lengths = self._sections(
-            _PARTS * axis + coarse, "<i8", [number] * 4
-        )
-        numbers = self._sections(
+        place = 2 * axis
+        first, length = self._sections(_PARTS * group + coarse, "i" * 4, [number] * 4, (place, place + 1))
+        values, nan_count, offsets = self._sections(
             _PARTS * (self._axes + k) + coarse,
-            "<f8",
-            [4 * number, 2 * number, 2 * number, number],
+            "fiii",
+            [4 * number, number, 2 * number, 2 * number],
+            (0, 1, 2 + axis),
         )
         count = np.full(number, size, np.int64)
         count[-1] = rows - size * (number - 1)
-        return Cells(
-            count,
-            numbers[3],
-            numbers[0].reshape(4, number),
-            np.vstack((first_steps, first_steps + step_lengths, first_steps + numbers[1].reshape(2, -1))),
-            np.vstack((first_times, first_times + time_lengths, first_times + numbers[2].reshape(2, -1))),
-        )
+        places = np.vstack((first, first + length, first + offsets.reshape(2, number)))
+        return Cells(count, nan_count, values.reshape(4, number), places[None])
 
-    def _sections(self, part: int, first_dtype: str, counts: Sequence[int]) -> list[NDArray[Any]]:
-        """Reads the sections of a part: the first of one type, the others integers."""
+    def _sections(
+        self, part: int, types: str, counts: Sequence[int], wanted: Sequence[int]
+    ) -> list[NDArray[Any]]:
+        """Reads the wanted ones of the sections of a part."""
         view = self._data[self._starts[part] : self._starts[part + 1]]
         found, at = [], 0
-        for i, count in enumerate(counts):
-            section = Section(view, at, count, "<i8" if i else first_dtype)
-            found.append(section.read(0, count))
+        for i, (kind, count) in enumerate(zip(types, counts, strict=True)):
+            section = Section(view, at, count, f"<{kind}8")
+            if i in wanted:
+                found.append(section.read(0, count))
             at = section.end
         return found

@@ -13,14 +13,16 @@ from runwire_server.domain.limits import (
     MAX_BATCH_PARAMS,
     MAX_BATCH_TAGS,
     MAX_BEATS,
-    MAX_EXPERIMENTS_SEARCHED,
+    MAX_CURVE_POINTS,
+    MAX_CURVES,
     MAX_EXPERIMENT_TAG_VALUE,
+    MAX_EXPERIMENTS_SEARCHED,
     MAX_INPUTS,
     MAX_KEY,
     MAX_KEYS_READ,
     MAX_PARAM_VALUE,
-    MAX_RUNS_READ,
     MAX_RUN_TAG_VALUE,
+    MAX_RUNS_READ,
     MAX_SCHEMA,
     MAX_SOURCE,
 )
@@ -220,6 +222,24 @@ def get_metric_history(request: metric_pb2.GetMetricHistoryRequest) -> None:
     checks = _points_of(request)
     if request.HasField("min_step") and request.HasField("max_step"):
         checks.that(request.min_step <= request.max_step, "max_step", "must not be below min_step")
+    checks.done()
+
+
+def get_metric_curve(request: metric_pb2.GetMetricCurveRequest) -> None:
+    """Checks GetMetricCurve."""
+    checks = Checks()
+    names = [(series.run_id, series.key) for series in request.series]
+    if checks.that(1 <= len(names) <= MAX_CURVES, "series", f"must have 1 to {MAX_CURVES} entries"):
+        for i, (run_id, key) in enumerate(names):
+            checks.run_id(run_id, f"series[{i}].run_id")
+            checks.key(key, f"series[{i}].key")
+        checks.that(len(set(names)) == len(names), "series", "must not name anything twice")
+    checks.that(
+        0 <= request.max_points <= MAX_CURVE_POINTS, "max_points", f"must be 0 to {MAX_CURVE_POINTS:,}"
+    )
+    checks.one_of(request.axis, (0, 1, 2), "axis", "must be a CurveAxis")
+    if request.HasField("min_x") and request.HasField("max_x"):
+        checks.that(request.min_x <= request.max_x, "max_x", "must not be below min_x")
     checks.done()
 
 

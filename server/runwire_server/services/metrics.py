@@ -44,9 +44,15 @@ class MetricService:
         async for message in self._points.history(request):
             yield message
 
-    async def WatchMetrics(
-        self, request: pb.WatchMetricsRequest, context: Context
-    ) -> AsyncIterator[Encoded]:
+    async def GetMetricCurve(
+        self, request: pb.GetMetricCurveRequest, context: Context
+    ) -> AsyncIterator[pb.GetMetricCurveResponse]:
+        """Streams curves."""
+        validate.get_metric_curve(request)
+        async for message in self._points.curve(request):
+            yield message
+
+    async def WatchMetrics(self, request: pb.WatchMetricsRequest, context: Context) -> AsyncIterator[Encoded]:
         """Streams new points."""
         validate.watch_metrics(request)
         # Closed at once, not when it is collected: what it watches is let go of then.

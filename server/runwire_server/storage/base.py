@@ -272,6 +272,7 @@ class RunStore(Protocol):
 
         Raises:
             FailedPrecondition: PARAM_IMMUTABLE, GROUP_UNKNOWN.
+            ResourceExhausted: LIMIT_EXCEEDED.
         """
 
     async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:
@@ -347,6 +348,15 @@ class PointStore(Protocol):
         self, request: metric_pb2.GetMetricHistoryRequest
     ) -> AsyncIterator[metric_pb2.GetMetricHistoryResponse]:
         """Yields the points of some keys of some runs.
+
+        Raises:
+            NotFound: RUN_NOT_FOUND, before anything is yielded.
+        """
+
+    def curve(
+        self, request: metric_pb2.GetMetricCurveRequest
+    ) -> AsyncIterator[metric_pb2.GetMetricCurveResponse]:
+        """Yields series in few buckets.
 
         Raises:
             NotFound: RUN_NOT_FOUND, before anything is yielded.

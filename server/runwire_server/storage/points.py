@@ -14,6 +14,7 @@ from runwire_server.domain.compaction import Marks
 from runwire_server.domain.histories import Columns, Messages
 from runwire_server.domain.selection import Selection
 from runwire_server.errors import run_not_found
+from runwire_server.storage import curves
 from runwire_server.storage.base import Page
 from runwire_server.storage.engine import Engine, HotStatement, one_of
 from runwire_server.storage.point_rows import (
@@ -119,6 +120,15 @@ class SqlPoints:
                 for message in messages.add(run_id, block):
                     yield message
         for message in messages.rest():
+            yield message
+
+    async def curve(
+        self, request: metric_pb2.GetMetricCurveRequest
+    ) -> AsyncIterator[metric_pb2.GetMetricCurveResponse]:
+        """See `base.PointStore.curve`."""
+        run_ids = list(dict.fromkeys(series.run_id for series in request.series))
+        runs = dict(zip(run_ids, await self.find(run_ids), strict=True))
+        async for message in curves.messages(self._engine, self.selected, runs, request):
             yield message
 
 
