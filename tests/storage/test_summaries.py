@@ -312,6 +312,7 @@ async def test_a_purged_run_is_not_brought_back(server: Server, engine: Engine) 
     await server.flush()
     assert await rows(engine) == dict.fromkeys(KEYS, 1)
     assert len(await rows(engine)) == server.summaries.table.taken
+    assert await marks(engine) == [(1, 1)] * 2
     with pytest.raises(NotFound):
         await get_run(server.stores, run)
 

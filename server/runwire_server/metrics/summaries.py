@@ -243,11 +243,6 @@ class Summaries:
         """Returns what is in memory for a run."""
         return self._by_id.get(run_id)
 
-    def count(self, run: int) -> int:
-        """Returns how many series of a run are in memory."""
-        series = self._runs.get(run)
-        return len(series) if series else 0
-
     def check_room(self, run_id: str, blocks: Sequence[Points]) -> None:
         """Refuses blocks with which a run would have too many series, as far as they are in memory.
 
@@ -294,11 +289,6 @@ class Summaries:
         series.folded = max(series.folded, folded)
         if series.is_stored:
             self.dirty.pop(series, None)
-
-    def forget(self, run: int) -> None:
-        """Lets go of a run that is purged."""
-        if series := self._runs.get(run):
-            self.drop(series)
 
     def make_room(self, most: int) -> None:
         """Drops stored runs: ended ones, and the longest idle while there are more than `most` series."""

@@ -100,7 +100,9 @@ def _purge_step(connection: sa.Connection) -> bool:
             return True
     if _remove_inputs(connection, doomed):
         return True
-    connection.execute(sa.update(runs).where(runs.c.id.in_(doomed)).values(purging=0))
+    # There is nothing to fold any more: or servers would look at the tombstone for ever.
+    done = {"purging": 0, "folded_position": runs.c.next_position}
+    connection.execute(sa.update(runs).where(runs.c.id.in_(doomed)).values(done))
     return True
 
 
