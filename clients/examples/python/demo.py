@@ -1,68 +1,56 @@
-"""Trains ElasticNet over a grid, logs it all to a server, restarts the server, and looks at the runs.
+"""Trains models, logs them to a folder, and draws a curve while its run goes on.
 
-Run by `make demo`. The server is a process of its own on a free port, with its data in a fresh folder.
+Run by `make demo`. No server is started here: the address is a fresh folder, and the server for it comes
+when it is first needed, comes back when it is killed, and leaves when the demo has.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_diabetes, load_wine
-from sklearn.linear_model import ElasticNet
+from sklearn.datasets import load_diabetes, load_digits, load_wine
+from sklearn.linear_model import ElasticNet, SGDClassifier
+from sklearn.metrics import log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
 import runwire
+from runwire._plot import plot
 
 RUNWIRE = str(Path(sys.executable).with_name("runwire"))
 ALPHAS = (0.001, 0.01, 0.1, 0.5, 1.0)
 L1_RATIOS = (0.1, 0.5, 0.9)
 ITERATIONS = 25
+EPOCHS = 45
+BATCH = 16
 
 
 def main() -> None:
     """Runs the demo."""
-    folder = Path(tempfile.mkdtemp(prefix="runwire-demo-"))
-    print(f"Starting a server on a free port, with its data in {folder}")
-    with server(folder) as address:
-        runwire.set_tracking_uri(address)
-        for name, load in (("wine", load_wine), ("diabetes", load_diabetes)):
-            train_grid(name, load)
-    print("\nThe server has stopped. Starting it again on the same folder.")
-    with server(folder) as address:
-        show(address)
+    folder = Path(tempfile.mkdtemp(prefix="runwire-demo-")) / "runs"
+    # 60 seconds otherwise, but here nothing shall be left running for so long.
+    os.environ["RUNWIRE_SERVER_IDLE_EXIT"] = "2"
+    runwire.set_tracking_uri(str(folder))
+    print(f"Logging to {folder}; its server starts by itself")
+    for name, load in (("wine", load_wine), ("diabetes", load_diabetes)):
+        train_grid(name, load)
+    watch_a_training(folder)
+    show(folder)
+    server = server_of(folder)
+    # Closes this process's connection, the last one.
+    runwire.set_tracking_uri(str(folder))
+    wait_until_gone(server)
     print_next(folder)
-
-
-@contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """Runs a server within the block, which gets its address."""
-    ready = folder / "ready.json"
-    ready.unlink(missing_ok=True)
-    options = ["--data-dir", str(folder / "data"), "--grpc-port", "0", "--log-level", "warning"]
-    process = subprocess.Popen(
-        [RUNWIRE, "server", *options, "--ready-file", str(ready)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        # The ready line comes when the server serves; at its end without one, the server has said why.
-        assert process.stdout
-        line = process.stdout.readline()
-        if not line:
-            raise SystemExit("the server did not start")
-        print(line.strip())
-        yield f"runwire://{json.loads(ready.read_text())['grpc']}"
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
 
 
 def train_grid(name: str, load: object) -> None:
@@ -110,9 +98,55 @@ def train(
             )
 
 
-def show(address: str) -> None:
+def watch_a_training(folder: Path) -> None:
+    """Trains a classifier batch by batch, while another thread draws its loss; kills the server meanwhile."""
+    runwire.set_experiment("digits")
+    features, target = load_digits(return_X_y=True)
+    x_train, x_test, y_train, y_test = train_test_split(features / 16.0, target, random_state=7)
+    batches = len(x_train) // BATCH
+    print(f"\ndigits: {EPOCHS} epochs of {batches} batches; the server is killed on the way")
+    model = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=0.02, random_state=7)
+    order = np.random.default_rng(7)
+    with (
+        runwire.start_run(run_name="digits sgd") as run,
+        runwire.watch_metrics([run.info.run_id], ["loss"]) as watch,
+    ):
+        # Its first event says that it is in place.
+        next(watch)
+        drawing = threading.Thread(target=draw, args=(watch, run.info.run_id, EPOCHS * batches))
+        drawing.start()
+        for epoch in range(EPOCHS):
+            if epoch == EPOCHS // 2:
+                os.kill(server_of(folder), signal.SIGKILL)
+            shuffled = order.permutation(len(x_train))
+            for batch in range(batches):
+                part = shuffled[batch * BATCH : (batch + 1) * BATCH]
+                model.partial_fit(x_train[part], y_train[part], classes=np.arange(10))
+                loss = log_loss(y_train[part], model.predict_proba(x_train[part]), labels=model.classes_)
+                runwire.log_metric("loss", loss, step=epoch * batches + batch)
+            runwire.log_metric("accuracy", model.score(x_test, y_test), step=(epoch + 1) * batches)
+        drawing.join()
+
+
+def draw(watch: runwire.MetricWatch, run_id: str, total: int) -> None:
+    """Draws a run's loss as it grows: over and over in a terminal, and some times elsewhere."""
+    seen, drawn, lines = 0, 0, 0
+    for event in watch:
+        seen += sum(len(block.steps) for block in event.blocks)
+        if not sys.stdout.isatty() and seen < min(drawn + total // 4, total):
+            continue
+        curve = runwire.get_metric_curve(run_id, "loss", max_points=150)
+        picture = plot(*curve.line(), title=f"loss, live: {curve.points} of {total} points")
+        # Up to the first line of the last picture, and clear what is below.
+        print(f"\x1b[{lines}A\x1b[J" if lines and sys.stdout.isatty() else "", picture, sep="", flush=True)
+        drawn, lines = seen, picture.count("\n") + 1
+        if seen >= total:
+            return
+
+
+def show(folder: Path) -> None:
     """Shows the best runs and a curve, by the commands that anybody would use."""
-    where = ["--address", address]
+    where = ["--address", str(folder)]
     best = "metrics.rmse < 0.8 AND params.alpha IN ('0.01', '0.1')"
     search = ["runs", "search", "wine", "diabetes", "--filter", best, "--order-by", "metrics.rmse ASC"]
     command([*where, *search, "--limit", "10"])
@@ -121,6 +155,8 @@ def show(address: str) -> None:
     )
     run_id = json.loads(found.stdout)[0]["info"]["run_id"]
     command([*where, "metrics", "history", run_id, "rmse", "--plot"])
+    digits = runwire.search_runs(experiment_names=["digits"], output_format="list")[0].info.run_id
+    command([*where, "metrics", "tail", digits, "accuracy", "-n", "3"])
 
 
 def command(arguments: list[str]) -> None:
@@ -130,14 +166,30 @@ def command(arguments: list[str]) -> None:
     subprocess.run([RUNWIRE, *arguments], check=True)
 
 
+def server_of(folder: Path) -> int:
+    """Returns the pid of a folder's server."""
+    return int(json.loads((folder / "server.json").read_text())["pid"])
+
+
+def wait_until_gone(pid: int) -> None:
+    """Waits until a process has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with open(descriptor, "rb") as ending:
+        if not select.select([ending], [], [], 30)[0]:
+            raise SystemExit(f"the server (process {pid}) does not leave")
+
+
 def print_next(folder: Path) -> None:
     """Says how to go on."""
     print(
         f"""
-Both servers have stopped; nothing is left running. To go on with these runs:
+The server has left; nothing is left running. To go on with these runs:
 
-  {RUNWIRE} server --data-dir {folder / "data"}
-  {RUNWIRE} runs search wine --order-by "metrics.rmse ASC"
+  {RUNWIRE} --address {folder} runs search wine --order-by "metrics.rmse ASC"
+  {RUNWIRE} server --data-dir {folder}
   {RUNWIRE} --help
 """
     )
