@@ -132,12 +132,13 @@ class Telemetry:
 
 def figures(engine: Engine, metrics: MetricEngine) -> tuple[Figure, ...]:
     """Returns what the parts of a server count by themselves."""
-    ingest, watches = metrics.ingest, metrics.watches
+    ingest, watches, compactor = metrics.ingest, metrics.watches, metrics.compactor
     return (
         Figure("runwire_points", "Points that were stored.", lambda: metrics.points, grows=True),
         Figure("runwire_frames", "Frames that were stored.", lambda: ingest.frames, grows=True),
         Figure("runwire_rejections", "Records that were rejected.", lambda: ingest.rejected, grows=True),
         Figure("runwire_queue_bytes", "Frames that are not acknowledged.", lambda: ingest.queued_bytes),
+        Figure("runwire_backlog_bytes", "Log that waits to be compacted.", lambda: compactor.backlog_bytes),
         Figure("runwire_streams", "Open streams of frames.", lambda: len(ingest.streams)),
         Figure("runwire_watchers", "Open watches.", lambda: watches.watchers),
         Figure("runwire_wal_bytes", "SQLite's write-ahead log in use.", lambda: engine.wal_bytes),

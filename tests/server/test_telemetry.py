@@ -73,6 +73,7 @@ def test_what_is_done_is_counted(measured: ServerProcess) -> None:
     assert during["runwire_frames_total",] == 2
     assert during["runwire_rejections_total",] == 1
     assert during["runwire_log_batches_total",] == 1
+    assert during["runwire_backlog_bytes",] > 10 * 8
     assert during["runwire_calls_total", "LogBatch", "OK"] == 1
     assert during["runwire_calls_total", "GetRun", "RUN_NOT_FOUND"] == 1
     # The batch, the stream's opening, and the frames, which may share a transaction.

@@ -10,6 +10,7 @@ import structlog
 
 from runwire_server.errors import RunwireError
 from runwire_server.metrics.behind import Behind
+from runwire_server.metrics.compactor import Compactor
 from runwire_server.metrics.flusher import Flusher
 from runwire_server.metrics.ingest import Ingest
 from runwire_server.metrics.overlaid import OverlaidRuns
@@ -39,6 +40,7 @@ class MetricEngine:
         stores: All roles, with reads that see what is in memory only.
         ingest: Takes frames in.
         summaries: The summaries in memory.
+        compactor: Compacts the log behind ingest.
         watches: Tells those who watch runs what is new.
         points: How many points were stored since it was made.
     """
@@ -53,12 +55,13 @@ class MetricEngine:
             store: The summaries that are stored.
             shared: Whether other servers may use the same database.
         """
-        self.behind = Behind(lambda appended: self.summaries.absorb(appended), self._tell_watchers)
+        self.behind = Behind(lambda appended: self.summaries.absorb(appended), self._tell_others)
         stores = make_stores(self.behind)
         self.ingest = Ingest(
             stores.writers, self.behind, lambda run_id, blocks: self.summaries.check_room(run_id, blocks)
         )
         self.summaries = Summaries(store, stores.metrics)
+        self.compactor = Compactor(stores.compaction, busy=lambda: self.ingest.queued_bytes > 0)
         self.watches = Watches(stores.metrics, SHARED_WATCH_SECONDS if shared else WATCH_SECONDS)
         self._flusher = Flusher(self.summaries, store, shared=shared)
         self._store = store
@@ -79,6 +82,7 @@ class MetricEngine:
             asyncio.create_task(self._look_after_unfolded()),
             asyncio.create_task(self.watches.poll()),
         ]
+        self.compactor.start()
 
     def stop(self, error: RunwireError) -> None:
         """Has streams of frames and watches end with an error, and takes nothing in any more."""
@@ -90,12 +94,14 @@ class MetricEngine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.compactor.close()
         await self.summaries.close()
         await self._flusher.drain(DRAIN_SECONDS)
 
-    async def _tell_watchers(self, appended: Sequence[Appended]) -> None:
+    async def _tell_others(self, appended: Sequence[Appended]) -> None:
         self.points += sum(block.size for one in appended for block in one.blocks)
         self.watches.notify(appended)
+        await self.compactor.note(appended)
 
     async def _look_after_unfolded(self) -> None:
         seen: set[Unfolded] = set()
