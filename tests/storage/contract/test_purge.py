@@ -202,7 +202,9 @@ async def test_removal_goes_in_bounded_steps(world: Any) -> None:
     watched = Watched(world)
     answer = await SqlMaintenance(watched, world.clock).purge(server_pb2.PurgeRequest())
     assert answer.runs == 63
-    assert sum(watched.removed) == total
+    # Some summaries may have been stored since they were counted.
+    assert sum(watched.removed) >= total
+    assert sum((await row_counts(world)).values()) == 0
     # Marking removes nothing; then no step takes much more than its bound.
     assert watched.removed[0] == 0
     assert max(watched.removed) <= 2 * STEP
