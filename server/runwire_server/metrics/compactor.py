@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -31,16 +31,9 @@ from runwire_server.domain.compaction import (
     worth_sealing,
 )
 from runwire_server.errors import RunwireError
+from runwire_server.metrics.backlogs import QUIET_ROWS, Backlogs, large
 from runwire_server.storage.base import Appended, CompactionStore
 
-# A run's log is compacted when it has as many bytes, step rows or rows.
-DUE_BYTES = 8 * 1024 * 1024
-DUE_STEPS = 65_536
-DUE_ROWS = 4_096
-# And one that has ended, or got no points for a while, when it has as many rows or bytes; smaller ones stay.
-QUIET_ROWS = 64
-QUIET_BYTES = 16 * 1024
-QUIET_SECONDS = 60.0
 # How often quiet runs are looked for, and how soon a failed compaction is tried again.
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 5.0
@@ -54,22 +47,6 @@ PRESSING_BYTES = 64 * 1024 * 1024
 BEHIND_BYTES = 256 * 1024 * 1024
 
 log = structlog.get_logger("runwire.compactor")
-
-
-@dataclass
-class _Waiting:
-    """A run's backlog, and when it got its last points."""
-
-    backlog: Backlog
-    touched: float
-
-    def due(self, now: float) -> bool:
-        """Tells whether it is time to compact it."""
-        size = self.backlog
-        if size.untidy or size.bytes >= DUE_BYTES or size.steps >= DUE_STEPS or size.rows >= DUE_ROWS:
-            return True
-        quiet = size.ended or now - self.touched >= QUIET_SECONDS
-        return quiet and (size.rows >= QUIET_ROWS or size.bytes >= QUIET_BYTES)
 
 
 class Compactor:
@@ -91,20 +68,20 @@ class Compactor:
         self._store = store
         self._busy = busy
         self._clock = clock
-        self._waiting: dict[int, _Waiting] = {}
+        self._backlogs = Backlogs(clock)
         self._scanned = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def backlog_bytes(self) -> int:
-        """Bytes of all logs, those included that are not due yet."""
-        return sum(waiting.backlog.bytes for waiting in self._waiting.values())
+        """Bytes that wait in logs, those included that are not due yet."""
+        return self._backlogs.bytes
 
     @property
     def behind(self) -> bool:
         """Whether so much is due that ingest should slow down."""
-        return self._due_bytes() >= BEHIND_BYTES
+        return self._backlogs.due_bytes >= BEHIND_BYTES
 
     def start(self) -> None:
         """Begins to work, first with what is stored."""
@@ -122,30 +99,8 @@ class Compactor:
         for piece in appended:
             steps = piece.end - piece.first
             size = sum((block.size + 2 * block.rows) * NUMBER for block in piece.blocks)
-            self._add(Backlog(piece.run, 1 if steps else 0, steps, size, piece.finished))
-
-    def _add(self, more: Backlog) -> None:
-        now = self._clock()
-        waiting = self._waiting.get(more.run)
-        if waiting is None:
-            waiting = self._waiting[more.run] = _Waiting(more, now)
-        else:
-            old = waiting.backlog
-            waiting.touched = now
-            waiting.backlog = Backlog(
-                more.run,
-                old.rows + more.rows,
-                old.steps + more.steps,
-                old.bytes + more.bytes,
-                old.ended or more.ended,
-                old.untidy or more.untidy,
-            )
-        if waiting.due(now):
-            self._wake.set()
-
-    def _due_bytes(self) -> int:
-        now = self._clock()
-        return sum(w.backlog.bytes for w in self._waiting.values() if w.due(now))
+            if self._backlogs.add(Backlog(piece.run, 1 if steps else 0, steps, size, piece.finished)):
+                self._wake.set()
 
     async def _work(self) -> None:
         scanned = False
@@ -164,6 +119,7 @@ class Compactor:
                 log.exception("compaction failed")
                 await asyncio.sleep(RETRY_SECONDS)
             self._wake.clear()
+            self._backlogs.look()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), LOOK_SECONDS)
 
@@ -173,44 +129,24 @@ class Compactor:
             found, going_on = await self._store.scan(self._scanned)
             for backlog in found:
                 if backlog.rows or backlog.untidy:
-                    self._add(backlog)
+                    self._backlogs.add(backlog)
             if going_on is None:
                 return
             self._scanned = going_on
 
     async def compact_next(self) -> bool:
         """Compacts the due run that has most to compact; returns whether there was one."""
-        now = self._clock()
-        due = [w for w in self._waiting.values() if w.due(now)]
-        if not due:
+        chosen = self._backlogs.take()
+        if chosen is None:
             return False
-        chosen = max(due, key=lambda waiting: waiting.backlog.bytes)
-        # What is appended from now on is counted anew.
-        del self._waiting[chosen.backlog.run]
-        quiet = chosen.backlog.ended or now - chosen.touched >= QUIET_SECONDS
         try:
-            left = await self.compact(chosen.backlog.run, whole=quiet)
+            left = await self.compact(chosen.run, whole=chosen.ended)
         except BaseException:
-            self._add(chosen.backlog)
+            self._backlogs.add(chosen)
             raise
         if left.rows:
-            self._left(replace(left, ended=chosen.backlog.ended))
+            self._backlogs.set_left(left)
         return True
-
-    def _left(self, left: Backlog) -> None:
-        """Takes account of what a compaction has left, some of which may have been noted meanwhile."""
-        waiting = self._waiting.get(left.run)
-        if waiting is None:
-            self._waiting[left.run] = _Waiting(left, self._clock())
-            return
-        noted = waiting.backlog
-        waiting.backlog = Backlog(
-            left.run,
-            max(left.rows, noted.rows),
-            max(left.steps, noted.steps),
-            max(left.bytes, noted.bytes),
-            left.ended or noted.ended,
-        )
 
     async def compact(self, run: int, *, whole: bool = True) -> Backlog:
         """Takes a run's log to stripes or sealed chunks, and merges stripes when there are enough of them.
@@ -231,10 +167,10 @@ class Compactor:
                 left = Backlog(run, 0, 0, 0)
                 break
             left = size.backlog
-            if not whole and not _Waiting(left, self._clock()).due(self._clock()):
+            if not whole and not large(left):
                 break
             if not await self._compact_log(run, marks, size.span):
-                # Before the next try it has to become quiet.
+                # Another was faster. Before the next try the run has to become quiet.
                 return Backlog(run, QUIET_ROWS, 0, 0)
         await self.seal(run)
         return left
@@ -292,7 +228,7 @@ class Compactor:
         """Takes a step, then lets ingest have its turn."""
         began = self._clock()
         done: bool = await step
-        if self._busy() and self._due_bytes() < PRESSING_BYTES:
+        if self._busy() and self._backlogs.due_bytes < PRESSING_BYTES:
             await asyncio.sleep(min(REST * (self._clock() - began), LONGEST_REST))
         return done
 
