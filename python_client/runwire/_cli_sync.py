@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from runwire._cli_options import Options
-from runwire._sync import Outcome, deliver, spools
+from runwire._leftovers import spools
+from runwire._sync import Outcome, deliver
 
 
 @click.command()

@@ -23,6 +23,7 @@ from runwire.v1 import frame_pb2, metric_pb2
 
 # A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
 _SILENCE: Final = 30.0
+_FORK_PATIENCE: Final = 5.0
 # Being away for less is not worth a word to the user.
 _PATIENCE: Final = 5.0
 _REFUSALS: Final = (
@@ -85,6 +86,8 @@ class Delivery:
         self._guard = guard
         self._link = Link(given)
         self._stub: Any = None
+        self._opening = threading.Lock()
+        self._forking = False
         self._stream: _Stream | None = None
         self._lane: Lane | None = None
         self._stopping = False
@@ -122,6 +125,15 @@ class Delivery:
             stream.call.cancel()
         self._thread.join(timeout)
         self._link.close()
+
+    def before_fork(self) -> None:
+        """Waits until nothing is being opened: that imports modules, whose locks a child would inherit."""
+        self._forking = self._opening.acquire(timeout=_FORK_PATIENCE)
+
+    def after_fork(self) -> None:
+        """Goes on in the parent."""
+        if self._forking:
+            self._opening.release()
 
     def watch(self) -> None:
         """Cuts a stream on which nothing was acknowledged for long; called from time to time."""
@@ -163,11 +175,12 @@ class Delivery:
         """Runs one stream to its end; returns how it failed."""
         stream = _Stream(lane)
         try:
-            stub = self._stub = self._link.stubs(self._given.timeout)["MetricService"]
-            with self._guard:
-                self._stream = stream
-                self._progress = time.monotonic()
-            stream.call = stub.StreamFrames(self._requests(stream), metadata=self._given.metadata)
+            with self._opening:
+                stub = self._stub = self._link.stubs(self._given.timeout)["MetricService"]
+                with self._guard:
+                    self._stream = stream
+                    self._progress = time.monotonic()
+                stream.call = stub.StreamFrames(self._requests(stream), metadata=self._given.metadata)
             for response in stream.call:
                 with self._guard:
                     self._take(lane, response)

@@ -7,6 +7,7 @@ first thing that is logged. Without a server (offline mode) there is no delivery
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from runwire._cutter import Begin, Closing, Cutter
 from runwire._delivery import Delivery, Lane
 from runwire._folding import Fold, Groups, Record
 from runwire._lanes import PULSE, Lanes
+from runwire._leftovers import offer
 from runwire._places import Options
 from runwire._process import at_exit, not_at_exit
 
@@ -36,12 +38,13 @@ class Pipeline:
         beating: The runs to send heartbeats for.
     """
 
-    def __init__(self, given: Settings, options: Options) -> None:
+    def __init__(self, given: Settings, options: Options, *, offered: bool = False) -> None:
         """Makes the pipeline; its threads start with the first record.
 
         Args:
             given: The client's settings.
             options: How to keep what is logged.
+            offered: Whether the user was told already of what earlier processes left.
         """
         self._given = given
         self._options = options
@@ -54,6 +57,8 @@ class Pipeline:
         self._closing = False
         self._busy = False
         self._hooked = False
+        # A forked child leaves it to its parent.
+        self._offered = offered
         self._before_exit: Callable[[], None] | None = None
         self._delivery: Delivery | None = None
         self._cutter = Cutter(self._lanes, self.begins)
@@ -112,6 +117,7 @@ class Pipeline:
                 finally:
                     self.buffer.release(taken)
                 self._busy = False
+                self._offer()
             self._pulse()
 
     def _fold(self, taken: list[Item]) -> None:
@@ -137,6 +143,16 @@ class Pipeline:
                     self._guard.notify_all()
         fold.finish()
         self._cutter.cut()
+
+    def _offer(self) -> None:
+        """Tells once of what earlier processes left."""
+        if self._offered or self.offline:
+            return
+        self._offered = True
+        with contextlib.suppress(OSError):
+            told = offer(self._options.root)
+            if told:
+                print(f"runwire: {told}", file=sys.stderr)
 
     def _pulse(self) -> None:
         if self._delivery is None:
@@ -322,19 +338,33 @@ class Pipeline:
                 f"{self._options.root} until `runwire sync` delivers it"
             )
 
+    def before_fork(self) -> None:
+        """Comes to a place where no lock that a child needs is held by a thread that it will not have."""
+        if self._delivery is not None:
+            self._delivery.before_fork()
+
+    def after_fork(self) -> None:
+        """Goes on in the parent."""
+        if self._delivery is not None:
+            self._delivery.after_fork()
+
     def disown(self) -> None:
         """Has a forked child forget the parent's spool; the parent delivers what is in it."""
         self._closing = self._lanes.closing = True
         if self._lanes.lane is not None:
             self._lanes.lane.spool.release()
 
-    def close_at_exit(self) -> None:
-        """Delivers what was logged as the interpreter ends, and says on stderr what could not be."""
+    def close_at_exit(self, timeout: float | None = None) -> None:
+        """Delivers what was logged as the process ends, and says on stderr what could not be.
+
+        Args:
+            timeout: Most seconds; None for as long as an exit may take.
+        """
         if self._closing:
             return
         try:
             if self._before_exit is not None:
                 self._before_exit()
-            self.close(self._options.shutdown_timeout, progress=True)
+            self.close(timeout or self._options.shutdown_timeout, progress=True)
         except (errors.RunwireError, OSError) as error:
             print(f"runwire: {error}", file=sys.stderr)

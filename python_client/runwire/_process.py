@@ -4,26 +4,62 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
 import sys
+import threading
 import weakref
 from collections.abc import Callable
 
 
-def at_fork(method: Callable[[], None]) -> None:
-    """Has a method called in each forked child.
+def at_fork(
+    child: Callable[[], None],
+    before: Callable[[], None] | None = None,
+    parent: Callable[[], None] | None = None,
+) -> None:
+    """Has methods called around each fork.
 
     Args:
-        method: A bound method; its object is not kept alive by this.
+        child: A bound method to call in the child; its object is not kept alive by this.
+        before: The same, to call before the fork.
+        parent: The same, to call in the parent afterwards.
     """
+    if hasattr(os, "register_at_fork"):
+        given = {"after_in_child": child, "before": before, "after_in_parent": parent}
+        os.register_at_fork(**{when: _weak(method) for when, method in given.items() if method})
+
+
+def _weak(method: Callable[[], None]) -> Callable[[], None]:
     found = weakref.WeakMethod(method)
 
-    def forked() -> None:
-        call = found()
-        if call is not None:
-            call()
+    def call() -> None:
+        it = found()
+        if it is not None:
+            it()
 
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=forked)
+    return call
+
+
+def at_termination(act: Callable[[], None], patience: float) -> None:
+    """Has something done before SIGTERM ends the process as it always would.
+
+    Nothing changes where the program handles SIGTERM itself, or from a thread that may not handle signals.
+
+    Args:
+        act: What to do. It runs on a thread of its own, because what the main thread was at may hold locks.
+        patience: Most seconds to wait for it.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        return
+
+    def handle(number: int, frame: object) -> None:
+        worker = threading.Thread(target=act, name="runwire-termination", daemon=True)
+        worker.start()
+        worker.join(patience)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 def at_exit(call: Callable[[], None]) -> None:

@@ -12,9 +12,12 @@ from typing import Any, Final
 
 from runwire import _unasked, errors
 from runwire._channel import DEFAULT_ADDRESS, parse_address
-from runwire._process import at_fork
+from runwire._process import at_fork, at_termination
 from runwire.client import Client
 from runwire.entities import Experiment, Run, RunStatus
+
+# How long SIGTERM may be held up, seconds: who sends it kills soon after.
+_TERMINATION_SECONDS: Final = 5.0
 
 
 class ActiveRun(Run):
@@ -70,6 +73,7 @@ class Session:
         self._client: Client | None = None
         self._open: dict[str, None] = {}
         self._environment_run_used = False
+        self._termination_hooked = False
         self.experiment_id: str | None = None
         self.experiment_name: str | None = None
         at_fork(self._forked)
@@ -152,6 +156,9 @@ class Session:
         self._local.last = run.info.run_id
         with self._lock:
             self._open[run.info.run_id] = None
+        if not self._termination_hooked:
+            self._termination_hooked = True
+            at_termination(self._terminated, _TERMINATION_SECONDS + 1)
         return active
 
     def end_current(self, status: str) -> None:
@@ -172,12 +179,21 @@ class Session:
 
     def _at_exit(self) -> None:
         """Ends the runs that are still open; the client delivers that with the rest."""
+        self._end_open(RunStatus.FINISHED)
+
+    def _end_open(self, status: str) -> None:
         with self._lock:
             runs, self._open = list(self._open), {}
             client = self._client
         for run_id in reversed(runs if client else []):
             assert client is not None
-            _unasked.end(client, run_id, RunStatus.FINISHED)
+            _unasked.end(client, run_id, status)
+
+    def _terminated(self) -> None:
+        """Ends the runs that are open as KILLED, and has what was logged delivered, or at least spooled."""
+        self._end_open(RunStatus.KILLED)
+        if self._client is not None:
+            self._client._pipeline.close_at_exit(_TERMINATION_SECONDS)
 
 
 # The one module-level state of the client: a fluent layer has to remember what the last call meant.

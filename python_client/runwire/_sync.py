@@ -45,25 +45,6 @@ class Outcome:
         return not self.left and not self.rejected and not self.problem
 
 
-def spools(folder: Path) -> list[Path]:
-    """Finds spools, the oldest first, so that runs begin before others log to them.
-
-    Args:
-        folder: A spool, or a folder of spools.
-
-    Returns:
-        The spools.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    if (folder / "lock").exists() or any(folder.glob("*.segment")):
-        return [folder]
-    return sorted(one for one in folder.iterdir() if one.is_dir() and not one.name.startswith("."))
-
-
 def deliver(
     folder: Path,
     settings_for: Callable[[str], _channel.Settings],

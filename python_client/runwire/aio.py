@@ -84,20 +84,26 @@ class AsyncClient(
         self._requests = Requests()
         self._records = Records()
         self._inherited: list[Any] = []
-        self._connect()
-        at_fork(self._forked)
+        self._connect(forked=False)
+        at_fork(self._forked, self._before_fork, self._after_fork)
 
-    def _connect(self) -> None:
+    def _connect(self, *, forked: bool) -> None:
         self._link = AioLink(self._settings)
-        self._pipeline = Pipeline(self._settings, self._options)
+        self._pipeline = Pipeline(self._settings, self._options, offered=forked)
         self._reached = False
+
+    def _before_fork(self) -> None:
+        self._pipeline.before_fork()
+
+    def _after_fork(self) -> None:
+        self._pipeline.after_fork()
 
     def _forked(self) -> None:
         """Starts anew in a forked child; see `Client`."""
         old = self._pipeline
         self._inherited.append((self._link, old))
         old.disown()
-        self._connect()
+        self._connect(forked=True)
         self._pipeline.begins.update(old.begins)
 
     @property

@@ -3,7 +3,8 @@
 The server and the experiment are the process's, the current run is each thread's. What is logged
 outside of a run starts one. Logging returns at once and is delivered in the background, exactly once;
 `flush`, `end_run` and the exit of the process wait for it, and the first two raise what went wrong. Runs
-that are open when the interpreter exits end as FINISHED.
+that are open when the interpreter exits end as FINISHED; on SIGTERM, if the program does not handle that
+itself, as KILLED, and the process is gone within some seconds.
 
 Environment: RUNWIRE_TRACKING_URI names the server, RUNWIRE_TOKEN its token, RUNWIRE_EXPERIMENT the
 experiment, RUNWIRE_RUN_ID the run that the first `start_run` resumes. With RUNWIRE_MODE=offline no server is

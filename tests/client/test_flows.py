@@ -103,7 +103,10 @@ def runs(client: Any, name: str) -> list[Any]:
     found.append(client.search_runs([experiment], "params.alpha = '0.1' AND status = 'RUNNING'"))
     found.append(raised(lambda: client.search_runs([experiment], "params.alpha ==== 1")))
     client.delete_run(child.info.run_id)
-    found += [client.get_run(child.info.run_id), rejected(client, lambda: client.set_tag(child.info.run_id, "a", "b"))]
+    found += [
+        client.get_run(child.info.run_id),
+        rejected(client, lambda: client.set_tag(child.info.run_id, "a", "b")),
+    ]
     client.restore_run(child.info.run_id)
     return [*found, raised(lambda: client.get_run("f" * 32))]
 

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -127,7 +128,7 @@ class CurveReader:
         rows = sorted(wanted)
         for at in range(0, len(rows), PYRAMIDS):
             part = rows[at : at + PYRAMIDS]
-            data = await self._engine.read(lambda c, part=part: [_pyramid(c, self._run, r) for r in part])
+            data = await self._engine.read(partial(_pyramids, self._run, part))
             pyramids = list(zip(part, data, strict=True))
             await asyncio.to_thread(self._take, found, wanted, cells, pyramids)
 
@@ -195,6 +196,10 @@ def _pyramid(connection: sa.Connection, run: int, row: ChunkRow) -> bytes | None
     found = _PYRAMID.rows(connection, run=run, first=row.first, ordinal=row.ordinal)
     # Purged since, when it is not there.
     return bytes(found[0][0]) if found and found[0][0] is not None else None
+
+
+def _pyramids(run: int, rows: Sequence[ChunkRow], connection: sa.Connection) -> list[bytes | None]:
+    return [_pyramid(connection, run, row) for row in rows]
 
 
 def _joined(spans: Sequence[Span]) -> list[Span]:
