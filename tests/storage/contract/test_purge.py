@@ -193,7 +193,7 @@ class Watched:
 
 async def folded(world: Any) -> None:
     """Waits until all summaries are stored, so that no rows come while some are counted."""
-    while await SqlSummaries(world.engine).unfolded():
+    while await SqlSummaries(world.engine).unfolded():  # noqa: ASYNC110 - nothing tells across servers
         await asyncio.sleep(0.05)
 
 
