@@ -34,7 +34,11 @@ class Program:
 
     def end(self) -> tuple[int, str, str]:
         """Waits for its end, and returns its exit code and what it printed."""
-        out, err = self.process.communicate(timeout=90)
+        try:
+            out, err = self.process.communicate(timeout=90)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise AssertionError(f"it does not end: {self.process.communicate()}") from None
         return self.process.returncode, out, err
 
     def sync(self, address: str) -> str:
@@ -265,6 +269,8 @@ runwire.log_metric("m", 0, step=9999)
     expected = [*range(100), *(1000 * (c + 1) + s for c in range(4) for s in range(100)), 9999]
     assert steps(server, out.split()[0]) == expected
     assert status(server, out.split()[0]) == "FINISHED"
+    # Who ends by os._exit removes no spool; there is nothing in it.
+    assert "1 left" not in running.sync(server.address)
     assert running.left() == []
 
 
