@@ -107,7 +107,8 @@ class Api:
     def __call__(self, request: Message, **options: Any) -> Any:
         """Makes the call, and returns its answer; of a stream, the list of them."""
         name = METHOD_OF[request.DESCRIPTOR.full_name]
-        answer = self.method(name)(request, **{"timeout": SECONDS, **options})
+        sent = iter([request]) if METHODS[name].client_streaming else request
+        answer = self.method(name)(sent, **{"timeout": SECONDS, **options})
         if name in ENDLESS:
             # Its first message comes at once.
             try:

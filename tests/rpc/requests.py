@@ -87,6 +87,8 @@ def sound_requests(experiment_id: str, run_id: str) -> dict[str, Message]:
             confirmed_through=1,
         ),
         metrics.HeartbeatRequest(run_ids=[run_id]),
+        metrics.GetMetricCurveRequest(series=[{"run_id": run_id, "key": "metric"}], max_points=10),
+        server.GetStorageStatsRequest(),
         server.GetServerInfoRequest(),
         # Old enough to spare what other tests have deleted.
         server.PurgeRequest(older_than=Duration(seconds=86_400)),
