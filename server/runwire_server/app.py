@@ -220,7 +220,7 @@ def make_server(
         "ExperimentService": ExperimentService(stores.experiments),
         "RunService": RunService(stores.runs),
         "MetricService": MetricService(stores.metrics, metrics.ingest, stores.leases, metrics.watches),
-        "ServerService": ServerService(stores.maintenance, database),
+        "ServerService": ServerService(stores.maintenance, stores.stats, database),
     }
     # Blocks of points are read as arrays.
     classes = {"LogBatch": packed.message_class("LogBatchRequest")}

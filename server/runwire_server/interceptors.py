@@ -88,8 +88,6 @@ class Door:
         """
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
         for method in service.methods:
-            if not hasattr(servicer, method.name):
-                continue
             request = classes.get(method.name) or message_factory.GetMessageClass(method.input_type)
             wrap, make = (
                 (self._stream_stream, grpc.stream_stream_rpc_method_handler)

@@ -54,6 +54,7 @@ def remote_stores(channel: grpc.aio.Channel, housekeeping: MaintenanceStore | No
         compaction=None,
         metrics=_RemoteMetrics(channel),
         maintenance=_RemoteMaintenance(channel, housekeeping),
+        stats=None,
     )
 
 

@@ -202,6 +202,15 @@ def decode(data: bytes | memoryview) -> Iterator[Points]:
         yield Points(keys, steps, times, values, group)
 
 
+def points_in(data: bytes) -> int:
+    """Returns how many points a log row has, without a look at them.
+
+    Raises:
+        ValueError: as `decode` does.
+    """
+    return sum(block.size for block in decode(memoryview(data)))
+
+
 def _axis(data: bytes | memoryview, at: int, rows: int, regular: bool) -> tuple[bytes, int]:
     if regular:
         first, stride = _REGULAR.unpack_from(data, at)

@@ -408,6 +408,13 @@ class MaintenanceStore(Protocol):
         """Removes request ids that are older than 24 hours, in steps."""
 
 
+class StatsStore(Protocol):
+    """What the metric store takes."""
+
+    async def storage(self) -> server_pb2.GetStorageStatsResponse:
+        """Counts the parts of the metric store; takes seconds on a large one."""
+
+
 @dataclass(frozen=True)
 class Stores:
     """All roles, over one database."""
@@ -419,3 +426,4 @@ class Stores:
     metrics: PointStore
     compaction: CompactionStore
     maintenance: MaintenanceStore
+    stats: StatsStore

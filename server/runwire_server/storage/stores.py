@@ -18,6 +18,7 @@ from runwire_server.storage.postgresql import PostgresEngine
 from runwire_server.storage.purge import SqlMaintenance
 from runwire_server.storage.runs import SqlRuns
 from runwire_server.storage.sqlite import SqliteEngine
+from runwire_server.storage.stats import SqlStats
 from runwire_server.storage.writers import SqlWriters
 
 
@@ -76,4 +77,5 @@ def stores_on(
         metrics=SqlPoints(engine),
         compaction=SqlCompaction(engine),
         maintenance=SqlMaintenance(engine, clock),
+        stats=SqlStats(engine),
     )
