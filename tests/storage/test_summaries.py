@@ -21,6 +21,7 @@ from runwire.v1 import run_pb2, server_pb2
 from runwire_server.app import clock
 from runwire_server.errors import NotFound, Unavailable
 from runwire_server.metrics import flusher, series
+from runwire_server.metrics import summaries as memory
 from runwire_server.metrics.flusher import Flusher
 from runwire_server.metrics.overlaid import OverlaidRuns
 from runwire_server.metrics.summaries import Summaries
@@ -122,6 +123,12 @@ async def marks(engine: Engine) -> list[tuple[int, int]]:
     """Returns (folded, next) of each run."""
     query = sa.select(runs.c.folded_position, runs.c.next_position).order_by(runs.c.id)
     return [tuple(row) for row in await engine.read(lambda c: c.execute(query).all())]
+
+
+async def stored_counts(engine: Engine, key: str) -> list[int]:
+    """Returns the stored counts of a key, in all runs."""
+    query = sa.select(metric_series.c.count).where(metric_series.c.key == key)
+    return list(await engine.read(lambda c: c.scalars(query).all()))
 
 
 async def rows(engine: Engine) -> dict[str, int]:
@@ -270,22 +277,42 @@ async def test_points_are_acknowledged_while_the_log_is_read(
 
 
 async def test_memory_is_let_go_of_and_filled_again(server: Server, engine: Engine) -> None:
-    run = (await new_run(server.stores)).run_id
-    await log(server.stores, run, block(KEYS, [(1, [1.0] * 4)]))
+    run, last = [(await new_run(server.stores)).run_id for _ in range(2)]
+    for one in (run, last):
+        await log(server.stores, one, block(KEYS, [(1, [1.0] * 4)]))
     server.summaries.make_room(0)
-    assert server.summaries.table.taken == 4
+    assert server.summaries.table.taken == 8
     await server.flush()
     server.summaries.make_room(0)
-    assert server.summaries.table.taken == 0
+    assert server.summaries.find(run) is None
+    assert server.summaries.table.taken == 4
     assert set((await counts(server.stores, run)).values()) == {1}
     await log(server.stores, run, column("a", (2, 1.0)))
     assert await counts(server.stores, run) == {"a": 2, "b": 1, "c": 1, "é": 1}
     await server.flush()
-    assert (await rows(engine))["a"] == 2
+    assert sorted(await stored_counts(engine, "a")) == [1, 2]
+
+
+async def test_points_come_no_faster_than_they_are_stored(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "MAX_UNSTORED", 3)
+    monkeypatch.setattr(memory, "HELD_SECONDS", 60)
+    run = (await new_run(server.stores)).run_id
+    await log(server.stores, run, block(KEYS[:3], [(1, [1.0] * 3)]))
+    held = asyncio.create_task(log(server.stores, run, block(KEYS, [(2, [1.0] * 4)])))
+    while server.summaries.unstored <= 3:  # noqa: ASYNC110 - it is folded before it is held
+        await asyncio.sleep(0)
+    await counts(server.stores, run)
+    assert not held.done()
+    await server.flush()
+    await held
+    monkeypatch.setattr(memory, "HELD_SECONDS", 0.01)
+    await log(server.stores, run, block(KEYS, [(3, [1.0] * 4)]))
 
 
 async def test_a_run_dropped_while_it_is_read_is_read_again(server: Server) -> None:
-    run = (await new_run(server.stores)).run_id
+    run, other = [(await new_run(server.stores)).run_id for _ in range(2)]
     await log(server.stores, run, column("a", (1, 1.0)))
     answers: list[run_pb2.GetRunResponse] = []
     below = server.stores.runs._runs  # type: ignore[attr-defined]
@@ -295,6 +322,7 @@ async def test_a_run_dropped_while_it_is_read_is_read_again(server: Server) -> N
         answers.append(await get(request))
         if len(answers) == 1:
             await server.flush()
+            await log(server.stores, other, column("a", (1, 1.0)))
             server.summaries.make_room(0)
         return answers[-1]
 

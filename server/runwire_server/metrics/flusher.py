@@ -9,7 +9,7 @@ import structlog
 
 from runwire_server.errors import RunwireError
 from runwire_server.metrics.series import RunSeries
-from runwire_server.metrics.summaries import Summaries
+from runwire_server.metrics.summaries import MAX_UNSTORED, Summaries
 from runwire_server.storage.summary_base import SeriesRows, SummaryStore
 
 # Rows in a transaction: some 20 ms, during which others wait.
@@ -23,8 +23,8 @@ COMMIT_SECONDS = 0.001
 # any, reads have what is in memory, and each row that is stored less often is time won.
 DELAY_SHARED, DELAY_ALONE = 0.5, 2.0
 RETRY_SECONDS = 1.0
-# Above that many series in memory, stored runs are dropped, and flushing does not wait.
-MAX_SERIES = 1_000_000
+# Above that many series in memory (300 bytes each), stored runs are dropped.
+MAX_SERIES = 400_000
 
 log = structlog.get_logger("runwire.summaries")
 
@@ -74,8 +74,10 @@ class Flusher:
             async with self._turn:
                 spent = await self._flush(self._batch(left))
             self._summaries.make_room(MAX_SERIES)
-            if waiting and self._summaries.table.taken <= MAX_SERIES:
-                await asyncio.sleep(self._share * spent)
+            if waiting:
+                # The more there is to store, the less it waits.
+                free = 1 - self._summaries.unstored / MAX_UNSTORED
+                await asyncio.sleep(max(0.0, free) * self._share * spent)
 
     def _batch(self, left: dict[RunSeries, None]) -> _Batch:
         """Takes rows of the next runs until a transaction is full; runs that are through leave `left`."""
@@ -89,8 +91,10 @@ class Flusher:
             rows = series.next_rows(room)
             batch.append((series, rows))
             room -= len(rows.keys)
-            if rows.folded is not None:
-                del left[series]
+            del left[series]
+            if rows.folded is None:
+                # The others have their turn before the rest of a large run.
+                left[series] = None
         return batch
 
     async def flush_for(self, experiments: Collection[int], keys: Collection[str]) -> None:

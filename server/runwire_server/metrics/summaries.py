@@ -13,6 +13,7 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
 import structlog
 
 from runwire_server.domain.blocks import Points
@@ -27,6 +28,10 @@ from runwire_server.storage.summary_base import SummaryStore, Unfolded
 LOADS = 2
 # How long an earlier answer may take to be seen before the log is asked for its points.
 OVERTAKEN_SECONDS = 0.002
+# Series that the database does not have; beyond that, points come in no faster than summaries are stored.
+MAX_UNSTORED = 1_000_000
+# But nobody waits longer than that for an answer: on a full disk, nothing gets stored.
+HELD_SECONDS = 1.0
 
 log = structlog.get_logger("runwire.summaries")
 
@@ -56,11 +61,13 @@ class Summaries:
         self._loads = asyncio.Semaphore(LOADS)
         self._readers: list[set[str]] = []
         self._woken = asyncio.Event()
+        self._relieved = asyncio.Event()
 
     async def absorb(self, appended: Sequence[Appended]) -> None:
         """Folds what committed transactions have added; never fails.
 
-        What can not be folded at once is folded by a task, for which `settle` waits.
+        What can not be folded at once is folded by a task, for which `settle` waits. Returns late while
+        there is too much to store.
         """
         parts: list[tuple[Slots, Points]] = []
         try:
@@ -71,6 +78,15 @@ class Summaries:
             # The points are in the log: what was half done is done again from there.
             log.exception("could not fold")
             self._redo({piece.run for piece in appended})
+        if self.table.taken > MAX_UNSTORED and self.unstored > MAX_UNSTORED:
+            self._relieved.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._relieved.wait(), HELD_SECONDS)
+
+    @property
+    def unstored(self) -> int:
+        """How many series the database does not have as they are."""
+        return int(np.count_nonzero(self.table.dirty))
 
     def _absorb(self, piece: Appended, parts: list[tuple[Slots, Points]]) -> None:
         series = self._runs.get(piece.run)
@@ -291,11 +307,15 @@ class Summaries:
             self.dirty.pop(series, None)
 
     def make_room(self, most: int) -> None:
-        """Drops stored runs: ended ones, and the longest idle while there are more than `most` series."""
+        """Drops stored runs: ended ones, and the longest idle while there are more than `most` series.
+
+        The one that was written last stays, however large it is.
+        """
+        self._relieved.set()
         for series in list(self._over):
             self._drop_stored(series)
         if self.table.taken > most:
-            for series in list(self._runs.values()):
+            for series in list(self._runs.values())[:-1]:
                 self._drop_stored(series)
                 if self.table.taken <= most:
                     return
