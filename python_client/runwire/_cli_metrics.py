@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
 
 import click
 
 from runwire import _cli_render, _tail
 from runwire._cli_options import Options, connected
 from runwire.client import Client
-from runwire.entities import Metric
 
 
 @click.group()
@@ -106,11 +105,15 @@ def metric_tail(
       runwire metrics tail 0198c5d2e0f57a3b8f1e2d3c4b5a6978 -f
     """
     show = _cli_render.json_line if options.json else _cli_render.point_line
-    get = _tail.follow if follow else _tail.last
-    found: Iterable[Metric] = get(client, run_id, keys, lines)
     try:
-        for point in found:
-            show(point)
+        if not follow:
+            for point in _tail.last(client, run_id, keys, lines):
+                show(point)
+            return
+        # Closed here and not when it is forgotten: it uses the client.
+        with contextlib.closing(_tail.follow(client, run_id, keys, lines)) as points:
+            for point in points:
+                show(point)
     except KeyboardInterrupt:
         # How one leaves: no failure.
         return

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Final
 
 from runwire import errors
@@ -64,7 +64,7 @@ def _guess(summary: MetricSummary, count: int) -> int:
     return max(summary.first_step, summary.step - math.ceil(span / summary.count * count))
 
 
-def follow(client: Client, run_id: str, keys: Sequence[str], count: int) -> Iterator[Metric]:
+def follow(client: Client, run_id: str, keys: Sequence[str], count: int) -> Generator[Metric, None, None]:
     """Gives the last points of metrics, and then each new one, until the run has ended.
 
     Args:
@@ -83,7 +83,9 @@ def follow(client: Client, run_id: str, keys: Sequence[str], count: int) -> Iter
         for point in last(client, run_id, keys, count):
             shown[_same(point)] += 1
             yield point
-        with _Ending(client, run_id, watch) as ending:
+        ending = _Ending(client, run_id, watch)
+        try:
+            ending.start()
             while True:
                 for point in _points(event.blocks):
                     # What came in between is in both.
@@ -96,6 +98,8 @@ def follow(client: Client, run_id: str, keys: Sequence[str], count: int) -> Iter
                     event = next(watch)
                 except StopIteration:
                     break
+        finally:
+            ending.leave()
         if ending.failure is not None:
             raise ending.failure
 
@@ -124,7 +128,7 @@ class _Ending(threading.Thread):
         self._watch = watch
         self._left = threading.Event()
         self.heard = time.monotonic()
-        self.failure: errors.RunwireError | None = None
+        self.failure: Exception | None = None
 
     def run(self) -> None:
         """Asks now and then."""
@@ -135,14 +139,15 @@ class _Ending(threading.Thread):
             while time.monotonic() - self.heard < _QUIET_SECONDS:
                 if self._left.wait(_QUIET_SECONDS / 5):
                     return
-        except errors.RunwireError as error:
-            self.failure = error
+        except (errors.RunwireError, ValueError) as error:
+            # Who has left may have closed the client, even before this thread was waited for.
+            if not self._left.is_set():
+                self.failure = error
         self._watch.close()
 
-    def __enter__(self) -> _Ending:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def leave(self) -> None:
+        """Ends the thread."""
         self._left.set()
-        self.join()
+        # It has none if starting it was interrupted.
+        if self.ident is not None:
+            self.join()
