@@ -14,7 +14,7 @@ from runwire_server.domain.batches import Group
 from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES, MAX_STREAM_GROUPS
 from runwire_server.domain.writers import Writer
 from runwire_server.errors import ResourceExhausted
-from runwire_server.storage.base import OpenWriter
+from runwire_server.storage.writer_base import OpenWriter
 
 # What a frame weighs in memory besides its payload.
 FRAME_OVERHEAD = 512

@@ -23,7 +23,8 @@ from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued
-from runwire_server.storage.base import AfterCommit, Applied, OpenWriter, WriterStore
+from runwire_server.storage.base import AfterCommit
+from runwire_server.storage.writer_base import Applied, OpenWriter, WriterStore
 
 # Unacknowledged bytes of all streams together.
 SERVER_BYTES = 64 * 1024 * 1024

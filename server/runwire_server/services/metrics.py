@@ -12,7 +12,8 @@ from runwire_server.metrics import streams
 from runwire_server.metrics.ingest import Ingest
 from runwire_server.metrics.watch import Watches
 from runwire_server.services import Context
-from runwire_server.storage.base import LeaseStore, PointStore
+from runwire_server.storage.base import PointStore
+from runwire_server.storage.writer_base import LeaseStore
 
 
 class MetricService:

@@ -19,7 +19,7 @@ _ALIVE = (run_pb2.RUN_STATUS_RUNNING, run_pb2.RUN_STATUS_LOST)
 
 
 class SqlLeases:
-    """See `base.LeaseStore`."""
+    """See `writer_base.LeaseStore`."""
 
     def __init__(self, engine: Engine, clock: Callable[[], int]) -> None:
         self._engine = engine
@@ -28,7 +28,7 @@ class SqlLeases:
         self._listening_since = clock()
 
     async def beat(self, request: metric_pb2.HeartbeatRequest) -> metric_pb2.HeartbeatResponse:
-        """See `base.LeaseStore.beat`."""
+        """See `writer_base.LeaseStore.beat`."""
         now = self._clock()
         named = (
             sa.select(runs.c.id)
@@ -56,7 +56,7 @@ class SqlLeases:
         return await self._engine.write(unit)
 
     async def mark_lost(self) -> int:
-        """See `base.LeaseStore.mark_lost`."""
+        """See `writer_base.LeaseStore.mark_lost`."""
         before = self._clock() - SILENT_MS
         if self._listening_since > before:
             return 0

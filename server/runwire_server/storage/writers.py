@@ -20,10 +20,10 @@ from runwire_server.domain.frames import Contents
 from runwire_server.domain.writers import RejectionKey, Writer
 from runwire_server.errors import Aborted
 from runwire_server.failpoints import reach
-from runwire_server.storage.base import Applied, OpenWriter
 from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.frame_changes import FrameChanges
 from runwire_server.storage.schema import metric_rejection, metric_writer
+from runwire_server.storage.writer_base import Applied, OpenWriter
 
 # How long an unused writer is remembered.
 KEPT_MS = 90 * 24 * 3600 * 1000
@@ -113,7 +113,7 @@ _UPSERT_REJECTION = HotStatement(_upsert_rejection)
 
 
 class SqlWriters:
-    """See `base.WriterStore`."""
+    """See `writer_base.WriterStore`."""
 
     def __init__(self, engine: Engine, clock: Callable[[], int], chance: random.Random) -> None:
         self._engine = engine
@@ -121,7 +121,7 @@ class SqlWriters:
         self._chance = chance
 
     async def open(self, hello: frame_pb2.Hello) -> OpenWriter:
-        """See `base.WriterStore.open`."""
+        """See `writer_base.WriterStore.open`."""
         now = self._clock()
 
         def unit(connection: sa.Connection) -> OpenWriter:
@@ -136,7 +136,7 @@ class SqlWriters:
         return await self._engine.write(unit)
 
     async def resume(self, writer_id: str, epoch: int) -> OpenWriter:
-        """See `base.WriterStore.resume`."""
+        """See `writer_base.WriterStore.resume`."""
 
         def unit(connection: sa.Connection) -> OpenWriter:
             found = _KNOWN.rows(connection, writer_id=writer_id)
@@ -157,7 +157,7 @@ class SqlWriters:
         frames: Sequence[Contents],
         careful: bool = False,
     ) -> Applied:
-        """See `base.WriterStore.apply`."""
+        """See `writer_base.WriterStore.apply`."""
         now = self._clock()
 
         def unit(connection: sa.Connection) -> Applied:
@@ -191,7 +191,7 @@ class SqlWriters:
         return Aborted("STORAGE_CONFLICT", "another call of this writer came in between", retry_after=0.1)
 
     async def confirm(self, writer: OpenWriter, through: int) -> None:
-        """See `base.WriterStore.confirm`."""
+        """See `writer_base.WriterStore.confirm`."""
         now = self._clock()
         mine = (metric_writer.c.id == writer.key) & (metric_writer.c.epoch == writer.state.epoch)
         untold = sa.case((metric_writer.c.sequence <= through, 0), else_=metric_writer.c.untold)
@@ -209,7 +209,7 @@ class SqlWriters:
         await self._engine.write(unit)
 
     async def forget_unused(self) -> None:
-        """See `base.WriterStore.forget_unused`."""
+        """See `writer_base.WriterStore.forget_unused`."""
         before = self._clock() - KEPT_MS
         told = sa.exists().where(metric_rejection.c.writer == metric_writer.c.id)
         old = (
