@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from tests.support.messages import column, log
 
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2
 from runwire_server.app import clock, working
@@ -22,6 +23,8 @@ from runwire_server.storage.schema import metadata
 from runwire_server.storage.stores import open_engine
 
 OLD = Path(__file__).parent / "databases"
+RUN = "01900000000070008000000000000001"
+EXPECTED_COUNTS = {"loss": 5, "new": 1, "odd": 1, **{f"layer{i}": 1 for i in range(12)}}
 
 
 async def test_the_migrations_make_what_the_schema_says(engine: Engine) -> None:
@@ -62,6 +65,10 @@ async def _check(path: Path) -> None:
     try:
         async with working(engine, clock, random.Random(1)) as metrics:
             await _read(metrics.stores)
+            await _write(metrics.stores)
+        # Stored by now, beside what an old server has folded in its own way.
+        async with working(engine, clock, random.Random(1)) as metrics:
+            assert await _counts(metrics.stores) == EXPECTED_COUNTS
     finally:
         await engine.close()
 
@@ -71,7 +78,7 @@ async def _read(stores: Stores) -> None:
         experiment_ids=["1"], filter="params.alpha = '0.1' AND metrics.loss.min < 0.3"
     )
     (run,) = (await stores.runs.search(search)).runs
-    assert run.run_id == "01900000000070008000000000000001"
+    assert run.run_id == RUN
     assert [(p.key, p.value) for p in run.params] == [("alpha", "0.1")]
     assert [(t.key, t.value) for t in run.tags] == [("team", "blue")]
     assert [(i.dataset.name, i.context) for i in run.inputs] == [("wine", "training")]
@@ -84,3 +91,21 @@ async def _read(stores: Stores) -> None:
     assert list(history.blocks[0].block.values) == [1.0, 0.5, 0.25]
     found = await stores.experiments.get(experiment_pb2.GetExperimentRequest(name="wine"))
     assert found.experiment.experiment_id == "1"
+
+
+async def _write(stores: Stores) -> None:
+    """Goes on with the old run: its new points count beside the old ones."""
+    await log(stores, RUN, column("loss", (3, 0.125), (4, float("nan"))), column("new", (1, 1.0)))
+    assert await _counts(stores) == EXPECTED_COUNTS
+    (run,) = (
+        await stores.runs.search(
+            run_pb2.SearchRunsRequest(experiment_ids=["1"], filter="metrics.loss.min < 0.2")
+        )
+    ).runs
+    (loss,) = [metric for metric in run.metrics if metric.key == "loss"]
+    assert (loss.first_value, loss.max_value, loss.nan_count) == (1.0, 1.0, 1)
+
+
+async def _counts(stores: Stores) -> dict[str, int]:
+    found = (await stores.runs.get(run_pb2.GetRunRequest(run_id=RUN))).run
+    return {metric.key: metric.count for metric in found.metrics}
