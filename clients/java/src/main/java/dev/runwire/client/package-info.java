@@ -1,0 +1,2 @@
+/** Logs runs to a Runwire server, and reads them back. */
+package dev.runwire.client;
