@@ -1,5 +1,5 @@
 # The front door; each target makes the environment it needs.
-.PHONY: demo test torture check generate bench bench-metrics bench-search clean
+.PHONY: demo test torture check generate vectors bench bench-metrics bench-search clean
 
 demo: ## Shows the main job on real data, in under three minutes.
 	.ci/setup demo
@@ -28,6 +28,10 @@ check: ## Lint, types, import law, generated code in step, buf lint.
 generate: ## Generates python_client/runwire/v1 from the protos.
 	.ci/setup generate
 	.venvs/generate/bin/python protos/generate.py
+
+vectors: ## Writes the tables and spools that clients of every language are tested against.
+	.ci/setup dev
+	.venv/bin/python -m clients.vectors.make
 
 bench: ## Prints figures beside peers and limits measured in the same run.
 	.ci/setup dev

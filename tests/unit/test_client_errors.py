@@ -22,8 +22,8 @@ rpc = pytest.importorskip("google.rpc.error_details_pb2", reason="the peer that 
 status_pb2 = pytest.importorskip("google.rpc.status_pb2")
 
 VECTORS: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "vectors" / "errors.json").read_text(encoding="utf-8")
-)
+    (Path(__file__).parents[2] / "clients" / "vectors" / "errors.json").read_text(encoding="utf-8")
+)["reasons"]
 
 
 def packed(*details: Any) -> list[tuple[str, str | bytes]]:
@@ -53,6 +53,7 @@ def test_every_reason_has_a_class_and_a_retry_rule(reason: str) -> None:
         {"key": "k"},
         "a sentence",
     )
+    assert type(error).__name__ == VECTORS[reason]["name"]
     assert error.retry_delay == (0.25 if retryable else None)
     attempts = Attempts(
         settings("h", None, None, 30, None), 30, 0.0, reached=True, uniform=lambda low, high: high
