@@ -1,0 +1,161 @@
+# Nothing of these was stored, or a repeat under the same request id gets the first answer.
+# Nobody cancels a call here: CANCELLED is what a server that closes says of calls in flight.
+repeatable_codes <- c("UNAVAILABLE", "ABORTED", "CANCELLED")
+
+is_repeatable <- function(failure) {
+  # A full disk may be cleared; a message that is too large stays so, and carries no delay.
+  failure$code %in% repeatable_codes || (failure$code == "RESOURCE_EXHAUSTED" && !is.null(failure$retry_delay))
+}
+
+is_away <- function(failure) failure$code == "UNAVAILABLE" && !nzchar(failure$reason)
+
+now <- function() proc.time()[["elapsed"]]
+
+# The longest pause behind an attempt, seconds.
+backoff <- function(retry, attempt) {
+  min(retry$maximum, retry$initial * retry$multiplier^min(attempt - 1, 64))
+}
+
+# The attempts of one call: how long the next may take, and whether there is one.
+new_attempts <- function(client, timeout) {
+  retry <- client$settings$retry
+  start <- now()
+  deadline <- start + timeout
+  count <- 0L
+  # Who joined a folder had its server before.
+  reached <- client$reached || !is.null(client$settings$address$folder)
+
+  remaining <- function() deadline - now()
+
+  # Seconds to wait before the next attempt; NULL if there is none.
+  pause <- function(failure) {
+    count <<- count + 1L
+    if (!is_repeatable(failure) || count == retry$max_attempts) {
+      return(NULL)
+    }
+    wait <- stats::runif(1, 0, backoff(retry, count)) + (failure$retry_delay %||% 0)
+    if (is_away(failure) && !reached) {
+      left <- min(start + retry$connect_timeout, deadline) - now()
+      # One last attempt at the end of the window, so that it is as long as it says.
+      return(if (left > 0) min(wait, left))
+    }
+    reached <<- TRUE
+    if (now() + wait < deadline) wait
+  }
+
+  # The error to raise once there is no further attempt.
+  final <- function(failure) {
+    if (!is_away(failure)) {
+      return(failure_error(failure))
+    }
+    attempts <- if (count == 1L) "1 attempt" else paste(count, "attempts")
+    address <- client$settings$address$text
+    failure$message <- sprintf(
+      paste0(
+        "no Runwire server answers at %s (%s in %.1f s). Start one with `runwire server`, or name another with ",
+        "RUNWIRE_TRACKING_URI. gRPC says: %s"
+      ),
+      address, attempts, now() - start, gsub("\\s+", " ", failure$message)
+    )
+    failure$metadata <- c(address = address)
+    failure_error(failure)
+  }
+
+  list(remaining = remaining, pause = pause, final = final)
+}
+
+# R's own generator is left as it is: what a user seeds must not depend on how often a server was away.
+keep_seed <- function(code) {
+  seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
+  on.exit({
+    if (is.null(seed)) {
+      suppressWarnings(rm(".Random.seed", envir = globalenv()))
+    } else {
+      assign(".Random.seed", seed, envir = globalenv())
+    }
+  })
+  code
+}
+
+# Sends a request and returns the answer as a list; repeats it, under the same request id, while that may help.
+send <- function(client, service, method, request, timeout = NULL, behind_logs = TRUE) {
+  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  check_online(client, method)
+  if (behind_logs) deliver(client, timeout)
+  attempts <- new_attempts(client, given)
+  repeat {
+    channel <- channel_of(client)
+    answer <- call_unary(the$schema, channel, service, method, request, max(attempts$remaining(), 0.001))
+    if (!inherits(answer, "runwire_failure")) {
+      client$reached <- TRUE
+      return(checked(answer))
+    }
+    wait_after(client, attempts, answer)
+  }
+}
+
+# Waits for the next attempt, or raises the error if there is none.
+wait_after <- function(client, attempts, failure) {
+  if (failure$code == "UNAVAILABLE") lose_server(client)
+  if (nzchar(failure$reason)) client$reached <- TRUE
+  pause <- keep_seed(attempts$pause(failure))
+  if (is.null(pause)) stop(attempts$final(failure))
+  Sys.sleep(pause)
+}
+
+# Sends a request whose answer is a stream of messages, and returns them all.
+send_streaming <- function(client, service, method, request, timeout = NULL) {
+  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  check_online(client, method)
+  deliver(client, timeout)
+  attempts <- new_attempts(client, given)
+  repeat {
+    found <- collect_stream(open_stream(client, service, method, request, attempts$remaining()))
+    if (!inherits(found, "runwire_failure")) {
+      client$reached <- TRUE
+      return(found)
+    }
+    wait_after(client, attempts, found)
+  }
+}
+
+open_stream <- function(client, service, method, request, timeout) {
+  checked(stream_open(the$schema, channel_of(client), service, method, request, max(timeout, 0.001)))
+}
+
+collect_stream <- function(stream) {
+  on.exit(stream_cancel(stream))
+  found <- list()
+  count <- 0L
+  repeat {
+    message <- stream_read(the$schema, stream, Inf)
+    if (is.null(message)) {
+      return(found[seq_len(count)])
+    }
+    if (inherits(message, "runwire_failure")) {
+      return(message)
+    }
+    count <- count + 1L
+    if (count > length(found)) length(found) <- 2L * count
+    found[[count]] <- checked(message)
+  }
+}
+
+# What the generated functions of raw calls do.
+raw_call <- function(service, method, request, client, timeout) {
+  send(client %||% session_client(), service, method, request, timeout)
+}
+
+raw_stream <- function(service, method, request, client, timeout, on_message) {
+  client <- client %||% session_client()
+  check_online(client, method)
+  deliver(client, timeout)
+  stream <- open_stream(client, service, method, request, timeout %||% client$settings$timeout)
+  on.exit(stream_cancel(stream))
+  repeat {
+    message <- checked(stream_read(the$schema, stream, Inf))
+    if (is.null(message) || identical(on_message(message), FALSE)) {
+      return(invisible(NULL))
+    }
+  }
+}

@@ -1,0 +1,56 @@
+// Small bridges between R's values and C++'s. To be used on R's own thread alone.
+#pragma once
+
+#include <Rcpp.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "problem.h"
+#include "status.h"
+
+namespace runwire {
+
+// The largest integer up to which a double holds each one.
+constexpr double kExact = 9007199254740992.0;
+
+// A string as UTF-8. Throws if it is NA, or can not be translated.
+std::string utf8(SEXP charsxp, const char* what);
+
+// The one string of a character vector of length 1.
+std::string text(SEXP value, const char* what);
+
+// All strings of a character vector; NULL has none.
+std::vector<std::string> texts(SEXP value, const char* what);
+
+SEXP make_string(const std::string& value);
+
+// The integer at a place of an integer, double, integer64 or character vector.
+int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what);
+
+// The one integer of a vector of length 1.
+int64_t integer(SEXP value, const std::string& what);
+
+std::vector<int64_t> integers(SEXP value, const std::string& what);
+
+// A double vector; a character vector where a number is beyond 2^53.
+SEXP make_integers(const int64_t* numbers, size_t count);
+
+SEXP make_failure(const Failure& failure);
+SEXP make_problem(const Problem& problem);
+
+// Whether the user has asked to stop. Runs no handlers; who gets true throws Interruption at once.
+bool user_interrupted();
+
+// Runs something that may throw a Problem, which is then returned as a list of class `runwire_problem`.
+template <typename Body>
+SEXP guarded(Body body) {
+  try {
+    return body();
+  } catch (const Problem& problem) {
+    return make_problem(problem);
+  }
+}
+
+}  // namespace runwire
