@@ -1,0 +1,97 @@
+package dev.runwire.client;
+
+import java.util.Locale;
+import java.util.concurrent.ThreadLocalRandom;
+
+/**
+ * The attempts of one call: how long the next may take, and whether there is one.
+ *
+ * <p>No clock here: times are nanoseconds of a monotonic clock, and given.
+ */
+final class Attempts {
+  /** Says that there is no further attempt. */
+  static final long NONE = -1;
+
+  private final Settings given;
+  private final long start;
+  private final long deadline;
+  private boolean reached;
+  private int count;
+
+  Attempts(Settings given, long timeout, long now, boolean reached) {
+    this.given = given;
+    this.start = now;
+    this.deadline = now + timeout;
+    // Who joined a folder had its server before him.
+    this.reached = reached || given.address.folder != null;
+  }
+
+  /** Returns the nanoseconds that the next attempt may take. */
+  long remaining(long now) {
+    return deadline - now;
+  }
+
+  /** Returns the nanoseconds that connecting may take; 0 if a connection stood before. */
+  long connecting(long now) {
+    long window = Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
+    return reached ? 0 : Math.max(1, Math.min(start + window - now, deadline - now));
+  }
+
+  /** Decides what follows a failed attempt: nanoseconds to wait before the next, or NONE. */
+  long pause(RunwireException error, long now) {
+    count++;
+    Retry retry = given.retry;
+    if (!isRepeatable(error) || count == retry.maxAttempts()) {
+      return NONE;
+    }
+    long asked = error.retryDelay().map(delay -> delay.toNanos()).orElse(0L);
+    long pause = (long) (ThreadLocalRandom.current().nextDouble() * backoff(retry, count)) + asked;
+    if (error instanceof ServerUnavailableException && !reached) {
+      long window = Values.nanoseconds("connectTimeout", retry.connectTimeout());
+      long left = Math.min(start + window, deadline) - now;
+      // One last attempt at the end of the window, so that it is as long as it says.
+      return left > 0 ? Math.min(pause, left) : NONE;
+    }
+    reached = true;
+    return now + pause < deadline ? pause : NONE;
+  }
+
+  /** Makes the error to throw once there is no further attempt. */
+  RunwireException last(RunwireException error, long now) {
+    if (!(error instanceof ServerUnavailableException) || given.address.folder != null) {
+      return error;
+    }
+    String attempts = count == 1 ? "1 attempt" : count + " attempts";
+    String message =
+        String.format(
+            Locale.ROOT,
+            "no Runwire server answers at %s (%s in %.1f s). Start one with `runwire server`, or"
+                + " name another with RUNWIRE_TRACKING_URI. gRPC says: %s",
+            given.address.text,
+            attempts,
+            Values.seconds(now - start),
+            error.getMessage().replaceAll("\\s+", " "));
+    return new ServerUnavailableException(
+        new Failure(message).fact("address", given.address.text).cause(error));
+  }
+
+  /** Bounds the pause behind an attempt, nanoseconds. */
+  static double backoff(Retry retry, int attempt) {
+    // The exponent is bounded because a long deadline with short pauses would overflow a double.
+    double grown =
+        retry.initial().toNanos() * Math.pow(retry.multiplier(), Math.min(attempt - 1, 64));
+    return Math.min(retry.maximum().toNanos(), grown);
+  }
+
+  private static boolean isRepeatable(RunwireException error) {
+    if (error instanceof ResourceExhaustedException) {
+      // A full disk may be cleared; a message that is too large stays so, and has no delay.
+      return error.retryDelay().isPresent();
+    }
+    // Nothing of these was stored, or a repeat under the same request id gets the first answer.
+    // CANCELLED is what a server that closes says of calls in flight.
+    return error instanceof UnavailableException
+        || error instanceof AbortedException
+        || error instanceof CancelledException;
+  }
+}

@@ -1,0 +1,214 @@
+package dev.runwire.client;
+
+import dev.runwire.v1.Block;
+import dev.runwire.v1.StepList;
+import dev.runwire.v1.StepRange;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * Points, params and tags that are added to a run together, all or nothing. Not for several threads
+ * at once.
+ */
+public final class Batch {
+  private final Map<String, String> params = new LinkedHashMap<>();
+  private final Map<String, String> tags = new LinkedHashMap<>();
+  private final List<Rows> blocks = new ArrayList<>();
+  // The block that holds a key's last row: a later row may only join that one, or two points of one
+  // step and time would change places.
+  private final Map<String, Rows> last = new HashMap<>();
+  private final Map<String, Double> row = new LinkedHashMap<>();
+  private long rowStep;
+  private long rowTime;
+
+  /** Makes an empty batch. */
+  public Batch() {}
+
+  private static final class Rows {
+    final List<String> keys;
+    final List<Long> steps = new ArrayList<>();
+    final List<Long> times = new ArrayList<>();
+    final List<Double> values = new ArrayList<>();
+
+    Rows(List<String> keys) {
+      this.keys = keys;
+    }
+  }
+
+  /**
+   * Adds a point, measured now.
+   *
+   * @param key the metric
+   * @param value the value
+   * @param step the step
+   * @return this
+   */
+  public Batch metric(String key, double value, long step) {
+    return metric(key, value, step, System.currentTimeMillis());
+  }
+
+  /**
+   * Adds a point.
+   *
+   * @param key the metric
+   * @param value the value
+   * @param step the step
+   * @param timestamp when it was measured, unix milliseconds
+   * @return this
+   */
+  public Batch metric(String key, double value, long step, long timestamp) {
+    Objects.requireNonNull(key, "key");
+    if (!row.isEmpty() && (rowStep != step || rowTime != timestamp || row.containsKey(key))) {
+      cut();
+    }
+    rowStep = step;
+    rowTime = timestamp;
+    row.put(key, value);
+    return this;
+  }
+
+  /**
+   * Adds many points of a fixed set of metrics.
+   *
+   * @param keys the metrics, distinct
+   * @param steps the steps
+   * @param timestamps as many times, unix milliseconds
+   * @param values the values, step after step: that of step s and key k is {@code values[s *
+   *     keys.size() + k]}
+   * @return this
+   */
+  public Batch metrics(List<String> keys, long[] steps, long[] timestamps, double[] values) {
+    if (timestamps.length != steps.length || values.length != steps.length * keys.size()) {
+      throw new IllegalArgumentException(
+          String.format(
+              "a block of %d steps and %d keys needs %d timestamps and %d values, and has %d and"
+                  + " %d",
+              steps.length,
+              keys.size(),
+              steps.length,
+              steps.length * keys.size(),
+              timestamps.length,
+              values.length));
+    }
+    cut();
+    Rows block = new Rows(List.copyOf(keys));
+    Arrays.stream(steps).forEach(block.steps::add);
+    Arrays.stream(timestamps).forEach(block.times::add);
+    Arrays.stream(values).forEach(block.values::add);
+    blocks.add(block);
+    last.clear();
+    return this;
+  }
+
+  /**
+   * Sets a param.
+   *
+   * @param key the param
+   * @param value its value, sent as text
+   * @return this
+   */
+  public Batch param(String key, Object value) {
+    params.put(Objects.requireNonNull(key, "key"), Values.text(key, value));
+    return this;
+  }
+
+  /**
+   * Sets params.
+   *
+   * @param given the params; values are sent as text
+   * @return this
+   */
+  public Batch params(Map<String, ?> given) {
+    params.putAll(Values.texts("params", given));
+    return this;
+  }
+
+  /**
+   * Sets a tag.
+   *
+   * @param key the tag
+   * @param value its value, sent as text
+   * @return this
+   */
+  public Batch tag(String key, Object value) {
+    tags.put(Objects.requireNonNull(key, "key"), Values.text(key, value));
+    return this;
+  }
+
+  /**
+   * Sets tags.
+   *
+   * @param given the tags; values are sent as text
+   * @return this
+   */
+  public Batch tags(Map<String, ?> given) {
+    tags.putAll(Values.texts("tags", given));
+    return this;
+  }
+
+  private void cut() {
+    if (row.isEmpty()) {
+      return;
+    }
+    List<String> keys = List.copyOf(row.keySet());
+    Rows block = last.get(keys.get(0));
+    Rows found = block;
+    if (block == null
+        || !block.keys.equals(keys)
+        || keys.stream().anyMatch(key -> last.get(key) != found)) {
+      block = new Rows(keys);
+      blocks.add(block);
+      for (String key : keys) {
+        last.put(key, block);
+      }
+    }
+    block.steps.add(rowStep);
+    block.times.add(rowTime);
+    block.values.addAll(row.values());
+    row.clear();
+  }
+
+  Map<String, String> params() {
+    return params;
+  }
+
+  Map<String, String> tags() {
+    return tags;
+  }
+
+  /** Makes the blocks of what was added, with inline keys. */
+  List<Block.Builder> blocks() {
+    cut();
+    List<Block.Builder> made = new ArrayList<>();
+    for (Rows rows : blocks) {
+      if (!rows.steps.isEmpty()) {
+        Block.Builder block =
+            Block.newBuilder()
+                .addAllKeys(rows.keys)
+                .addAllTimestampsMs(rows.times)
+                .addAllValues(rows.values);
+        made.add(withAxis(block, rows.steps));
+      }
+    }
+    return made;
+  }
+
+  private static Block.Builder withAxis(Block.Builder block, List<Long> steps) {
+    long first = steps.get(0);
+    long stride = steps.size() > 1 ? steps.get(1) - first : 0;
+    boolean regular = true;
+    for (int i = 1; i < steps.size() && regular; i++) {
+      long before = steps.get(i - 1);
+      boolean overflow = stride > 0 ? steps.get(i) < before : steps.get(i) > before;
+      regular = steps.get(i) - before == stride && !(overflow && stride != 0);
+    }
+    return regular
+        ? block.setRange(StepRange.newBuilder().setFirst(first).setStride(stride))
+        : block.setSteps(StepList.newBuilder().addAllSteps(steps));
+  }
+}

@@ -1,0 +1,49 @@
+package dev.runwire.client;
+
+import io.grpc.MethodDescriptor;
+import java.util.List;
+import java.util.function.Function;
+
+/**
+ * One call, ready to be sent any number of times: the request id is in the request.
+ *
+ * @param <Q> the request
+ * @param <A> the answer, or each of them
+ * @param <R> what the caller gets
+ */
+final class Call<Q, A, R> {
+  final MethodDescriptor<Q, A> method;
+  final Q request;
+
+  /** Makes the result of the answers; unary calls have one. */
+  final Function<List<A>, R> convert;
+
+  /** Whether it has to come behind what was logged before: it reads or changes runs. */
+  final boolean behindLogs;
+
+  private Call(
+      MethodDescriptor<Q, A> method, Q request, Function<List<A>, R> convert, boolean behindLogs) {
+    this.method = method;
+    this.request = request;
+    this.convert = convert;
+    this.behindLogs = behindLogs;
+  }
+
+  static <Q, A, R> Call<Q, A, R> unary(
+      MethodDescriptor<Q, A> method, Q request, Function<A, R> convert) {
+    return new Call<>(method, request, answers -> convert.apply(answers.get(0)), true);
+  }
+
+  static <Q, A, R> Call<Q, A, R> streaming(
+      MethodDescriptor<Q, A> method, Q request, Function<List<A>, R> convert) {
+    return new Call<>(method, request, convert, true);
+  }
+
+  Call<Q, A, R> atOnce() {
+    return new Call<>(method, request, convert, false);
+  }
+
+  boolean isStreaming() {
+    return method.getType() == MethodDescriptor.MethodType.SERVER_STREAMING;
+  }
+}

@@ -1,0 +1,132 @@
+package dev.runwire.client;
+
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+
+/** What the views of one client share: the blocking one, the async one, those with timeouts. */
+final class Core {
+  private static final long IDLE_SECONDS = 10;
+
+  final Settings given;
+  final Link link;
+  final Pipeline pipeline;
+  final Sender sender;
+  final Records records = new Records();
+
+  private final Set<ActiveRun> open = ConcurrentHashMap.newKeySet();
+  private final List<AutoCloseable> others = new CopyOnWriteArrayList<>();
+  private final AtomicBoolean resumed = new AtomicBoolean();
+  private final ExecutorService waiting;
+  private final Thread hook = new Thread(this::atExit, "runwire-exit");
+
+  Core(Settings given) {
+    this.given = given;
+    link = new Link(given);
+    pipeline = new Pipeline(given, link);
+    waiting =
+        new ThreadPoolExecutor(
+            0,
+            Integer.MAX_VALUE,
+            IDLE_SECONDS,
+            TimeUnit.SECONDS,
+            new SynchronousQueue<>(),
+            Core::waitingThread);
+    sender = new Sender(given, link, pipeline, waiting);
+    Runtime.getRuntime().addShutdownHook(hook);
+  }
+
+  private static Thread waitingThread(Runnable task) {
+    Thread made = new Thread(task, "runwire-waiting");
+    made.setDaemon(true);
+    return made;
+  }
+
+  void opened(ActiveRun run) {
+    open.add(run);
+  }
+
+  void ended(ActiveRun run) {
+    open.remove(run);
+  }
+
+  /** Has something closed with the client. */
+  void closeWith(AutoCloseable other) {
+    others.add(other);
+  }
+
+  void closedAlone(AutoCloseable other) {
+    others.remove(other);
+  }
+
+  /** Returns RUNWIRE_RUN_ID once: the next run that is started is another one. */
+  String environmentRun() {
+    String named = Places.variable("RUNWIRE_RUN_ID");
+    return named.isEmpty() || !resumed.compareAndSet(false, true) ? null : named;
+  }
+
+  void close(long timeout) {
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException exiting) {
+      // Then the hook runs too, and finds the pipeline closed.
+      open.clear();
+    }
+    try {
+      for (AutoCloseable other : others) {
+        close(other);
+      }
+    } finally {
+      closePipeline(timeout, false);
+    }
+  }
+
+  private static void close(AutoCloseable other) {
+    try {
+      other.close();
+    } catch (RuntimeException failed) {
+      throw failed;
+    } catch (Exception impossible) {
+      throw new IllegalStateException(impossible);
+    }
+  }
+
+  private void closePipeline(long timeout, boolean progress) {
+    try {
+      pipeline.close(timeout, progress);
+    } finally {
+      waiting.shutdown();
+      link.close();
+    }
+  }
+
+  /**
+   * Ends the runs that are open as the process ends, and has what was logged delivered, or at least
+   * spooled.
+   */
+  private void atExit() {
+    Thread worker = waitingThread(this::endAll);
+    worker.start();
+    try {
+      // What is logged may wait for room that there never is.
+      worker.join(TimeUnit.NANOSECONDS.toMillis(given.shutdownTimeout) + 1000);
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void endAll() {
+    try {
+      open.forEach(ActiveRun::kill);
+      closePipeline(given.shutdownTimeout, true);
+    } catch (RuntimeException error) {
+      Notices.tell(error.getMessage());
+    }
+  }
+}

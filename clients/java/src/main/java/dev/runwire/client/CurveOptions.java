@@ -1,0 +1,84 @@
+package dev.runwire.client;
+
+import java.util.Objects;
+
+/** How to draw curves. Each method returns a copy. */
+public final class CurveOptions {
+  private final int maxPoints;
+  private final CurveAxis axis;
+  private final Long minX;
+  private final Long maxX;
+
+  /** Makes one in which nothing is given. */
+  public CurveOptions() {
+    this(1000, CurveAxis.STEP, null, null);
+  }
+
+  private CurveOptions(
+      int maxPoints,
+      CurveAxis axis,
+      Long minX,
+      Long maxX) {
+    this.maxPoints = maxPoints;
+    this.axis = axis;
+    this.minX = minX;
+    this.maxX = maxX;
+  }
+
+  /**
+   * Gives the most buckets of a curve, at most 10,000.
+   *
+   * @param maxPoints the most buckets of a curve, at most 10,000
+   * @return a copy with it
+   */
+  public CurveOptions maxPoints(int maxPoints) {
+    return new CurveOptions(maxPoints, axis, minX, maxX);
+  }
+
+  /**
+   * Gives what x is.
+   *
+   * @param axis what x is
+   * @return a copy with it
+   */
+  public CurveOptions axis(CurveAxis axis) {
+    return new CurveOptions(maxPoints, Objects.requireNonNull(axis, "axis"), minX, maxX);
+  }
+
+  /**
+   * Gives the least x; null for no bound.
+   *
+   * @param minX the least x
+   * @return a copy with it
+   */
+  public CurveOptions minX(Long minX) {
+    return new CurveOptions(maxPoints, axis, minX, maxX);
+  }
+
+  /**
+   * Gives the greatest x; null for no bound.
+   *
+   * @param maxX the greatest x
+   * @return a copy with it
+   */
+  public CurveOptions maxX(Long maxX) {
+    return new CurveOptions(maxPoints, axis, minX, maxX);
+  }
+
+  int maxPoints() {
+    return maxPoints;
+  }
+
+  CurveAxis axis() {
+    return axis;
+  }
+
+  Long minX() {
+    return minX;
+  }
+
+  Long maxX() {
+    return maxX;
+  }
+
+}

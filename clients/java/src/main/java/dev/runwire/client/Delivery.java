@@ -1,0 +1,523 @@
+package dev.runwire.client;
+
+import dev.runwire.v1.Frame;
+import dev.runwire.v1.Group;
+import dev.runwire.v1.HeartbeatRequest;
+import dev.runwire.v1.MetricServiceGrpc;
+import dev.runwire.v1.Rejection;
+import dev.runwire.v1.StreamFramesRequest;
+import dev.runwire.v1.StreamFramesResponse;
+import dev.runwire.v1.Welcome;
+import io.grpc.Channel;
+import io.grpc.stub.ClientCallStreamObserver;
+import io.grpc.stub.ClientResponseObserver;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
+
+/** The thread that carries frames to the server: one stream, opened again whenever it breaks. */
+final class Delivery {
+  // A stream whose frames are not acknowledged for so long is cut and opened again: the way may be
+  // a black hole.
+  private static final long SILENCE = TimeUnit.SECONDS.toNanos(30);
+  // Being away for less is not worth a word to the user.
+  private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
+  private static final long FOREVER = TimeUnit.DAYS.toNanos(1);
+  private static final int MOST_BEATS = 1000;
+
+  private final Settings given;
+  private final Link link;
+  private final Guard guard;
+  private final Thread thread;
+  private final List<Rejection> rejections = new ArrayList<>();
+  private final List<Lane> ended = new ArrayList<>();
+  private Stream stream;
+  private Lane lane;
+  private boolean stopping;
+  private boolean reached;
+  private int failures;
+  private long awaySince;
+  private boolean told;
+  private long progress;
+  private RunwireException away;
+  private RunwireException refusal;
+
+  /**
+   * Makes the delivery; {@link #start} starts it.
+   *
+   * @param guard guards lanes and writers
+   */
+  Delivery(Settings given, Link link, Guard guard) {
+    this.given = given;
+    this.link = link;
+    this.guard = guard;
+    this.thread = new Thread(this::run, "runwire-delivery");
+    thread.setDaemon(true);
+  }
+
+  /** One stream, from hello to its end. */
+  private final class Stream
+      implements ClientResponseObserver<StreamFramesRequest, StreamFramesResponse> {
+    private final Lane of;
+    private final Set<Group> declared = new HashSet<>();
+    private ClientCallStreamObserver<StreamFramesRequest> call;
+    private Stored next;
+    private boolean over;
+    private RunwireException error;
+
+    Stream(Lane of) {
+      this.of = of;
+    }
+
+    @Override
+    public void beforeStart(ClientCallStreamObserver<StreamFramesRequest> requests) {
+      call = requests;
+      requests.setOnReadyHandler(this::ready);
+    }
+
+    private void ready() {
+      guard.lock();
+      try {
+        guard.signal();
+      } finally {
+        guard.unlock();
+      }
+    }
+
+    @Override
+    public void onNext(StreamFramesResponse response) {
+      guard.lock();
+      try {
+        if (!over) {
+          Delivery.this.take(of, response);
+        }
+      } catch (Disagreement disagreement) {
+        fail(disagreement.told());
+      } catch (IOException failed) {
+        fail(new UnavailableException(new Failure(failed.toString()).cause(failed)));
+      } finally {
+        guard.unlock();
+      }
+    }
+
+    /** Ends the stream from this side; the guard is held. */
+    private void fail(RunwireException why) {
+      if (!over) {
+        over = true;
+        error = why;
+        guard.signal();
+        call.cancel("the client ended the stream", null);
+      }
+    }
+
+    @Override
+    public void onError(Throwable thrown) {
+      end(Statuses.toException(thrown));
+    }
+
+    @Override
+    public void onCompleted() {
+      end(null);
+    }
+
+    private void end(RunwireException why) {
+      guard.lock();
+      try {
+        if (!over) {
+          over = true;
+          error = why;
+          guard.signal();
+        }
+      } finally {
+        guard.unlock();
+      }
+    }
+  }
+
+  void start() {
+    thread.start();
+  }
+
+  /** Says whose frames to carry; the guard is held. */
+  void carry(Lane to) {
+    lane = to;
+    guard.signal();
+  }
+
+  /** Whether the server has ever welcomed this client; the guard is held. */
+  boolean isReached() {
+    return reached;
+  }
+
+  /** How the last stream failed, while it is not mended, or null; the guard is held. */
+  RunwireException away() {
+    return away;
+  }
+
+  /** An error that a repeat will not heal, as a wrong token, or null; the guard is held. */
+  RunwireException refusal() {
+    return refusal;
+  }
+
+  /** Takes out what the server rejected, and nobody was told of yet; the guard is held. */
+  List<Rejection> takeRejections() {
+    List<Rejection> found = new ArrayList<>(rejections);
+    rejections.clear();
+    return found;
+  }
+
+  /** Takes out the writers that are over, and nobody was told of yet; the guard is held. */
+  List<Lane> takeEnded() {
+    List<Lane> found = new ArrayList<>(ended);
+    ended.clear();
+    return found;
+  }
+
+  /** Ends the stream and the thread. */
+  void stop(long milliseconds) {
+    guard.lock();
+    try {
+      stopping = true;
+      if (stream != null) {
+        stream.fail(null);
+      }
+      guard.signal();
+    } finally {
+      guard.unlock();
+    }
+    try {
+      thread.join(milliseconds);
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  /** Cuts a stream on which nothing was acknowledged for long; called from time to time. */
+  void watch() {
+    guard.lock();
+    try {
+      watchHeld();
+    } finally {
+      guard.unlock();
+    }
+  }
+
+  /** The same, with the guard held. */
+  void watchHeld() {
+    if (stream == null) {
+      return;
+    }
+    Writer writer = stream.of.writer;
+    boolean waiting = !writer.isOpen() || writer.sent() > writer.acked().sequence;
+    if (waiting && System.nanoTime() - progress >= SILENCE) {
+      stream.fail(
+          new ServerUnavailableException(
+              new Failure("nothing was acknowledged for 30 s: the stream is opened again")));
+    }
+  }
+
+  /** Says that runs are alive, without waiting for an answer. */
+  void heartbeat(List<String> runIds) {
+    guard.lock();
+    try {
+      if (!reached || away != null) {
+        return;
+      }
+    } finally {
+      guard.unlock();
+    }
+    MetricServiceGrpc.MetricServiceFutureStub stub =
+        MetricServiceGrpc.newFutureStub(link.channel()).withDeadlineAfter(10, TimeUnit.SECONDS);
+    for (int start = 0; start < runIds.size(); start += MOST_BEATS) {
+      List<String> some = runIds.subList(start, Math.min(start + MOST_BEATS, runIds.size()));
+      stub.heartbeat(HeartbeatRequest.newBuilder().addAllRunIds(some).build());
+    }
+  }
+
+  private void run() {
+    while (true) {
+      Lane to;
+      guard.lock();
+      try {
+        while (!stopping && !isNeeded()) {
+          guard.await(FOREVER);
+        }
+        if (stopping) {
+          return;
+        }
+        to = lane;
+      } finally {
+        guard.unlock();
+      }
+      RunwireException error = carryOnce(to);
+      if (error != null) {
+        pause(to, error);
+      }
+    }
+  }
+
+  private boolean isNeeded() {
+    return lane != null && lane.over == null && lane.writer.pending() > 0;
+  }
+
+  /** Runs one stream to its end; returns how it failed, or null. */
+  private RunwireException carryOnce(Lane to) {
+    Stream opened = new Stream(to);
+    try {
+      open(opened);
+      while (true) {
+        List<StreamFramesRequest> said = waitForNext(opened);
+        if (said.isEmpty()) {
+          return opened.error;
+        }
+        said.forEach(opened.call::onNext);
+      }
+    } catch (RunwireException error) {
+      return error;
+    } catch (IOException error) {
+      return new UnavailableException(new Failure(error.toString()).cause(error));
+    } catch (IllegalStateException ended) {
+      // The call ended while it was written to; its status is told by the other side.
+      return waitForEnd(opened, ended);
+    } finally {
+      guard.lock();
+      try {
+        opened.over = true;
+        stream = null;
+        to.writer.lost();
+        guard.signal();
+      } finally {
+        guard.unlock();
+      }
+    }
+  }
+
+  private void open(Stream opened) {
+    Channel channel = link.channel();
+    if (!isReachedNow()) {
+      link.connect(Values.nanoseconds("connectTimeout", given.retry.connectTimeout()));
+    }
+    StreamFramesRequest hello;
+    guard.lock();
+    try {
+      if (stopping) {
+        opened.over = true;
+        return;
+      }
+      hello = StreamFramesRequest.newBuilder().setHello(opened.of.writer.hello()).build();
+      progress = System.nanoTime();
+    } finally {
+      guard.unlock();
+    }
+    MetricServiceGrpc.newStub(channel).streamFrames(opened);
+    guard.lock();
+    try {
+      stream = opened;
+      if (stopping) {
+        opened.fail(null);
+      }
+    } finally {
+      guard.unlock();
+    }
+    opened.call.onNext(hello);
+  }
+
+  private boolean isReachedNow() {
+    guard.lock();
+    try {
+      return reached;
+    } finally {
+      guard.unlock();
+    }
+  }
+
+  private RunwireException waitForEnd(Stream opened, IllegalStateException why) {
+    guard.lock();
+    try {
+      long deadline = System.nanoTime() + PATIENCE;
+      while (!opened.over && deadline - System.nanoTime() > 0) {
+        guard.await(deadline - System.nanoTime());
+      }
+      return opened.over
+          ? opened.error
+          : new UnavailableException(new Failure(why.toString()).cause(why));
+    } finally {
+      guard.unlock();
+    }
+  }
+
+  /** Waits until there is something to say; nothing once the stream is over. */
+  private List<StreamFramesRequest> waitForNext(Stream opened) throws IOException {
+    guard.lock();
+    try {
+      boolean left = false;
+      while (!opened.over) {
+        if (!left && opened.of != lane) {
+          // Another writer has taken over: this one's last acknowledgements still come.
+          left = true;
+          opened.call.onCompleted();
+        }
+        List<StreamFramesRequest> said = left ? List.of() : next(opened);
+        if (!said.isEmpty()) {
+          return said;
+        }
+        guard.await(FOREVER);
+      }
+      return List.of();
+    } finally {
+      guard.unlock();
+    }
+  }
+
+  private List<StreamFramesRequest> next(Stream opened) throws IOException {
+    Writer writer = opened.of.writer;
+    if (!writer.isOpen()) {
+      return List.of();
+    }
+    long confirmed = writer.takeConfirmation();
+    if (confirmed > 0) {
+      return List.of(StreamFramesRequest.newBuilder().setConfirmedThrough(confirmed).build());
+    }
+    if (opened.next == null && writer.sent() < writer.cut().sequence) {
+      opened.next = opened.of.frames.take(writer.sent() + 1);
+    }
+    Stored frame = opened.next;
+    if (frame == null || !opened.call.isReady() || !writer.maySend(frame.payload.length)) {
+      return List.of();
+    }
+    if (writer.sent() == writer.acked().sequence) {
+      // The silence before the first frame was nobody's fault.
+      progress = System.nanoTime();
+    }
+    opened.next = null;
+    int crc = Writer.chained(frame.previousCrc, frame.payload);
+    writer.sending(frame.sequence, crc, frame.payload.length);
+    List<StreamFramesRequest> said = new ArrayList<>();
+    for (Group group : frame.groups) {
+      if (opened.declared.add(group)) {
+        said.add(StreamFramesRequest.newBuilder().setDeclare(group).build());
+      }
+    }
+    Frame message =
+        Frame.newBuilder()
+            .setSequence(frame.sequence)
+            .setPreviousCrc(frame.previousCrc)
+            .setPayload(com.google.protobuf.UnsafeByteOperations.unsafeWrap(frame.payload))
+            .build();
+    said.add(StreamFramesRequest.newBuilder().setFrame(message).build());
+    return said;
+  }
+
+  /** Takes an answer in; the guard is held. */
+  private void take(Lane of, StreamFramesResponse response) throws Disagreement, IOException {
+    Writer writer = of.writer;
+    progress = System.nanoTime();
+    if (response.hasWelcome()) {
+      Welcome welcome = response.getWelcome();
+      writer.welcomed(welcome, of.frames);
+      reject(of, welcome.getRejectionsList());
+      back();
+    } else {
+      writer.acknowledged(response.getAck());
+      reject(of, response.getAck().getRejectionsList());
+      failures = 0;
+    }
+    of.frames.acknowledge(writer.acked());
+    guard.signal();
+  }
+
+  private void reject(Lane of, List<Rejection> found) throws IOException {
+    if (!found.isEmpty()) {
+      List<Rejection> news = of.writer.news(found);
+      of.frames.note(news);
+      of.writer.noted(found);
+      rejections.addAll(news);
+    }
+  }
+
+  /** Decides what follows a stream that failed, and waits. */
+  private void pause(Lane of, RunwireException error) {
+    guard.lock();
+    try {
+      if (stopping) {
+        return;
+      }
+      if (of.writer.isFinal(error.reason())) {
+        setAside(of, error);
+        return;
+      }
+      failures++;
+      away = error;
+      refusal = isRefusal(error) ? error : null;
+      if (error instanceof ServerUnavailableException) {
+        sayAway(of);
+      }
+      link.lost(error);
+      long asked = error.retryDelay().map(delay -> delay.toNanos()).orElse(0L);
+      double drawn = ThreadLocalRandom.current().nextDouble();
+      long pause = (long) (drawn * Attempts.backoff(given.retry, failures)) + asked;
+      long deadline = System.nanoTime() + pause;
+      guard.signal();
+      while (!stopping && deadline - System.nanoTime() > 0) {
+        guard.await(deadline - System.nanoTime());
+      }
+    } finally {
+      guard.unlock();
+    }
+  }
+
+  private static boolean isRefusal(RunwireException error) {
+    return error instanceof UnauthenticatedException
+        || error instanceof PermissionDeniedException
+        || error instanceof UnimplementedException
+        || error instanceof InvalidArgumentException;
+  }
+
+  private void setAside(Lane of, RunwireException error) {
+    String delivered = error.metadata().getOrDefault("committed_sequence", "");
+    long known = delivered.matches("\\d{1,18}") ? Long.parseLong(delivered) : 0;
+    if (error.reason().equals("WRITER_DIVERGED") || error.reason().equals("WRITER_FENCED")) {
+      known = of.writer.acked().sequence;
+    }
+    try {
+      of.frames.setAside(error.reason(), error.getMessage(), known);
+    } catch (IOException full) {
+      Notices.tell("it can not be noted in " + of.frames.place() + " why it ended: " + full);
+    }
+    of.over = error;
+    ended.add(of);
+    if (lane == of) {
+      lane = null;
+    }
+    guard.signal();
+  }
+
+  private void sayAway(Lane of) {
+    long now = System.nanoTime();
+    if (failures == 1) {
+      awaySince = now;
+    } else if (!told && now - awaySince > PATIENCE) {
+      told = true;
+      Notices.tell(
+          "no answer from "
+              + given.address.text
+              + "; what is logged waits in "
+              + of.frames.place()
+              + " and is sent when the server is back");
+    }
+  }
+
+  private void back() {
+    reached = true;
+    away = null;
+    refusal = null;
+    if (told) {
+      told = false;
+      Notices.tell(given.address.text + " is back; sending what waited");
+    }
+  }
+}

@@ -1,0 +1,61 @@
+package dev.runwire.client;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Tells once of what earlier processes left undelivered. */
+final class Leftovers {
+  // Larger ones are taken for undelivered without reading them.
+  private static final long MOST_READ = 64L * 1024 * 1024;
+
+  private final Path root;
+  private boolean told;
+
+  Leftovers(Path root) {
+    this.root = root;
+  }
+
+  void offer() {
+    if (told) {
+      return;
+    }
+    told = true;
+    int left = 0;
+    try (DirectoryStream<Path> spools = Files.newDirectoryStream(root, Files::isDirectory)) {
+      for (Path spool : spools) {
+        boolean hidden = spool.getFileName().toString().startsWith(".");
+        left += !hidden && !SpoolLock.isHeld(spool) && holdsFrames(spool) ? 1 : 0;
+      }
+    } catch (IOException gone) {
+      // A process that ends removes its spool: the next client looks again.
+      return;
+    }
+    if (left > 0) {
+      String what = left == 1 ? "1 spool holds" : left + " spools hold";
+      Notices.tell(
+          what
+              + " what earlier processes did not deliver; `runwire sync "
+              + root
+              + "` delivers it");
+    }
+  }
+
+  /** Says whether a spool has frames that are not known to be acknowledged. */
+  private static boolean holdsFrames(Path spool) throws IOException {
+    Path acked = spool.resolve("acked");
+    long mark =
+        Files.exists(acked)
+            ? Segments.wrap(java.util.Arrays.copyOf(Files.readAllBytes(acked), 8)).getLong()
+            : 0;
+    try (DirectoryStream<Path> segments = Files.newDirectoryStream(spool, "*.segment")) {
+      for (Path segment : segments) {
+        if (Files.size(segment) > MOST_READ || Segments.scan(segment).segment.last > mark) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+}

@@ -1,0 +1,99 @@
+package dev.runwire.client;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.Locale;
+
+/** Where the server is, and where a client keeps what is not delivered. */
+final class Places {
+  final Address address;
+  final String spoolAddress;
+  final Mode mode;
+  final Path spoolRoot;
+  final Path tlsCa;
+
+  Places(RunwireClient.Builder given) {
+    mode = mode(given.mode);
+    String named = given.address != null ? given.address : variable("RUNWIRE_TRACKING_URI");
+    if (named.isEmpty() && given.channel != null) {
+      named = "runwire://" + given.channel.authority();
+    }
+    if (named.isEmpty() && mode == Mode.ONLINE) {
+      throw new IllegalArgumentException(
+          "no server is named: give an address such as runwire://127.0.0.1:50051, or set"
+              + " RUNWIRE_TRACKING_URI");
+    }
+    // Offline nobody is asked, and the spools are for whatever server they are delivered to.
+    address = Address.parse(named.isEmpty() ? "./runwire-data" : named);
+    spoolAddress = named.isEmpty() ? "" : address.text;
+    spoolRoot = spoolRoot(given.spoolDir);
+    tlsCa = tlsCa(given.tlsCa);
+  }
+
+  /** Reads a variable of the environment; empty if it is not set. */
+  static String variable(String name) {
+    String found = System.getenv(name);
+    return found == null ? "" : found;
+  }
+
+  private static Mode mode(Mode given) {
+    if (given != null) {
+      return given;
+    }
+    String named = variable("RUNWIRE_MODE");
+    if (!named.isEmpty() && !named.equals("online") && !named.equals("offline")) {
+      throw new IllegalArgumentException(
+          "the mode must be 'online' or 'offline', and RUNWIRE_MODE is '" + named + "'");
+    }
+    return named.isEmpty() ? Mode.ONLINE : Mode.valueOf(named.toUpperCase(Locale.ROOT));
+  }
+
+  private Path tlsCa(Path given) {
+    if (given != null && !address.secure) {
+      throw new IllegalArgumentException(
+          "tlsCa is for runwires:// addresses, and " + address.text + " is plain text");
+    }
+    String named = variable("RUNWIRE_TLS_CA");
+    Path found = given != null || named.isEmpty() ? given : Paths.get(named);
+    if (found != null && address.secure && !Files.isReadable(found)) {
+      throw new IllegalArgumentException("the file of certificates " + found + " can not be read");
+    }
+    return address.secure ? found : null;
+  }
+
+  private Path spoolRoot(Path given) {
+    String named = variable("RUNWIRE_SPOOL_DIR");
+    if (given != null) {
+      return given.toAbsolutePath().normalize();
+    }
+    if (!named.isEmpty()) {
+      String home = System.getProperty("user.home");
+      return Paths.get(named.startsWith("~/") ? home + named.substring(1) : named)
+          .toAbsolutePath()
+          .normalize();
+    }
+    if (mode == Mode.OFFLINE) {
+      return Paths.get("runwire-offline").toAbsolutePath();
+    }
+    return state().resolve("spool").resolve(Ids.sha256Hex(address.text, 16));
+  }
+
+  /** Finds the user's folder for state; containers may have no home that can be written. */
+  private static Path state() {
+    String named = variable("XDG_STATE_HOME");
+    Path home =
+        named.isEmpty()
+            ? Paths.get(System.getProperty("user.home"), ".local", "state")
+            : Paths.get(named);
+    Path there = home.toAbsolutePath();
+    while (!Files.exists(there) && there.getParent() != null) {
+      there = there.getParent();
+    }
+    if (Files.isWritable(there)) {
+      return home.resolve("runwire").toAbsolutePath();
+    }
+    String user = System.getProperty("user.name", "user");
+    return Paths.get(System.getProperty("java.io.tmpdir"), "runwire-state-" + user);
+  }
+}

@@ -1,0 +1,109 @@
+package dev.runwire.client;
+
+import java.time.Duration;
+import java.util.Objects;
+
+/**
+ * How failed calls are repeated. Each method returns a copy.
+ *
+ * <p>A call is repeated, with the same request id, when the server or its database can not be reached, when other
+ * transactions got in its way, and when a full disk asks for patience. Pauses grow from {@link #initial} by {@link
+ * #multiplier} up to {@link #maximum}, each drawn at random between 0 and that; a delay that the server asks for comes on
+ * top. All attempts share the call's deadline.
+ */
+public final class Retry {
+  private final Duration initial;
+  private final double multiplier;
+  private final Duration maximum;
+  private final int maxAttempts;
+  private final Duration connectTimeout;
+
+  /** Makes one in which nothing is given. */
+  public Retry() {
+    this(Duration.ofMillis(100), 2.0, Duration.ofSeconds(2), 0, Duration.ofSeconds(3));
+  }
+
+  private Retry(
+      Duration initial,
+      double multiplier,
+      Duration maximum,
+      int maxAttempts,
+      Duration connectTimeout) {
+    this.initial = initial;
+    this.multiplier = multiplier;
+    this.maximum = maximum;
+    this.maxAttempts = maxAttempts;
+    this.connectTimeout = connectTimeout;
+  }
+
+  /**
+   * Gives the longest first pause.
+   *
+   * @param initial the longest first pause
+   * @return a copy with it
+   */
+  public Retry initial(Duration initial) {
+    return new Retry(Objects.requireNonNull(initial, "initial"), multiplier, maximum, maxAttempts, connectTimeout);
+  }
+
+  /**
+   * Gives the growth of the pause from one attempt to the next.
+   *
+   * @param multiplier the growth of the pause from one attempt to the next
+   * @return a copy with it
+   */
+  public Retry multiplier(double multiplier) {
+    return new Retry(initial, multiplier, maximum, maxAttempts, connectTimeout);
+  }
+
+  /**
+   * Gives the longest pause.
+   *
+   * @param maximum the longest pause
+   * @return a copy with it
+   */
+  public Retry maximum(Duration maximum) {
+    return new Retry(initial, multiplier, Objects.requireNonNull(maximum, "maximum"), maxAttempts, connectTimeout);
+  }
+
+  /**
+   * Gives the most attempts of a call; 0 for as many as its deadline has room for, 1 for none but the first.
+   *
+   * @param maxAttempts the most attempts of a call
+   * @return a copy with it
+   */
+  public Retry maxAttempts(int maxAttempts) {
+    return new Retry(initial, multiplier, maximum, maxAttempts, connectTimeout);
+  }
+
+  /**
+   * Gives the time after which a client that never reached its server gives up. One that did reach it waits for its return until the call's deadline.
+   *
+   * @param connectTimeout the time after which a client that never reached its server gives up
+   * @return a copy with it
+   */
+  public Retry connectTimeout(Duration connectTimeout) {
+    return new Retry(initial, multiplier, maximum, maxAttempts, Objects.requireNonNull(connectTimeout, "connectTimeout"));
+  }
+
+  Duration initial() {
+    return initial;
+  }
+
+  double multiplier() {
+    return multiplier;
+  }
+
+  Duration maximum() {
+    return maximum;
+  }
+
+  int maxAttempts() {
+    return maxAttempts;
+  }
+
+  Duration connectTimeout() {
+    return connectTimeout;
+  }
+
+}

@@ -1,0 +1,125 @@
+package dev.runwire.client;
+
+import dev.runwire.v1.CreateRunRequest;
+import dev.runwire.v1.CreateRunResponse;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Creates, begins, starts and resumes runs. */
+final class RunStarter {
+  private static final String DEFAULT_EXPERIMENT = "0";
+
+  private final RunwireClient client;
+  private final Core core;
+
+  RunStarter(RunwireClient client, Core core) {
+    this.client = client;
+    this.core = core;
+  }
+
+  Run create(RunSpec given, long timeout) {
+    RunSpec spec = given;
+    if (spec.experimentName() != null) {
+      if (spec.experimentId() != null) {
+        throw new IllegalArgumentException("give either the experiment's id or its name");
+      }
+      Experiment found = client.getOrCreateExperiment(spec.experimentName());
+      spec = spec.experimentName(null).experimentId(found.experimentId());
+    }
+    String experiment = spec.experimentId() == null ? DEFAULT_EXPERIMENT : spec.experimentId();
+    Call<CreateRunRequest, CreateRunResponse, Run> call = Requests.createRun(spec, experiment);
+    Run made = core.sender.send(call, timeout);
+    core.pipeline.created(Begin.created(call.request));
+    return made;
+  }
+
+  String begin(RunSpec given) {
+    RunSpec spec = located(given);
+    Begin begin = Records.begin(spec);
+    core.pipeline.begin(begin, core.records.beginning(begin, spec));
+    return begin.message.getRun().getRunId();
+  }
+
+  /** Fills in the experiment where none is named. */
+  private RunSpec located(RunSpec spec) {
+    if (spec.experimentId() != null || spec.experimentName() != null) {
+      return spec;
+    }
+    Begin parent = spec.parentRunId() == null ? null : core.pipeline.begun(spec.parentRunId());
+    if (parent != null) {
+      // A parent is of the same experiment.
+      String name = parent.message.getExperimentName();
+      return name.isEmpty()
+          ? spec.experimentId(parent.message.getRun().getExperimentId())
+          : spec.experimentName(name);
+    }
+    String named = core.given.experiment;
+    return named.isEmpty() ? spec.experimentId(DEFAULT_EXPERIMENT) : spec.experimentName(named);
+  }
+
+  ActiveRun start(RunSpec given) {
+    String resumed = given.runId() == null ? core.environmentRun() : null;
+    if (resumed != null) {
+      return resume(resumed, given);
+    }
+    Map<String, String> tags = new LinkedHashMap<>(sourceTags());
+    tags.putAll(given.tags());
+    RunSpec spec = located(given.tags(tags));
+    if (core.given.offline()) {
+      String runId = begin(spec);
+      return new ActiveRun(core, runId, core.pipeline.begun(runId).message.getRun().getName());
+    }
+    Run made = client.createRun(spec);
+    return new ActiveRun(core, made.runId(), made.name());
+  }
+
+  ActiveRun resume(String runId, RunSpec spec) {
+    String name = spec.name();
+    if (core.given.offline()) {
+      core.pipeline.record(Records.resume(runId, name));
+    } else {
+      name = client.updateRun(runId, RunStatus.RUNNING, name).name();
+    }
+    ActiveRun run = new ActiveRun(core, runId, name == null ? "" : name);
+    if (!spec.tags().isEmpty()) {
+      run.setTags(spec.tags());
+    }
+    return run;
+  }
+
+  /** Says who runs what, by the tag names of MLflow. */
+  private static Map<String, String> sourceTags() {
+    Map<String, String> tags = new LinkedHashMap<>();
+    String command = System.getProperty("sun.java.command", "").split(" ")[0];
+    tags.put("mlflow.source.name", command.isEmpty() ? "java" : command);
+    tags.put("mlflow.source.type", "LOCAL");
+    String user = System.getProperty("user.name");
+    if (user != null && !user.isEmpty()) {
+      tags.put("mlflow.user", user);
+    }
+    return tags;
+  }
+
+  <T, E extends Exception> T call(RunSpec spec, RunFunction<T, E> function) throws E {
+    ActiveRun run = start(spec);
+    T result;
+    try {
+      result = function.apply(run);
+    } catch (Throwable thrown) {
+      boolean killed = thrown instanceof InterruptedException;
+      end(run, killed ? RunStatus.KILLED : RunStatus.FAILED, thrown);
+      throw thrown;
+    }
+    run.finish();
+    return result;
+  }
+
+  /** Ends a run while an exception is on its way, which nothing else may replace. */
+  private static void end(ActiveRun run, RunStatus status, Throwable thrown) {
+    try {
+      run.finish(status);
+    } catch (RuntimeException failed) {
+      thrown.addSuppressed(failed);
+    }
+  }
+}

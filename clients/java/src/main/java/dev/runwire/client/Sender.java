@@ -1,0 +1,220 @@
+package dev.runwire.client;
+
+import io.grpc.CallOptions;
+import io.grpc.ClientCall;
+import io.grpc.stub.ClientCalls;
+import io.grpc.stub.StreamObserver;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/** Sends calls, and repeats them as need be: the core that the blocking and the async client share. */
+final class Sender {
+  private final Settings given;
+  private final Link link;
+  private final Pipeline pipeline;
+  private final Executor waiting;
+  private volatile boolean reached;
+
+  /**
+   * Makes the sender.
+   *
+   * @param waiting runs what waits for the delivery of logs on behalf of async calls
+   */
+  Sender(Settings given, Link link, Pipeline pipeline, Executor waiting) {
+    this.given = given;
+    this.link = link;
+    this.pipeline = pipeline;
+    this.waiting = waiting;
+  }
+
+  <Q, A, R> R send(Call<Q, A, R> call, long timeout) {
+    pipeline.checkOnline(call.method.getBareMethodName());
+    if (call.behindLogs) {
+      pipeline.deliver(timeout);
+    }
+    Attempts attempts = new Attempts(given, timeout, System.nanoTime(), reached);
+    while (true) {
+      try {
+        long connecting = reached ? 0 : attempts.connecting(System.nanoTime());
+        if (connecting > 0) {
+          link.connect(connecting);
+        }
+        List<A> answers = attempt(call, attempts.remaining(System.nanoTime()));
+        reached = true;
+        return call.convert.apply(answers);
+      } catch (RunwireException error) {
+        long pause = failed(error, attempts);
+        if (pause == Attempts.NONE || Thread.currentThread().isInterrupted()) {
+          throw attempts.last(error, System.nanoTime());
+        }
+        sleep(pause);
+      }
+    }
+  }
+
+  private <Q, A> List<A> attempt(Call<Q, A, ?> call, long remaining) {
+    CallOptions options = options(remaining);
+    try {
+      if (!call.isStreaming()) {
+        A answer =
+            ClientCalls.blockingUnaryCall(link.channel(), call.method, options, call.request);
+        return List.of(answer);
+      }
+      List<A> answers = new ArrayList<>();
+      Iterator<A> stream =
+          ClientCalls.blockingServerStreamingCall(
+              link.channel(), call.method, options, call.request);
+      stream.forEachRemaining(answers::add);
+      return answers;
+    } catch (io.grpc.StatusRuntimeException error) {
+      throw Statuses.toException(error);
+    }
+  }
+
+  private static CallOptions options(long remaining) {
+    return CallOptions.DEFAULT.withDeadlineAfter(
+        Math.max(remaining, 1_000_000), TimeUnit.NANOSECONDS);
+  }
+
+  /** Takes in that an attempt failed; returns the pause before the next one, or NONE. */
+  private long failed(RunwireException error, Attempts attempts) {
+    link.lost(error);
+    reached = reached || isAnswer(error);
+    return attempts.pause(error, System.nanoTime());
+  }
+
+  /** Says whether an error came from a Runwire server, and not from gRPC or a proxy on the way. */
+  static boolean isAnswer(RunwireException error) {
+    return !error.reason().isEmpty();
+  }
+
+  private static void sleep(long nanoseconds) {
+    long deadline = System.nanoTime() + nanoseconds;
+    long left = nanoseconds;
+    while (left > 0) {
+      LockSupport.parkNanos(left);
+      if (Thread.currentThread().isInterrupted()) {
+        throw new CancelledException(new Failure("the thread was interrupted"));
+      }
+      left = deadline - System.nanoTime();
+    }
+  }
+
+  /** Sends a call without waiting; cancelling the future cancels the call. */
+  <Q, A, R> CompletableFuture<R> sendAsync(Call<Q, A, R> call, long timeout) {
+    AsyncAttempts<Q, A, R> attempts = new AsyncAttempts<>(call, timeout);
+    try {
+      pipeline.checkOnline(call.method.getBareMethodName());
+      if (call.behindLogs && pipeline.isDirty()) {
+        waiting.execute(attempts::behindLogs);
+      } else {
+        attempts.start();
+      }
+    } catch (RuntimeException error) {
+      attempts.result.completeExceptionally(error);
+    }
+    return attempts.result;
+  }
+
+  /** Has something done on a thread that may wait. */
+  <R> CompletableFuture<R> later(java.util.function.Supplier<R> what) {
+    return CompletableFuture.supplyAsync(what, waiting);
+  }
+
+  /** One call of the async client, with its repeats. */
+  private final class AsyncAttempts<Q, A, R> implements StreamObserver<A> {
+    private final Call<Q, A, R> call;
+    private final long timeout;
+    private final CompletableFuture<R> result = new CompletableFuture<>();
+    private Attempts attempts;
+    private List<A> answers;
+    private volatile ClientCall<Q, A> current;
+
+    AsyncAttempts(Call<Q, A, R> call, long timeout) {
+      this.call = call;
+      this.timeout = timeout;
+      result.whenComplete(
+          (value, error) -> {
+            ClientCall<Q, A> running = current;
+            if (result.isCancelled() && running != null) {
+              running.cancel("cancelled by the caller", null);
+            }
+          });
+    }
+
+    void behindLogs() {
+      try {
+        pipeline.deliver(timeout);
+        start();
+      } catch (RuntimeException error) {
+        result.completeExceptionally(error);
+      }
+    }
+
+    void start() {
+      attempts = new Attempts(given, timeout, System.nanoTime(), reached);
+      if (reached) {
+        attempt();
+      } else {
+        waiting.execute(this::attempt);
+      }
+    }
+
+    private void attempt() {
+      if (result.isDone()) {
+        return;
+      }
+      try {
+        long connecting = reached ? 0 : attempts.connecting(System.nanoTime());
+        if (connecting > 0) {
+          link.connect(connecting);
+        }
+        answers = new ArrayList<>();
+        CallOptions options = options(attempts.remaining(System.nanoTime()));
+        ClientCall<Q, A> made = link.channel().newCall(call.method, options);
+        current = made;
+        if (call.isStreaming()) {
+          ClientCalls.asyncServerStreamingCall(made, call.request, this);
+        } else {
+          ClientCalls.asyncUnaryCall(made, call.request, this);
+        }
+      } catch (RunwireException error) {
+        onError(error);
+      } catch (RuntimeException error) {
+        result.completeExceptionally(error);
+      }
+    }
+
+    @Override
+    public void onNext(A answer) {
+      answers.add(answer);
+    }
+
+    @Override
+    public void onError(Throwable thrown) {
+      RunwireException error = Statuses.toException(thrown);
+      long pause = failed(error, attempts);
+      if (pause == Attempts.NONE) {
+        result.completeExceptionally(attempts.last(error, System.nanoTime()));
+      } else {
+        CompletableFuture.delayedExecutor(pause, TimeUnit.NANOSECONDS, waiting)
+            .execute(this::attempt);
+      }
+    }
+
+    @Override
+    public void onCompleted() {
+      reached = true;
+      try {
+        result.complete(call.convert.apply(answers));
+      } catch (RuntimeException error) {
+        result.completeExceptionally(error);
+      }
+    }
+  }
+}

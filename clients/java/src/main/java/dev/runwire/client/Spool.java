@@ -1,0 +1,355 @@
+package dev.runwire.client;
+
+import com.google.protobuf.ByteString;
+import dev.runwire.v1.Group;
+import dev.runwire.v1.Rejection;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.zip.CRC32;
+
+/**
+ * A writer's spool: the frames that the server has not acknowledged, in files.
+ *
+ * <p>A spool is a folder of its own, named by its writer:
+ *
+ * <pre>
+ * lock          held by the one process that writes or delivers the spool; its text is the pid
+ * HEX.segment   segments, named by the sequence of their first frame in 16 hex digits; Segments
+ *               has their bytes
+ * acked         u64 sequence, u32 chained CRC, u32 CRC-32 of these 12 bytes: what is known to be
+ *               acknowledged; a stale or torn one costs nothing but a longer welcome
+ * rejections    entries of kind 4: what the server rejected, until a person was told
+ * aside         JSON: why this spool's frames can not go on as their writer
+ * </pre>
+ *
+ * <p>A frame's bytes are handed to the operating system before they are sent, so that they outlive
+ * the process. They are not synced to disk one by one: online, the server's acknowledgement is the
+ * promise; {@link #sync} is for those who have no server. Segments whose frames are all acknowledged
+ * are deleted. Guarded by who calls.
+ */
+final class Spool implements Frames {
+  private static final long SEGMENT_BYTES = 16L * 1024 * 1024;
+  private static final int OVERHEAD = 64;
+
+  private final Path folder;
+  private final String writerId;
+  private final String address;
+  private final long limit;
+  private final long segmentBytes;
+  private final SpoolLock lock;
+  private final List<Segments.Segment> segments = new ArrayList<>();
+  private final SpoolReader reader = new SpoolReader(1);
+  private FileChannel file;
+  private FileChannel ackedFile;
+  private Set<ByteString> declared = new HashSet<>();
+  private Mark acked = Mark.START;
+  private Mark cut = Mark.START;
+  private Long floor;
+
+  private Spool(Path folder, String writerId, String address, long limit, SpoolLock lock) {
+    this.folder = folder;
+    this.writerId = writerId;
+    this.address = address;
+    this.limit = limit;
+    this.segmentBytes = Math.max(4096, Math.min(SEGMENT_BYTES, limit / 8));
+    this.lock = lock;
+  }
+
+  /** Makes the spool of a new writer. */
+  static Spool create(Path root, String writerId, String address, long limit) throws IOException {
+    makeFolders(root);
+    // Nobody looks into it before the lock is held: names with a dot are not spools.
+    Path hidden = root.resolve("." + writerId);
+    makeFolders(hidden);
+    SpoolLock lock = SpoolLock.take(hidden, writerId);
+    Path folder = root.resolve(writerId);
+    try {
+      Files.move(hidden, folder, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException failed) {
+      lock.close();
+      throw failed;
+    }
+    return new Spool(folder, writerId, address, limit, lock);
+  }
+
+  private static void makeFolders(Path path) throws IOException {
+    if (path.getFileSystem().supportedFileAttributeViews().contains("posix")) {
+      Files.createDirectories(
+          path,
+          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+    } else {
+      Files.createDirectories(path);
+    }
+  }
+
+  String writerId() {
+    return writerId;
+  }
+
+  /** Bytes of all segments. */
+  long size() {
+    return segments.stream().mapToLong(segment -> segment.size).sum();
+  }
+
+  private long pending() {
+    return Math.max(0, cut.sequence - acked.sequence);
+  }
+
+  @Override
+  public long undelivered() {
+    if (floor == null) {
+      return pending();
+    }
+    long base = segments.isEmpty() ? cut.sequence : segments.get(0).before.sequence;
+    return Math.max(0, cut.sequence - Math.max(base, floor));
+  }
+
+  @Override
+  public String place() {
+    return folder.toString();
+  }
+
+  /**
+   * Finds room for a frame, in a new segment if need be.
+   *
+   * @param length bytes of the frame to come, about
+   * @return a number that changes with the segment; -1 if the spool is full
+   */
+  long prepare(int length) throws IOException {
+    int size = length + OVERHEAD;
+    Segments.Segment current = file == null ? null : segments.get(segments.size() - 1);
+    boolean done = current != null && current.last <= acked.sequence;
+    if (done && current.size > segmentBytes / 2) {
+      drop(segments.size());
+      current = null;
+    }
+    if (pending() > 0 && size() + size > limit) {
+      return -1;
+    }
+    if (current == null || current.size + size > segmentBytes) {
+      beginSegment();
+    }
+    return segments.get(segments.size() - 1).before.sequence;
+  }
+
+  private void beginSegment() throws IOException {
+    Path path = folder.resolve(String.format("%016x.segment", cut.sequence + 1));
+    byte[] data = Segments.head(writerId, cut, address);
+    FileChannel made =
+        FileChannel.open(
+            path,
+            StandardOpenOption.CREATE,
+            StandardOpenOption.TRUNCATE_EXISTING,
+            StandardOpenOption.READ,
+            StandardOpenOption.WRITE);
+    try {
+      Segments.writeWhole(made, data, 0);
+    } catch (IOException failed) {
+      made.close();
+      Files.deleteIfExists(path);
+      throw failed;
+    }
+    closeFile();
+    file = made;
+    declared = new HashSet<>();
+    segments.add(new Segments.Segment(path, cut, cut.sequence, data.length));
+  }
+
+  private void closeFile() throws IOException {
+    if (file != null) {
+      file.close();
+      file = null;
+    }
+  }
+
+  /** Writes a frame, in the segment that {@link #prepare} found; all of it or nothing. */
+  void append(Writer.Cut made, byte[] payload, Collection<Group> groups) throws IOException {
+    ByteArrayOutputStream data = new ByteArrayOutputStream(payload.length + OVERHEAD);
+    Set<ByteString> added = new HashSet<>();
+    for (Group group : groups) {
+      if (!declared.contains(group.getHash()) && added.add(group.getHash())) {
+        data.writeBytes(Segments.entry(Segments.GROUP, group.toByteArray()));
+      }
+    }
+    data.writeBytes(Segments.frame(made.sequence, made.previousCrc, payload));
+    Segments.Segment segment = segments.get(segments.size() - 1);
+    Segments.writeWhole(file, data.toByteArray(), segment.size);
+    declared.addAll(added);
+    segment.size += data.size();
+    segment.last = made.sequence;
+    cut = made.mark();
+    reader.offer(new Stored(made.sequence, made.previousCrc, payload, groups));
+  }
+
+  @Override
+  public Stored take(long sequence) throws IOException {
+    return reader.take(sequence, segments);
+  }
+
+  @Override
+  public Integer crcAt(long sequence) {
+    for (Segments.Segment segment : segments) {
+      if (segment.before.sequence == sequence) {
+        return segment.before.crc;
+      }
+      if (segment.before.sequence < sequence && sequence <= segment.last) {
+        try {
+          return Segments.crcIn(segment, sequence);
+        } catch (IOException unreadable) {
+          // Then it can not be compared; the frames themselves will tell.
+          return null;
+        }
+      }
+    }
+    return null;
+  }
+
+  @Override
+  public void acknowledge(Mark mark) throws IOException {
+    if (mark.sequence <= acked.sequence) {
+      return;
+    }
+    acked = mark;
+    writeAcked();
+    int whole = 0;
+    while (whole < segments.size() - 1 && segments.get(whole).last <= mark.sequence) {
+      whole++;
+    }
+    drop(whole);
+  }
+
+  /** Writes the mark; one that a full disk does not take is a longer welcome, and no loss. */
+  private void writeAcked() {
+    byte[] data = Segments.buffer(12).putLong(acked.sequence).putInt(acked.crc).array();
+    CRC32 crc = new CRC32();
+    crc.update(data);
+    byte[] whole = Segments.buffer(16).put(data).putInt((int) crc.getValue()).array();
+    try {
+      if (ackedFile == null) {
+        ackedFile =
+            FileChannel.open(
+                folder.resolve("acked"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+      }
+      ackedFile.write(java.nio.ByteBuffer.wrap(whole), 0);
+    } catch (IOException full) {
+      // Opened anew the next time: the thread may have been interrupted, which closes a channel.
+      ackedFile = null;
+    }
+  }
+
+  /** Deletes the first segments. */
+  private void drop(int count) throws IOException {
+    List<Segments.Segment> gone = new ArrayList<>(segments.subList(0, count));
+    segments.subList(0, count).clear();
+    if (!gone.isEmpty() && segments.isEmpty()) {
+      closeFile();
+    }
+    for (Segments.Segment segment : gone) {
+      reader.drop(segment);
+      Files.deleteIfExists(segment.path);
+    }
+  }
+
+  /** Has everything on the disk. */
+  void sync() throws IOException {
+    if (file != null) {
+      file.force(false);
+    }
+    try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) {
+      entries.force(true);
+    }
+  }
+
+  @Override
+  public void note(List<Rejection> rejections) throws IOException {
+    if (rejections.isEmpty()) {
+      return;
+    }
+    ByteArrayOutputStream data = new ByteArrayOutputStream();
+    for (Rejection one : rejections) {
+      data.writeBytes(Segments.entry(Segments.REJECTION, one.toByteArray()));
+    }
+    try (FileChannel notes =
+        FileChannel.open(rejections(), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+      Segments.writeWhole(notes, data.toByteArray(), notes.size());
+      notes.force(true);
+    }
+  }
+
+  private Path rejections() {
+    return folder.resolve("rejections");
+  }
+
+  /** Forgets the rejections, of which a person was told. */
+  void told() throws IOException {
+    Files.deleteIfExists(rejections());
+  }
+
+  @Override
+  public void setAside(String reason, String message, long delivered) throws IOException {
+    floor = delivered;
+    String text =
+        "{\"reason\": "
+            + quoted(reason)
+            + ", \"message\": "
+            + quoted(message)
+            + ", \"delivered\": "
+            + delivered
+            + "}";
+    Files.writeString(folder.resolve("aside"), text);
+  }
+
+  /** Writes a text as JSON has it. */
+  private static String quoted(String text) {
+    StringBuilder made = new StringBuilder("\"");
+    for (char c : text.toCharArray()) {
+      if (c == '"' || c == '\\') {
+        made.append('\\').append(c);
+      } else if (c < 0x20 || c > 0x7e) {
+        made.append(String.format("\\u%04x", (int) c));
+      } else {
+        made.append(c);
+      }
+    }
+    return made.append('"').toString();
+  }
+
+  /** Lets go of the spool, and removes it if it holds nothing that anybody needs. */
+  void close() throws IOException {
+    if (undelivered() == 0 && !Files.exists(rejections())) {
+      // The mark of what is delivered goes last: a crash in between must not bring frames back.
+      for (Segments.Segment segment : segments) {
+        Files.deleteIfExists(segment.path);
+      }
+      try (DirectoryStream<Path> rest = Files.newDirectoryStream(folder)) {
+        for (Path one : rest) {
+          Files.deleteIfExists(one);
+        }
+      }
+      Files.deleteIfExists(folder);
+    }
+    release();
+  }
+
+  private void release() throws IOException {
+    closeFile();
+    reader.close();
+    if (ackedFile != null) {
+      ackedFile.close();
+      ackedFile = null;
+    }
+    lock.close();
+  }
+}

@@ -1,0 +1,86 @@
+package dev.runwire.client;
+
+import java.util.Collection;
+import java.util.List;
+import java.util.Objects;
+
+/** What to watch. Each method returns a copy. */
+public final class WatchSpec {
+  private final List<String> runIds;
+  private final List<String> keys;
+  private final String cursor;
+  private final boolean fromStart;
+
+  /** Makes one in which nothing is given. */
+  public WatchSpec() {
+    this(List.of(), List.of(), "", false);
+  }
+
+  private WatchSpec(
+      List<String> runIds,
+      List<String> keys,
+      String cursor,
+      boolean fromStart) {
+    this.runIds = runIds;
+    this.keys = keys;
+    this.cursor = cursor;
+    this.fromStart = fromStart;
+  }
+
+  /**
+   * Gives the runs, 1 to 100, deleted or not.
+   *
+   * @param runIds the runs, 1 to 100, deleted or not
+   * @return a copy with it
+   */
+  public WatchSpec runIds(Collection<String> runIds) {
+    return new WatchSpec(List.copyOf(runIds), keys, cursor, fromStart);
+  }
+
+  /**
+   * Gives the metrics; none for all.
+   *
+   * @param keys the metrics
+   * @return a copy with it
+   */
+  public WatchSpec keys(Collection<String> keys) {
+    return new WatchSpec(runIds, List.copyOf(keys), cursor, fromStart);
+  }
+
+  /**
+   * Gives the cursor of an earlier event of the same runs, to go on behind it.
+   *
+   * @param cursor the cursor of an earlier event of the same runs, to go on behind it
+   * @return a copy with it
+   */
+  public WatchSpec cursor(String cursor) {
+    return new WatchSpec(runIds, keys, Objects.requireNonNull(cursor, "cursor"), fromStart);
+  }
+
+  /**
+   * Gives whether to begin, without a cursor, with the first point of each run and not with the next new one.
+   *
+   * @param fromStart whether to begin, without a cursor, with the first point of each run and not with the next new one
+   * @return a copy with it
+   */
+  public WatchSpec fromStart(boolean fromStart) {
+    return new WatchSpec(runIds, keys, cursor, fromStart);
+  }
+
+  List<String> runIds() {
+    return runIds;
+  }
+
+  List<String> keys() {
+    return keys;
+  }
+
+  String cursor() {
+    return cursor;
+  }
+
+  boolean fromStart() {
+    return fromStart;
+  }
+
+}
