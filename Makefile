@@ -1,15 +1,30 @@
 # The front door; each target makes the environment it needs.
-.PHONY: demo test torture check generate vectors bench bench-metrics bench-search clean
+.PHONY: demo demo-polyglot test conformance torture check generate vectors bench bench-metrics bench-search bench-clients clean
 
 demo: ## Shows the main job on real data, in under three minutes.
 	.ci/setup demo
 	.venv/bin/python clients/examples/python/demo.py
 
+demo-polyglot: ## Trains in Python, R, Java, Scala and Spark against one server, and compares.
+	.ci/setup demo
+	.ci/setup jvm
+	.ci/setup r
+	.venv/bin/python clients/examples/polyglot.py
+
 test: ## Passes every test; installs what is missing (as root, Debian packages too).
 	.ci/setup dev
 	.ci/setup generate
 	.ci/setup versions
+	.ci/setup jvm
+	.ci/setup r
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
+
+CLIENT =
+conformance: ## Compares what the clients do, case by case, and writes the table; CLIENT=r for one language.
+	.ci/setup dev
+	.ci/setup jvm
+	.ci/setup r
+	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/conformance --client "$(CLIENT)" $(if $(CLIENT),,--write-table)
 
 torture: ## Passes the tests that kill, cut and fill for an hour.
 	.ci/setup dev
@@ -44,6 +59,12 @@ bench-metrics: ## Prints what the metric engine does, beside peers and limits, a
 bench-search: ## Fills a million runs and prints what searches cost.
 	.ci/setup dev
 	.venv/bin/python -m tests.bench.bench_search
+
+bench-clients: ## Prints what the clients of all languages do, beside peers, as Markdown.
+	.ci/setup dev
+	.ci/setup jvm
+	.ci/setup r
+	.venv/bin/python -m tests.bench.bench_clients
 
 clean: ## Removes the environments.
 	rm -rf .venv .venvs
