@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -244,6 +245,15 @@ def log_many(driver: Driver, client: Client, args: Args) -> None:
         thread.join()
 
 
+def log_bulk(driver: Driver, client: Client, args: Args) -> None:
+    """Logs an array again and again."""
+    count = args["count"]
+    values = array("d", range(count))
+    for number in range(args["times"]):
+        steps = array("q", range(number * count, (number + 1) * count))
+        client.log_series(args["run_id"], args["key"], values, steps)
+
+
 def log_runs(driver: Driver, client: Client, args: Args) -> Any:
     """Begins, logs to and ends many runs."""
     found = []
@@ -342,6 +352,7 @@ OPS: Final[dict[str, Callable[[Driver, Client, Args], Any]]] = {
     "list_experiments": _all(search_experiments),
     "list_runs": _all(search_runs),
     "log_batch": log_batch,
+    "log_bulk": log_bulk,
     "log_inputs": log_inputs,
     "log_many": log_many,
     "log_metric": log_metric,
