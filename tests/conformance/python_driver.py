@@ -8,40 +8,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 import time
 import traceback
-from array import array
 from collections.abc import Callable
 from typing import Any, Final
 
 import grpc
-from tests.conformance import python_shapes as shapes
+from tests.conformance.python_ops import OPS, Args, OwnError
 from tests.conformance.python_watch import Watching
 
 import runwire
-from runwire import Client, DatasetInput, Metric, Retry, RunwireError, ViewType
+from runwire import Client, Retry, RunwireError
 from runwire._status import to_error
 
-Args = dict[str, Any]
-
-_VIEWS: Final = {"active": ViewType.ACTIVE_ONLY, "deleted": ViewType.DELETED_ONLY, "all": ViewType.ALL}
-_RENAMED: Final = {
-    "name": "run_name",
-    "filter": "filter_string",
-    "page_size": "max_results",
-    "view": "run_view_type",
-}
-
-
-class OwnError(Exception):
-    """What `with_run` throws inside a run."""
-
-
-def _int(args: Args, *names: str) -> None:
-    for name in names:
-        if name in args:
-            args[name] = int(args[name])
+_OWN: Final = ("connect", "raw", "watch_open", "watch_until", "watch_close")
 
 
 class Driver:
@@ -63,11 +43,15 @@ class Driver:
             return self._watched(op, args)
         if op in ALONE:
             return ALONE[op](args)
-        return OPS[op](self, self._clients[name], args)
+        if op == "watch_open":
+            return self._watch_open(self._clients[name], args)
+        if op == "raw":
+            return self._raw(name, args)
+        return OPS[op](self._clients[name], args)
 
     def knows(self, op: str) -> bool:
         """Says whether there is such an op."""
-        return op in OPS or op in ALONE or op in ("connect", "watch_until", "watch_close")
+        return op in OPS or op in ALONE or op in _OWN
 
     def _connect(self, name: str, args: Args) -> Any:
         self._given[name] = dict(args)
@@ -84,15 +68,14 @@ class Driver:
         watch.close()
         return None
 
-    def watch_open(self, client: Client, args: Args) -> Any:
-        """Opens a watch."""
+    def _watch_open(self, client: Client, args: Args) -> Any:
         name = args.pop("watch")
         watch = self._watches[name] = Watching(client.watch_metrics(args.pop("run_ids"), **args))
         return {"cursor": watch.cursor}
 
-    def raw(self, client: Client, args: Args) -> Any:
+    def _raw(self, name: str, args: Args) -> Any:
         """Sends serialised requests by a channel of its own, as users of `runwire.v1` do."""
-        given = self._given[next(name for name, one in self._clients.items() if one is client)]
+        client, given = self._clients[name], self._given[name]
         metadata = [("authorization", f"Bearer {given['token']}")] if "token" in given else []
         with grpc.insecure_channel(client.address.removeprefix("runwire://")) as channel:
             call = channel.stream_stream(args["method"])
@@ -105,222 +88,6 @@ class Driver:
         return {"responses": [answer.hex() for answer in answers]}
 
 
-def _page(found: Any, shape: Callable[[Any], Any]) -> Any:
-    return {"items": [shape(one) for one in found], "next_page_token": found.token}
-
-
-def search_experiments(driver: Driver, client: Client, args: Args) -> Any:
-    """Asks for a page of experiments."""
-    return _page(client.search_experiments(**_searched(args, "view_type")), shapes.experiment)
-
-
-def search_runs(driver: Driver, client: Client, args: Args) -> Any:
-    """Asks for a page of runs."""
-    ids = args.pop("experiment_ids")
-    return _page(client.search_runs(ids, **_searched(args, "run_view_type")), shapes.run)
-
-
-def _searched(args: Args, view: str) -> Args:
-    if "view" in args:
-        args[view] = _VIEWS[args.pop("view")]
-    return {_RENAMED.get(name, name): value for name, value in args.items()}
-
-
-def _all(search: Callable[[Driver, Client, Args], Any]) -> Callable[[Driver, Client, Args], Any]:
-    def gather(driver: Driver, client: Client, args: Args) -> Any:
-        limit = args.pop("limit", None)
-        items: list[Any] = []
-        token = None
-        while limit is None or len(items) < limit:
-            more = {} if token is None else {"page_token": token}
-            page = search(driver, client, {**args, **more})
-            items += page["items"]
-            token = page["next_page_token"]
-            if token is None:
-                break
-        return {"items": items[:limit]}
-
-    return gather
-
-
-def get_experiment_by_name(driver: Driver, client: Client, args: Args) -> Any:
-    """Finds an experiment by name."""
-    found = client.get_experiment_by_name(**args)
-    return None if found is None else shapes.experiment(found)
-
-
-def create_run(driver: Driver, client: Client, args: Args) -> Any:
-    """Creates a run."""
-    _int(args, "start_time")
-    args = {_RENAMED.get(name, name): value for name, value in args.items()}
-    return shapes.run(client.create_run(args.pop("experiment_id"), **args))
-
-
-def begin_run(driver: Driver, client: Client, args: Args) -> Any:
-    """Begins a run."""
-    _int(args, "start_time")
-    args = {_RENAMED.get(name, name): value for name, value in args.items()}
-    return {"run_id": client.begin_run(args.pop("experiment_id", None), **args)}
-
-
-def finish_run(driver: Driver, client: Client, args: Args) -> Any:
-    """Ends a run."""
-    _int(args, "end_time")
-    return shapes.run(client.finish_run(**args))
-
-
-def with_run(driver: Driver, client: Client, args: Args) -> Any:
-    """Logs to a run within a `with` statement."""
-    runwire.set_tracking_uri(client.address)
-    runwire.set_experiment(args["experiment_name"])
-    run_id = ""
-    try:
-        with runwire.start_run(run_name=args.get("name"), tags=args.get("tags")) as run:
-            run_id = run.info.run_id
-            runwire.log_params(args.get("params", {}))
-            runwire.log_metrics({key: shapes.double(value) for key, value in args.get("metrics", {}).items()})
-            if args.get("fail"):
-                raise OwnError
-    except OwnError:
-        pass
-    return {"run_id": run_id}
-
-
-def log_metric(driver: Driver, client: Client, args: Args) -> None:
-    """Logs a point."""
-    _int(args, "step", "timestamp")
-    args["value"] = shapes.double(args["value"])
-    client.log_metric(**args)
-
-
-def log_metrics(driver: Driver, client: Client, args: Args) -> None:
-    """Logs a row."""
-    _int(args, "step", "timestamp")
-    args["metrics"] = {key: shapes.double(value) for key, value in args["metrics"].items()}
-    client.log_metrics(**args)
-
-
-def log_series(driver: Driver, client: Client, args: Args) -> None:
-    """Logs a column."""
-    args["values"] = [shapes.double(value) for value in args["values"]]
-    for name in ("steps", "timestamps"):
-        if name in args:
-            given = args[name]
-            args[name] = int(given) if isinstance(given, str) else [int(one) for one in given]
-    client.log_series(**args)
-
-
-def log_batch(driver: Driver, client: Client, args: Args) -> None:
-    """Logs points, params and tags together."""
-    points = []
-    for point in args.get("metrics", ()):
-        _int(point, "step", "timestamp")
-        points.append(Metric(**{**point, "value": shapes.double(point["value"])}))
-    client.log_batch(args["run_id"], points, args.get("params"), args.get("tags"))
-
-
-def log_inputs(driver: Driver, client: Client, args: Args) -> None:
-    """Logs data sets."""
-    inputs: list[DatasetInput] = [shapes.dataset(one) for one in args["inputs"]]
-    client.log_inputs(args["run_id"], inputs)  # type: ignore[arg-type]
-
-
-def log_many(driver: Driver, client: Client, args: Args) -> None:
-    """Logs many points one by one, on threads if asked for."""
-    run, first, time_ms = args["run_id"], int(args.get("first_step", 0)), args.get("timestamp")
-    stamp = None if time_ms is None else int(time_ms)
-
-    def log(key: str) -> None:
-        for step in range(first, first + args["count"]):
-            client.log_metric(run, key, float(step), stamp, step)
-
-    count = args.get("threads", 1)
-    if count == 1:
-        log(args["key"])
-        return
-    threads = [threading.Thread(target=log, args=(f"{args['key']}-{number}",)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def log_bulk(driver: Driver, client: Client, args: Args) -> None:
-    """Logs an array again and again."""
-    count = args["count"]
-    values = array("d", range(count))
-    for number in range(args["times"]):
-        steps = array("q", range(number * count, (number + 1) * count))
-        client.log_series(args["run_id"], args["key"], values, steps)
-
-
-def log_runs(driver: Driver, client: Client, args: Args) -> Any:
-    """Begins, logs to and ends many runs."""
-    found = []
-    for number in range(args["count"]):
-        run = client.begin_run(args["experiment_id"], run_name=f"{args['prefix']}-{number}")
-        client.log_metric(run, "m", float(number), step=0)
-        found.append(run)
-    for run in found:
-        client.set_terminated(run)
-    client.flush()
-    return {"run_ids": found}
-
-
-def history(driver: Driver, client: Client, args: Args) -> Any:
-    """Reads one metric."""
-    _int(args, "min_step", "max_step")
-    return shapes.series(client.get_metric_history(**args))
-
-
-def histories(driver: Driver, client: Client, args: Args) -> Any:
-    """Reads many metrics."""
-    _int(args, "min_step", "max_step")
-    found = client.get_metric_histories(**args)
-    return {"series": [shapes.series(one) for run in args["run_ids"] for one in found[run].values()]}
-
-
-def curve(driver: Driver, client: Client, args: Args) -> Any:
-    """Reads a curve."""
-    _int(args, "min_x", "max_x")
-    return shapes.curve(client.get_metric_curve(args.pop("run_id"), args.pop("key"), **args))
-
-
-def curves(driver: Driver, client: Client, args: Args) -> Any:
-    """Reads curves."""
-    _int(args, "min_x", "max_x")
-    wanted = [(one["run_id"], one["key"]) for one in args.pop("series")]
-    return {"curves": [shapes.curve(one) for one in client.get_metric_curves(wanted, **args)]}
-
-
-def purge(driver: Driver, client: Client, args: Args) -> Any:
-    """Purges."""
-    found = client.purge(**args)
-    return {"runs": str(found.runs), "experiments": str(found.experiments)}
-
-
-def _plain(method: str, shape: Callable[[Any], Any] | None = None) -> Callable[[Driver, Client, Args], Any]:
-    """Makes an op whose arguments are those of the client's method."""
-
-    def call(driver: Driver, client: Client, args: Args) -> Any:
-        found = getattr(client, method)(**args)
-        return None if shape is None else shape(found)
-
-    return call
-
-
-def _rename(driver: Driver, client: Client, args: Args) -> None:
-    client.rename_experiment(args["experiment_id"], args["name"])
-
-
-def _experiment_id(found: str) -> Any:
-    return {"experiment_id": found}
-
-
-def _run_ids(found: list[str]) -> Any:
-    return {"run_ids": found}
-
-
 def _exit(args: Args) -> None:
     how = args.get("how", "normal")
     if how == "hard":
@@ -329,55 +96,6 @@ def _exit(args: Args) -> None:
         raise OwnError("asked for")
     raise SystemExit(0)
 
-
-OPS: Final[dict[str, Callable[[Driver, Client, Args], Any]]] = {
-    "begin_run": begin_run,
-    "close": _plain("close"),
-    "create_experiment": _plain("create_experiment", _experiment_id),
-    "create_run": create_run,
-    "delete_experiment": _plain("delete_experiment"),
-    "delete_experiment_tag": _plain("delete_experiment_tag"),
-    "delete_run": _plain("delete_run"),
-    "delete_tag": _plain("delete_tag"),
-    "finish_run": finish_run,
-    "flush": _plain("flush"),
-    "get_experiment": _plain("get_experiment", shapes.experiment),
-    "get_experiment_by_name": get_experiment_by_name,
-    "get_metric_curve": curve,
-    "get_metric_curves": curves,
-    "get_metric_histories": histories,
-    "get_metric_history": history,
-    "get_run": _plain("get_run", shapes.run),
-    "heartbeat": _plain("heartbeat", _run_ids),
-    "list_experiments": _all(search_experiments),
-    "list_runs": _all(search_runs),
-    "log_batch": log_batch,
-    "log_bulk": log_bulk,
-    "log_inputs": log_inputs,
-    "log_many": log_many,
-    "log_metric": log_metric,
-    "log_metrics": log_metrics,
-    "log_param": _plain("log_param"),
-    "log_params": _plain("log_params"),
-    "log_runs": log_runs,
-    "log_series": log_series,
-    "purge": purge,
-    "raw": Driver.raw,
-    "rename_experiment": _rename,
-    "restore_experiment": _plain("restore_experiment"),
-    "restore_run": _plain("restore_run"),
-    "search_experiments": search_experiments,
-    "search_runs": search_runs,
-    "server_info": _plain("server_info", shapes.server_info),
-    "set_experiment_tag": _plain("set_experiment_tag"),
-    "set_experiment_tags": _plain("set_experiment_tags"),
-    "set_tag": _plain("set_tag"),
-    "set_tags": _plain("set_tags"),
-    "storage_stats": _plain("storage_stats", shapes.storage_stats),
-    "update_run": _plain("update_run", shapes.run),
-    "watch_open": Driver.watch_open,
-    "with_run": with_run,
-}
 
 ALONE: Final[dict[str, Callable[[Args], Any]]] = {
     "exit": _exit,
