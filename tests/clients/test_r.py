@@ -18,6 +18,7 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
     profile = tmp_path / "profile"
     profile.write_text(_PROFILE)
     more = {"R_PROFILE_USER": str(profile), "_R_CHECK_CRAN_INCOMING_": "false", "_R_CHECK_SYSTEM_CLOCK_": "0"}
+    more["RUNWIRE_VECTORS"] = str(CLIENTS / "vectors")
     succeed(["R", "CMD", "build", CLIENTS / "r"], tmp_path, timeout=600, **more)
     package = next(tmp_path.glob("runwire_*.tar.gz"))
     succeed(["R", "CMD", "check", "--as-cran", "--no-manual", package.name], tmp_path, timeout=1200, **more)

@@ -29,7 +29,107 @@ stream_read <- function(schema, stream, patience) {
     .Call(`_runwire_stream_read`, schema, stream, patience)
 }
 
+call_bytes <- function(channel, path, requests, timeout) {
+    .Call(`_runwire_call_bytes`, channel, path, requests, timeout)
+}
+
 stream_cancel <- function(stream) {
     invisible(.Call(`_runwire_stream_cancel`, stream))
+}
+
+pipeline_open <- function(given) {
+    .Call(`_runwire_pipeline_open`, given)
+}
+
+log_point <- function(pipeline, run_id, key, value, step, timestamp) {
+    .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
+}
+
+log_row <- function(pipeline, run_id, metrics, step, timestamp) {
+    .Call(`_runwire_log_row`, pipeline, run_id, metrics, step, timestamp)
+}
+
+log_series <- function(pipeline, run_id, key, values, steps, timestamps) {
+    .Call(`_runwire_log_series`, pipeline, run_id, key, values, steps, timestamps)
+}
+
+log_batch <- function(pipeline, run_id, points, blocks, params, tags) {
+    .Call(`_runwire_log_batch`, pipeline, run_id, points, blocks, params, tags)
+}
+
+log_record <- function(pipeline, run_id, data, ends) {
+    .Call(`_runwire_log_record`, pipeline, run_id, data, ends)
+}
+
+log_begin <- function(pipeline, run_id, parent, data) {
+    .Call(`_runwire_log_begin`, pipeline, run_id, parent, data)
+}
+
+pipeline_keep_alive <- function(pipeline, run_id) {
+    .Call(`_runwire_pipeline_keep_alive`, pipeline, run_id)
+}
+
+pipeline_deliver <- function(pipeline, timeout, tell) {
+    .Call(`_runwire_pipeline_deliver`, pipeline, timeout, tell)
+}
+
+pipeline_lost <- function(pipeline) {
+    .Call(`_runwire_pipeline_lost`, pipeline)
+}
+
+pipeline_end <- function(pipeline) {
+    .Call(`_runwire_pipeline_end`, pipeline)
+}
+
+is_here <- function(pipeline) {
+    .Call(`_runwire_is_here`, pipeline)
+}
+
+spool_list <- function(folder) {
+    .Call(`_runwire_spool_list`, folder)
+}
+
+spool_open <- function(folder, as_new_writer) {
+    .Call(`_runwire_spool_open`, folder, as_new_writer)
+}
+
+spool_carry <- function(pointer, options, timeout) {
+    .Call(`_runwire_spool_carry`, pointer, options, timeout)
+}
+
+spool_close <- function(pointer) {
+    invisible(.Call(`_runwire_spool_close`, pointer))
+}
+
+local_server <- function(folder) {
+    .Call(`_runwire_local_server`, folder)
+}
+
+mint_id <- function() {
+    .Call(`_runwire_mint_id`)
+}
+
+digest16 <- function(data) {
+    .Call(`_runwire_digest16`, data)
+}
+
+check_text <- function(rule, value, field) {
+    .Call(`_runwire_check_text`, rule, value, field)
+}
+
+check_length <- function(value, least, most, field) {
+    .Call(`_runwire_check_length`, value, least, most, field)
+}
+
+check_pairs <- function(values, field, params) {
+    .Call(`_runwire_check_pairs`, values, field, params)
+}
+
+check_time <- function(value, field) {
+    .Call(`_runwire_check_time`, value, field)
+}
+
+regular_steps <- function(first, stride, count) {
+    .Call(`_runwire_regular_steps`, first, stride, count)
 }
 

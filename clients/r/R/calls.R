@@ -17,13 +17,13 @@ backoff <- function(retry, attempt) {
 }
 
 # The attempts of one call: how long the next may take, and whether there is one.
-new_attempts <- function(client, timeout) {
+new_attempts <- function(client, timeout, reached = client$reached) {
   retry <- client$settings$retry
   start <- now()
   deadline <- start + timeout
   count <- 0L
   # Who joined a folder had its server before.
-  reached <- client$reached || !is.null(client$settings$address$folder)
+  reached <- reached || !is.null(client$settings$address$folder)
 
   remaining <- function() deadline - now()
 

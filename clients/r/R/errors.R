@@ -75,7 +75,7 @@ problem_error <- function(problem) {
   }
   field <- problem$field
   if (!nzchar(field)) {
-    return(new_error(kind, problem$message))
+    return(new_error(kind, problem$message, class = if (kind == "UNAVAILABLE") "runwire_server_unavailable"))
   }
   rule <- substring(problem$message, nchar(field) + 3)
   new_error(kind, problem$message, "INVALID_FIELD", c(field = field), stats::setNames(rule, field))

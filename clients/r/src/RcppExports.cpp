@@ -102,6 +102,19 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// call_bytes
+SEXP call_bytes(SEXP channel, std::string path, Rcpp::List requests, double timeout);
+RcppExport SEXP _runwire_call_bytes(SEXP channelSEXP, SEXP pathSEXP, SEXP requestsSEXP, SEXP timeoutSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type channel(channelSEXP);
+    Rcpp::traits::input_parameter< std::string >::type path(pathSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type requests(requestsSEXP);
+    Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
+    rcpp_result_gen = Rcpp::wrap(call_bytes(channel, path, requests, timeout));
+    return rcpp_result_gen;
+END_RCPP
+}
 // stream_cancel
 void stream_cancel(SEXP stream);
 RcppExport SEXP _runwire_stream_cancel(SEXP streamSEXP) {
@@ -109,6 +122,285 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< SEXP >::type stream(streamSEXP);
     stream_cancel(stream);
     return R_NilValue;
+END_RCPP
+}
+// pipeline_open
+SEXP pipeline_open(Rcpp::List given);
+RcppExport SEXP _runwire_pipeline_open(SEXP givenSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::List >::type given(givenSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_open(given));
+    return rcpp_result_gen;
+END_RCPP
+}
+// log_point
+SEXP log_point(SEXP pipeline, SEXP run_id, SEXP key, SEXP value, SEXP step, SEXP timestamp);
+RcppExport SEXP _runwire_log_point(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP keySEXP, SEXP valueSEXP, SEXP stepSEXP, SEXP timestampSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type run_id(run_idSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type key(keySEXP);
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type step(stepSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type timestamp(timestampSEXP);
+    rcpp_result_gen = Rcpp::wrap(log_point(pipeline, run_id, key, value, step, timestamp));
+    return rcpp_result_gen;
+END_RCPP
+}
+// log_row
+SEXP log_row(SEXP pipeline, SEXP run_id, SEXP metrics, SEXP step, SEXP timestamp);
+RcppExport SEXP _runwire_log_row(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP metricsSEXP, SEXP stepSEXP, SEXP timestampSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type run_id(run_idSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type metrics(metricsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type step(stepSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type timestamp(timestampSEXP);
+    rcpp_result_gen = Rcpp::wrap(log_row(pipeline, run_id, metrics, step, timestamp));
+    return rcpp_result_gen;
+END_RCPP
+}
+// log_series
+SEXP log_series(SEXP pipeline, SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestamps);
+RcppExport SEXP _runwire_log_series(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP keySEXP, SEXP valuesSEXP, SEXP stepsSEXP, SEXP timestampsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type run_id(run_idSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type key(keySEXP);
+    Rcpp::traits::input_parameter< SEXP >::type values(valuesSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type steps(stepsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type timestamps(timestampsSEXP);
+    rcpp_result_gen = Rcpp::wrap(log_series(pipeline, run_id, key, values, steps, timestamps));
+    return rcpp_result_gen;
+END_RCPP
+}
+// log_batch
+SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP params, SEXP tags);
+RcppExport SEXP _runwire_log_batch(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP pointsSEXP, SEXP blocksSEXP, SEXP paramsSEXP, SEXP tagsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type run_id(run_idSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type points(pointsSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type blocks(blocksSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type params(paramsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type tags(tagsSEXP);
+    rcpp_result_gen = Rcpp::wrap(log_batch(pipeline, run_id, points, blocks, params, tags));
+    return rcpp_result_gen;
+END_RCPP
+}
+// log_record
+SEXP log_record(SEXP pipeline, std::string run_id, Rcpp::RawVector data, bool ends);
+RcppExport SEXP _runwire_log_record(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP dataSEXP, SEXP endsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< std::string >::type run_id(run_idSEXP);
+    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< bool >::type ends(endsSEXP);
+    rcpp_result_gen = Rcpp::wrap(log_record(pipeline, run_id, data, ends));
+    return rcpp_result_gen;
+END_RCPP
+}
+// log_begin
+SEXP log_begin(SEXP pipeline, std::string run_id, std::string parent, Rcpp::RawVector data);
+RcppExport SEXP _runwire_log_begin(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP parentSEXP, SEXP dataSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< std::string >::type run_id(run_idSEXP);
+    Rcpp::traits::input_parameter< std::string >::type parent(parentSEXP);
+    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    rcpp_result_gen = Rcpp::wrap(log_begin(pipeline, run_id, parent, data));
+    return rcpp_result_gen;
+END_RCPP
+}
+// pipeline_keep_alive
+SEXP pipeline_keep_alive(SEXP pipeline, std::string run_id);
+RcppExport SEXP _runwire_pipeline_keep_alive(SEXP pipelineSEXP, SEXP run_idSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< std::string >::type run_id(run_idSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_keep_alive(pipeline, run_id));
+    return rcpp_result_gen;
+END_RCPP
+}
+// pipeline_deliver
+SEXP pipeline_deliver(SEXP pipeline, double timeout, bool tell);
+RcppExport SEXP _runwire_pipeline_deliver(SEXP pipelineSEXP, SEXP timeoutSEXP, SEXP tellSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
+    Rcpp::traits::input_parameter< bool >::type tell(tellSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_deliver(pipeline, timeout, tell));
+    return rcpp_result_gen;
+END_RCPP
+}
+// pipeline_lost
+SEXP pipeline_lost(SEXP pipeline);
+RcppExport SEXP _runwire_pipeline_lost(SEXP pipelineSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_lost(pipeline));
+    return rcpp_result_gen;
+END_RCPP
+}
+// pipeline_end
+SEXP pipeline_end(SEXP pipeline);
+RcppExport SEXP _runwire_pipeline_end(SEXP pipelineSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_end(pipeline));
+    return rcpp_result_gen;
+END_RCPP
+}
+// is_here
+bool is_here(SEXP pipeline);
+RcppExport SEXP _runwire_is_here(SEXP pipelineSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    rcpp_result_gen = Rcpp::wrap(is_here(pipeline));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_list
+SEXP spool_list(std::string folder);
+RcppExport SEXP _runwire_spool_list(SEXP folderSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_list(folder));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_open
+SEXP spool_open(std::string folder, bool as_new_writer);
+RcppExport SEXP _runwire_spool_open(SEXP folderSEXP, SEXP as_new_writerSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
+    Rcpp::traits::input_parameter< bool >::type as_new_writer(as_new_writerSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_open(folder, as_new_writer));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_carry
+SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout);
+RcppExport SEXP _runwire_spool_carry(SEXP pointerSEXP, SEXP optionsSEXP, SEXP timeoutSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
+    Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_carry(pointer, options, timeout));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_close
+void spool_close(SEXP pointer);
+RcppExport SEXP _runwire_spool_close(SEXP pointerSEXP) {
+BEGIN_RCPP
+    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
+    spool_close(pointer);
+    return R_NilValue;
+END_RCPP
+}
+// local_server
+SEXP local_server(std::string folder);
+RcppExport SEXP _runwire_local_server(SEXP folderSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
+    rcpp_result_gen = Rcpp::wrap(local_server(folder));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mint_id
+std::string mint_id();
+RcppExport SEXP _runwire_mint_id() {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    rcpp_result_gen = Rcpp::wrap(mint_id());
+    return rcpp_result_gen;
+END_RCPP
+}
+// digest16
+std::string digest16(Rcpp::RawVector data);
+RcppExport SEXP _runwire_digest16(SEXP dataSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    rcpp_result_gen = Rcpp::wrap(digest16(data));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_text
+SEXP check_text(std::string rule, SEXP value, std::string field);
+RcppExport SEXP _runwire_check_text(SEXP ruleSEXP, SEXP valueSEXP, SEXP fieldSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type rule(ruleSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_text(rule, value, field));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_length
+SEXP check_length(SEXP value, double least, double most, std::string field);
+RcppExport SEXP _runwire_check_length(SEXP valueSEXP, SEXP leastSEXP, SEXP mostSEXP, SEXP fieldSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< double >::type least(leastSEXP);
+    Rcpp::traits::input_parameter< double >::type most(mostSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_length(value, least, most, field));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_pairs
+SEXP check_pairs(SEXP values, std::string field, bool params);
+RcppExport SEXP _runwire_check_pairs(SEXP valuesSEXP, SEXP fieldSEXP, SEXP paramsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type values(valuesSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    Rcpp::traits::input_parameter< bool >::type params(paramsSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_pairs(values, field, params));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_time
+SEXP check_time(SEXP value, std::string field);
+RcppExport SEXP _runwire_check_time(SEXP valueSEXP, SEXP fieldSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_time(value, field));
+    return rcpp_result_gen;
+END_RCPP
+}
+// regular_steps
+SEXP regular_steps(SEXP first, SEXP stride, double count);
+RcppExport SEXP _runwire_regular_steps(SEXP firstSEXP, SEXP strideSEXP, SEXP countSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type first(firstSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type stride(strideSEXP);
+    Rcpp::traits::input_parameter< double >::type count(countSEXP);
+    rcpp_result_gen = Rcpp::wrap(regular_steps(first, stride, count));
+    return rcpp_result_gen;
 END_RCPP
 }
 
@@ -120,7 +412,32 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_call_unary", (DL_FUNC) &_runwire_call_unary, 6},
     {"_runwire_stream_open", (DL_FUNC) &_runwire_stream_open, 6},
     {"_runwire_stream_read", (DL_FUNC) &_runwire_stream_read, 3},
+    {"_runwire_call_bytes", (DL_FUNC) &_runwire_call_bytes, 4},
     {"_runwire_stream_cancel", (DL_FUNC) &_runwire_stream_cancel, 1},
+    {"_runwire_pipeline_open", (DL_FUNC) &_runwire_pipeline_open, 1},
+    {"_runwire_log_point", (DL_FUNC) &_runwire_log_point, 6},
+    {"_runwire_log_row", (DL_FUNC) &_runwire_log_row, 5},
+    {"_runwire_log_series", (DL_FUNC) &_runwire_log_series, 6},
+    {"_runwire_log_batch", (DL_FUNC) &_runwire_log_batch, 6},
+    {"_runwire_log_record", (DL_FUNC) &_runwire_log_record, 4},
+    {"_runwire_log_begin", (DL_FUNC) &_runwire_log_begin, 4},
+    {"_runwire_pipeline_keep_alive", (DL_FUNC) &_runwire_pipeline_keep_alive, 2},
+    {"_runwire_pipeline_deliver", (DL_FUNC) &_runwire_pipeline_deliver, 3},
+    {"_runwire_pipeline_lost", (DL_FUNC) &_runwire_pipeline_lost, 1},
+    {"_runwire_pipeline_end", (DL_FUNC) &_runwire_pipeline_end, 1},
+    {"_runwire_is_here", (DL_FUNC) &_runwire_is_here, 1},
+    {"_runwire_spool_list", (DL_FUNC) &_runwire_spool_list, 1},
+    {"_runwire_spool_open", (DL_FUNC) &_runwire_spool_open, 2},
+    {"_runwire_spool_carry", (DL_FUNC) &_runwire_spool_carry, 3},
+    {"_runwire_spool_close", (DL_FUNC) &_runwire_spool_close, 1},
+    {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 1},
+    {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
+    {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
+    {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},
+    {"_runwire_check_length", (DL_FUNC) &_runwire_check_length, 4},
+    {"_runwire_check_pairs", (DL_FUNC) &_runwire_check_pairs, 3},
+    {"_runwire_check_time", (DL_FUNC) &_runwire_check_time, 2},
+    {"_runwire_regular_steps", (DL_FUNC) &_runwire_regular_steps, 3},
     {NULL, NULL, 0}
 };
 

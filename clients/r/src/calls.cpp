@@ -2,57 +2,27 @@
 #include "schema.h"
 
 #include "channel.h"
-#include "r.h"
-
-#include <unistd.h>
+#include "held.h"
 
 using runwire::Channel;
 using runwire::guarded;
+using runwire::held_by;
+using runwire::hold;
+using runwire::interruptible;
 using runwire::Problem;
 using runwire::Schema;
 using runwire::ServerStream;
 
 namespace {
 
-// A process forked from one that uses gRPC must not touch it: its threads are not there.
-struct Owned {
-  pid_t pid = getpid();
-  bool here() const { return getpid() == pid; }
-};
-
-struct HeldChannel : Owned {
+struct HeldChannel : runwire::Owned {
   std::shared_ptr<Channel> channel;
 };
 
-struct HeldStream : Owned {
+struct HeldStream : runwire::Owned {
   std::unique_ptr<ServerStream> stream;
   const google::protobuf::Descriptor* type = nullptr;
 };
-
-// A finaliser in a forked child leaves alone what is the parent's.
-template <typename Held>
-void let_go(Held* held) {
-  if (held->here()) delete held;
-}
-
-template <typename Held>
-Held& held_by(SEXP pointer) {
-  if (TYPEOF(pointer) != EXTPTRSXP || R_ExternalPtrAddr(pointer) == nullptr) {
-    throw Problem("state", "the client is closed");
-  }
-  Held& found = *static_cast<Held*>(R_ExternalPtrAddr(pointer));
-  if (!found.here()) {
-    throw Problem("forked",
-                  "this process was forked (as by parallel::mclapply) from one whose connection it can not use: "
-                  "connect in each worker of parallel::makePSOCKcluster instead, or log in the parent");
-  }
-  return found;
-}
-
-template <typename Held>
-SEXP hold(Held* held) {
-  return Rcpp::XPtr<Held, Rcpp::PreserveStorage, let_go<Held>, false>(held, true);
-}
 
 Schema& schema_of(SEXP schema) { return *Rcpp::XPtr<Schema>(schema); }
 
@@ -70,15 +40,6 @@ SEXP parsed(Schema& schema, const google::protobuf::Descriptor* type, const std:
   auto message = schema.make(type);
   if (!message->ParseFromString(bytes)) throw Problem("INTERNAL", "the answer is not a " + type->name());
   return runwire::to_list(*message);
-}
-
-template <typename Body>
-SEXP interruptible(Body body) {
-  try {
-    return guarded(body);
-  } catch (const runwire::Interruption&) {
-    throw Rcpp::internal::InterruptedException();
-  }
 }
 
 }  // namespace
@@ -111,6 +72,7 @@ SEXP message_from_raw(SEXP schema, std::string type, Rcpp::RawVector bytes) {
 SEXP channel_open(std::string target, bool secure, bool local, std::string tls_ca, std::string token,
                   double connect_timeout, std::string user_agent) {
   return guarded([&] {
+    runwire::claim_process();
     runwire::ChannelOptions options;
     options.target = target;
     options.secure = secure;
@@ -151,7 +113,8 @@ SEXP stream_open(SEXP schema, SEXP channel, std::string service, std::string met
     auto held = std::make_unique<HeldStream>();
     held->type = described->output_type();
     held->stream = std::make_unique<ServerStream>(
-        open.channel, path_of(described), serialised(known, described->input_type(), request), timeout);
+        open.channel, path_of(described),
+        std::vector<std::string>{serialised(known, described->input_type(), request)}, timeout);
     return hold(held.release());
   });
 }
@@ -170,6 +133,26 @@ SEXP stream_read(SEXP schema, SEXP stream, double patience) {
       default:
         return held.stream->failure().ok() ? R_NilValue : runwire::make_failure(held.stream->failure());
     }
+  });
+}
+
+// Serialised requests out, serialised answers back: a list of raw vectors.
+// [[Rcpp::export(rng = false)]]
+SEXP call_bytes(SEXP channel, std::string path, Rcpp::List requests, double timeout) {
+  return interruptible([&]() -> SEXP {
+    std::vector<std::string> said;
+    for (R_xlen_t i = 0; i < requests.size(); i++) {
+      Rcpp::RawVector one = requests[i];
+      said.emplace_back(one.begin(), one.end());
+    }
+    ServerStream stream(held_by<HeldChannel>(channel).channel, path, said, timeout);
+    Rcpp::List found;
+    std::string message;
+    while (stream.read(INFINITY, runwire::user_interrupted, &message) == ServerStream::Read::kMessage) {
+      found.push_back(Rcpp::RawVector(message.begin(), message.end()));
+    }
+    if (!stream.failure().ok()) return runwire::make_failure(stream.failure());
+    return found;
   });
 }
 

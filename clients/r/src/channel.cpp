@@ -101,7 +101,8 @@ struct ServerStream::Inner {
   grpc::ByteBuffer message;
   grpc::Status status;
   Failure failure;
-  std::string request;
+  std::vector<std::string> requests;
+  size_t said = 0;
   bool reading = false;
   bool arrived = false;
   bool finishing = false;
@@ -112,6 +113,17 @@ struct ServerStream::Inner {
     reading = true;
     waiting++;
     call->Read(&message, reinterpret_cast<void*>(kRead));
+  }
+
+  // Says the next request, and behind the last one that there are no more.
+  void write() {
+    waiting++;
+    if (said < requests.size()) {
+      call->Write(to_buffer(requests[said]), reinterpret_cast<void*>(kWrite));
+    } else {
+      call->WritesDone(reinterpret_cast<void*>(kWrite));
+    }
+    said++;
   }
 
   void finish() {
@@ -126,9 +138,11 @@ struct ServerStream::Inner {
     switch (reinterpret_cast<intptr_t>(tag)) {
       case kStart:
         if (!ok) return finish();
-        waiting++;
-        call->WriteLast(to_buffer(request), grpc::WriteOptions(), reinterpret_cast<void*>(kWrite));
+        write();
         read();
+        break;
+      case kWrite:
+        if (ok && said <= requests.size()) write();
         break;
       case kRead:
         reading = false;
@@ -146,11 +160,11 @@ struct ServerStream::Inner {
 };
 
 ServerStream::ServerStream(std::shared_ptr<Channel> channel, const std::string& method,
-                           const std::string& request, double timeout)
+                           std::vector<std::string> requests, double timeout)
     : inner_(new Inner) {
   SignalsBlocked blocked;
   inner_->channel = std::move(channel);
-  inner_->request = request;
+  inner_->requests = std::move(requests);
   inner_->channel->inner().prepare(inner_->context, timeout);
   inner_->call = inner_->channel->inner().stub->PrepareCall(&inner_->context, method, &inner_->queue);
   inner_->waiting = 1;

@@ -44,10 +44,10 @@ class Channel {
   std::unique_ptr<Inner> inner_;
 };
 
-// A request whose answer is streamed.
+// Requests that are all said at once, and an answer that is streamed.
 class ServerStream {
  public:
-  ServerStream(std::shared_ptr<Channel> channel, const std::string& method, const std::string& request,
+  ServerStream(std::shared_ptr<Channel> channel, const std::string& method, std::vector<std::string> requests,
                double timeout);
   ~ServerStream();
 

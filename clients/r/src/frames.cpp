@@ -138,6 +138,14 @@ Rejection read_rejection(std::string_view data) {
   return found;
 }
 
+std::string told(const Rejection& rejection) {
+  std::string what = rejection.records == 1 ? "1 record" : std::to_string(rejection.records) + " records";
+  if (rejection.points == 1) what += " with 1 metric point";
+  if (rejection.points > 1) what += " with " + std::to_string(rejection.points) + " metric points";
+  std::string run = rejection.run_id.empty() ? "" : " of run " + rejection.run_id;
+  return "the server rejected " + what + run + ": " + rejection.message + " (" + rejection.reason + ")";
+}
+
 namespace {
 
 std::unique_ptr<Welcome> read_welcome(std::string_view data) {

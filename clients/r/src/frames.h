@@ -71,6 +71,9 @@ struct Rejection {
   std::string data;
 };
 
+// What was rejected, in a sentence.
+std::string told(const Rejection& rejection);
+
 struct Welcome {
   Place committed;
   int64_t window_bytes = 0;

@@ -260,13 +260,17 @@ SEXP number_vector(const FieldDescriptor* field, const Message& message) {
   int count = r->FieldSize(message, field);
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_DOUBLE: {
-      const auto& numbers = r->GetRepeatedField<double>(message, field);
+      auto numbers = r->GetRepeatedFieldRef<double>(message, field);
       Rcpp::Shield<SEXP> found(Rf_allocVector(REALSXP, count));
-      if (count > 0) std::memcpy(REAL(found), numbers.data(), sizeof(double) * count);
+      for (int i = 0; i < count; i++) REAL(found)[i] = numbers.Get(i);
       return found;
     }
-    case FieldDescriptor::CPPTYPE_INT64:
-      return make_integers(r->GetRepeatedField<int64_t>(message, field).data(), count);
+    case FieldDescriptor::CPPTYPE_INT64: {
+      auto numbers = r->GetRepeatedFieldRef<int64_t>(message, field);
+      std::vector<int64_t> found(count);
+      for (int i = 0; i < count; i++) found[i] = numbers.Get(i);
+      return make_integers(found.data(), found.size());
+    }
     case FieldDescriptor::CPPTYPE_INT32: {
       Rcpp::Shield<SEXP> found(Rf_allocVector(INTSXP, count));
       for (int i = 0; i < count; i++) INTEGER(found)[i] = r->GetRepeatedInt32(message, field, i);

@@ -1,0 +1,70 @@
+#' Describe a data set
+#'
+#' A data set is described when a run reads it; its contents stay where they are. `runwire_dataset_from_data_frame` describes
+#' a data frame: equal contents have equal digests.
+#'
+#' @param name 1 to 500 characters.
+#' @param digest A fingerprint of the contents, 1 to 64 characters.
+#' @param source_type The kind of source, such as `"s3"`.
+#' @param source Where it comes from; the server never follows it.
+#' @param schema Its columns and types, JSON by custom.
+#' @param profile Statistics of it, JSON by custom.
+#' @param context What a run uses it for, such as `"training"`.
+#' @return An object of class `runwire_dataset`, for [runwire_log_inputs()].
+#' @examples
+#' runwire_dataset_from_data_frame(mtcars, "mtcars")
+#' @export
+runwire_dataset <- function(name, digest, source_type = "", source = "", schema = "", profile = "", context = "") {
+  found <- list(
+    name = name, digest = digest, source_type = source_type, source = source, schema = schema, profile = profile,
+    context = context
+  )
+  for (part in names(found)) check_string(part, found[[part]])
+  structure(found, class = "runwire_dataset")
+}
+
+#' @rdname runwire_dataset
+#' @param data A data frame.
+#' @export
+runwire_dataset_from_data_frame <- function(data, name, source = "", source_type = "local", context = "") {
+  if (!is.data.frame(data)) {
+    type_error("data must be a data frame")
+  }
+  types <- vapply(data, function(column) class(column)[1], "")
+  columns <- paste0("{\"name\":", json_text(names(data)), ",\"type\":", json_text(types), "}", collapse = ",")
+  # XDR and format version 3 are the same on every machine; the first 14 bytes tell of the version of R.
+  bytes <- serialize(lapply(as.list(data), unclass), NULL, version = 3, xdr = TRUE)[-(1:14)]
+  runwire_dataset(
+    name, digest16(bytes), source_type, source, paste0("{\"columns\":[", columns, "]}"),
+    sprintf("{\"shape\":[%d,%d]}", nrow(data), ncol(data)), context
+  )
+}
+
+json_text <- function(text) {
+  text <- gsub("\\", "\\\\", enc2utf8(text), fixed = TRUE)
+  text <- gsub("\"", "\\\"", text, fixed = TRUE)
+  text <- gsub("\n", "\\n", text, fixed = TRUE)
+  text <- gsub("\t", "\\t", text, fixed = TRUE)
+  paste0("\"", gsub("[[:cntrl:]]", " ", text), "\"")
+}
+
+new_input <- function(message) {
+  it <- message$dataset
+  runwire_dataset(it$name, it$digest, it$source_type, it$source, it$schema, it$profile, message$context)
+}
+
+#' @rdname runwire_dataset
+#' @param x A data set.
+#' @param ... Not used.
+#' @export
+format.runwire_dataset <- function(x, ...) {
+  context <- if (nzchar(x$context)) paste0(", ", x$context)
+  paste0("<runwire dataset ", x$name, ": ", x$digest, context, ">")
+}
+
+#' @rdname runwire_dataset
+#' @export
+print.runwire_dataset <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
+}

@@ -1,0 +1,134 @@
+default_offline <- "runwire-offline"
+
+# Where a client keeps what is not delivered.
+find_spool <- function(client, spool_dir, spool_bytes, on_spool_full, shutdown_timeout) {
+  if (!is.numeric(spool_bytes) || length(spool_bytes) != 1 || !isTRUE(spool_bytes > 0)) {
+    value_error("spool_bytes must be more than 0, and is ", format(spool_bytes))
+  }
+  address <- client$settings$address$text %||% ""
+  root <- spool_dir %||% env("RUNWIRE_SPOOL_DIR")
+  if (is.null(root)) {
+    online <- file.path(state_folder(), "spool", digest16(charToRaw(address)))
+    root <- if (client$mode == "offline") file.path(getwd(), default_offline) else online
+  }
+  if (!is.character(root) || length(root) != 1 || is.na(root)) {
+    type_error("spool_dir must be one path")
+  }
+  the$count <- (the$count %||% 0) + 1
+  list(
+    root = absolute(root), bytes = spool_bytes, on_full = on_spool_full,
+    shutdown_timeout = seconds(shutdown_timeout), id = the$count
+  )
+}
+
+absolute <- function(path) {
+  path <- path.expand(enc2utf8(path))
+  normalizePath(if (startsWith(path, "/")) path else file.path(getwd(), path), mustWork = FALSE)
+}
+
+# The user's folder for state; containers may have no home that can be written.
+state_folder <- function() {
+  home <- env("XDG_STATE_HOME") %||% file.path(path.expand("~"), ".local", "state")
+  there <- home
+  while (!dir.exists(there) && dirname(there) != there) there <- dirname(there)
+  if (file.access(there, 2) == 0) {
+    return(file.path(home, "runwire"))
+  }
+  file.path(dirname(tempdir()), paste0("runwire-state-", Sys.info()[["uid"]] %||% Sys.info()[["user"]]))
+}
+
+delivery_options <- function(client) {
+  given <- client$settings
+  where <- given$address
+  list(
+    target = where$target %||% "", secure = isTRUE(where$secure), local = isTRUE(where$local),
+    tls_ca = given$tls_ca, token = given$token, user_agent = user_agent(),
+    connect_timeout = given$retry$connect_timeout, initial = given$retry$initial,
+    multiplier = given$retry$multiplier, maximum = given$retry$maximum,
+    address = where$text %||% "", folder = where$folder %||% ""
+  )
+}
+
+open_pipeline <- function(client) {
+  spool <- client$spool
+  options <- list(
+    offline = client$mode == "offline", root = spool$root, spool_bytes = min(spool$bytes, 2^62),
+    block = spool$on_full == "block"
+  )
+  checked(pipeline_open(c(delivery_options(client), options)))
+}
+
+# Waits until what was logged is delivered, and leaves it to a flush to tell of rejections.
+deliver <- function(client, timeout) {
+  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  checked(pipeline_deliver(client$pipeline, given, FALSE))
+}
+
+#' Wait for the delivery of what was logged
+#'
+#' `runwire_flush` waits until everything logged so far is on the server's disk; offline, on this machine's.
+#' `runwire_close` does the same and closes the client, which can not be used again.
+#'
+#' What the server rejected since the last time (a changed param, a deleted run ...) is an error here, as a call of its
+#' own would have raised it. What can not be delivered in time stays in the client's folder of spools, and is still on
+#' its way after a flush; after a close, [runwire_sync()] delivers it.
+#'
+#' @param timeout Seconds that it may take; `NULL` for the client's. A server that was never reached is given up
+#'   sooner, as with calls.
+#' @param client A client; `NULL` for that of the session.
+#' @return `NULL`, invisibly.
+#' @examples
+#' folder <- tempfile()
+#' client <- runwire_connect(mode = "offline", spool_dir = folder)
+#' run_id <- runwire_begin_run(experiment_name = "cars", client = client)
+#' runwire_log_metric("loss", 0.5, run_id = run_id, client = client)
+#' runwire_flush(client = client)
+#' runwire_close(client)
+#' unlink(folder, recursive = TRUE)
+#' @export
+runwire_flush <- function(timeout = NULL, client = NULL) {
+  client <- client %||% session_client()
+  check_client(client)
+  deliver(client, timeout)
+  checked(pipeline_lost(client$pipeline))
+  invisible(NULL)
+}
+
+#' @rdname runwire_flush
+#' @export
+runwire_close <- function(client, timeout = NULL) {
+  check_client(client)
+  if (client$closed) {
+    return(invisible(NULL))
+  }
+  on.exit(end_client(client))
+  runwire_flush(timeout, client)
+}
+
+end_client <- function(client) {
+  client$closed <- TRUE
+  client$channel <- NULL
+  if (exists(client$key, envir = the$clients, inherits = FALSE)) rm(list = client$key, envir = the$clients)
+  if (identical(the$session$client, client)) the$session$client <- NULL
+  checked(pipeline_end(client$pipeline))
+}
+
+# As the session ends: runs that are open end as FINISHED, and what was logged is delivered or said to be not.
+close_at_exit <- function() {
+  session_runs <- the$session$stack
+  the$session$stack <- list()
+  for (name in ls(the$clients)) {
+    client <- the$clients[[name]]
+    # A forked child leaves it to the parent.
+    if (!is_here(client$pipeline)) next
+    if (identical(client, the$session$client)) {
+      for (run in rev(session_runs)) try(log_finish(client, run$run_id, "FINISHED", NULL), silent = TRUE)
+    }
+    found <- try(checked(pipeline_deliver(client$pipeline, client$spool$shutdown_timeout, TRUE)), silent = TRUE)
+    if (!inherits(found, "try-error")) found <- try(checked(pipeline_lost(client$pipeline)), silent = TRUE)
+    if (inherits(found, "try-error")) {
+      cat("runwire: ", conditionMessage(attr(found, "condition")), "\n", sep = "", file = base::stderr())
+    }
+    try(end_client(client), silent = TRUE)
+  }
+}

@@ -1,0 +1,318 @@
+# What the fluent functions remember: the server, the client, the experiment and the stack of open runs.
+new_session <- function() {
+  session <- new.env(parent = emptyenv())
+  session$stack <- list()
+  session$environment_run_used <- FALSE
+  session
+}
+
+#' Set the server of the session
+#'
+#' @param uri `runwire://host:port`, `runwires://host:port`, `unix:path`, `host:port`, or the folder of a server on this
+#'   machine; see [runwire_connect()].
+#' @return `runwire_set_tracking_uri` returns `NULL`, invisibly; the experiment that was set is forgotten, being one of the
+#'   old server's. `runwire_get_tracking_uri` returns the address of the server that everything goes to, and `NULL` if none
+#'   is named.
+#' @examples
+#' runwire_set_tracking_uri("runwire://127.0.0.1:50051")
+#' runwire_get_tracking_uri()
+#' @export
+runwire_set_tracking_uri <- function(uri) {
+  found <- parse_address(uri)
+  session <- the$session
+  old <- session$client
+  session$client <- NULL
+  session$uri <- found$text
+  session$experiment_id <- session$experiment_name <- NULL
+  if (!is.null(old)) runwire_close(old)
+  invisible(NULL)
+}
+
+#' @rdname runwire_set_tracking_uri
+#' @export
+runwire_get_tracking_uri <- function() {
+  named <- the$session$uri %||% env("RUNWIRE_TRACKING_URI")
+  if (is.null(named)) NULL else parse_address(named)$text
+}
+
+# The session's client, made at the first use and when the address or the mode changes.
+session_client <- function() {
+  session <- the$session
+  found <- session$client
+  if (!is.null(found)) {
+    named <- session$uri %||% env("RUNWIRE_TRACKING_URI")
+    if (identical(named, session$named) && identical(find_mode(NULL), found$mode)) {
+      return(found)
+    }
+    session$client <- NULL
+    runwire_close(found)
+  }
+  session$named <- session$uri %||% env("RUNWIRE_TRACKING_URI")
+  session$client <- runwire_connect(session$named)
+  session$client
+}
+
+#' Set the experiment of the session
+#'
+#' Runs that are started later belong to it; an experiment with a new name is created.
+#'
+#' @param experiment_name Its name, or
+#' @param experiment_id its id.
+#' @return The experiment, invisibly; offline `NULL`.
+#' @examples
+#' \dontrun{
+#' runwire_set_experiment("cars")
+#' }
+#' @export
+runwire_set_experiment <- function(experiment_name = NULL, experiment_id = NULL) {
+  if (is.null(experiment_name) == is.null(experiment_id)) {
+    value_error("runwire_set_experiment takes either a name or an experiment_id")
+  }
+  session <- the$session
+  client <- session_client()
+  if (client$mode == "offline") {
+    session$experiment_name <- experiment_name
+    session$experiment_id <- if (!is.null(experiment_id)) as_id(experiment_id)
+    return(invisible(NULL))
+  }
+  found <- if (is.null(experiment_name)) {
+    runwire_get_experiment(experiment_id, client)
+  } else {
+    get_or_create_experiment(client, experiment_name)
+  }
+  if (found$lifecycle_stage == "deleted") {
+    stop(new_error(
+      "FAILED_PRECONDITION",
+      paste0("the experiment '", found$name, "' is deleted; restore it, or purge it to use the name again"),
+      "EXPERIMENT_DELETED", c(experiment_id = found$experiment_id)
+    ))
+  }
+  session$experiment_id <- found$experiment_id
+  invisible(found)
+}
+
+get_or_create_experiment <- function(client, name) {
+  found <- runwire_get_experiment_by_name(name, client)
+  if (!is.null(found)) {
+    return(found)
+  }
+  id <- tryCatch(
+    runwire_create_experiment(name, client = client),
+    # Another process of the same job was faster.
+    runwire_already_exists = function(e) e$metadata[["experiment_id"]]
+  )
+  runwire_get_experiment(id, client)
+}
+
+# The experiment that is set, or that of the environment, or Default.
+session_experiment <- function(client = NULL) {
+  session <- the$session
+  if (!is.null(client) && !identical(client, session$client)) {
+    return("0")
+  }
+  if (is.null(session$experiment_id) && !is.null(env("RUNWIRE_EXPERIMENT"))) {
+    runwire_set_experiment(env("RUNWIRE_EXPERIMENT"))
+  }
+  session$experiment_id %||% "0"
+}
+
+#' Start, use and end the current run
+#'
+#' What is logged without naming a run goes to the current run, and starts one if there is none. `runwire_with_run` starts
+#' a run, evaluates an expression and ends the run: as FINISHED, as FAILED if the expression fails, and as KILLED if the
+#' user interrupts it. `with(run, expr)` does the same for a run that was started before.
+#'
+#' Runs that are open when the session ends are ended as FINISHED.
+#'
+#' @param run_id The run to resume; it is RUNNING again. `NULL` for a new run, or for the environment's
+#'   `RUNWIRE_RUN_ID` the first time.
+#' @param experiment_id The experiment of a new run; `NULL` for the one that is set, else Default.
+#' @param run_name Its name; `NULL` for one that is made up.
+#' @param nested Allow a current run, which becomes the new run's parent.
+#' @param parent_run_id The parent, where it is not the current run.
+#' @param tags A named vector or list of tags to set.
+#' @param description A text about the run, kept as the tag `mlflow.note.content`.
+#' @param experiment_name The experiment of a new run by name, instead of its id; it is created if there is none.
+#' @param status `"FINISHED"`, `"FAILED"` or `"KILLED"`.
+#' @param expr What to evaluate while the run is the current one.
+#' @param data A run that [runwire_start_run()] returned.
+#' @param ... For `runwire_with_run` the arguments of `runwire_start_run`; not used by `with`.
+#' @param client A client; `NULL` for that of the session. What is logged while its run is the current one goes by it.
+#' @return `runwire_start_run` and `runwire_active_run` return the run as it was when it started, of the classes
+#'   `runwire_active_run` and `runwire_run`; the latter `NULL` if there is none. `runwire_last_active_run` returns the run that
+#'   was used last, as it is now. `runwire_with_run` and `with` return the value of `expr`. `runwire_end_run` returns `NULL`,
+#'   invisibly, once all is delivered.
+#' @examples
+#' folder <- tempfile()
+#' client <- runwire_connect(mode = "offline", spool_dir = folder)
+#' runwire_with_run(experiment_name = "cars", client = client, {
+#'   fit <- lm(mpg ~ wt, data = mtcars)
+#'   runwire_log_param("formula", "mpg ~ wt")
+#'   runwire_log_metric("r_squared", summary(fit)$r.squared)
+#' })
+#' runwire_close(client)
+#' unlink(folder, recursive = TRUE)
+#' @export
+runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NULL, nested = FALSE, parent_run_id = NULL,
+                              tags = NULL, description = NULL, experiment_name = NULL, client = NULL) {
+  session <- the$session
+  current <- runwire_active_run()
+  if (!is.null(current) && !nested) {
+    stop(failed_precondition(
+      "the run ", current$run_id, " is active already: end it with runwire_end_run(), or start a run inside it with ",
+      "nested = TRUE"
+    ))
+  }
+  client <- client %||% run_client()
+  given <- c(as_pairs("tag", tags), if (!is.null(description)) c(mlflow.note.content = description))
+  resumed <- run_id %||% environment_run()
+  if (!is.null(resumed)) {
+    return(push_run(resume_run(client, as_run_id(resumed), run_name, given), client))
+  }
+  # A parent is of the same experiment.
+  if (is.null(experiment_id) && is.null(experiment_name) && !is.null(current) && nzchar(current$experiment_id)) {
+    experiment_id <- current$experiment_id
+  }
+  tags <- c(source_tags(names(given)), given)
+  parent <- parent_run_id %||% current$run_id
+  push_run(start_new_run(client, experiment_id, experiment_name, run_name, parent, tags), client)
+}
+
+start_new_run <- function(client, experiment_id, experiment_name, run_name, parent, tags) {
+  if (client$mode == "offline") {
+    if (is.null(experiment_id) && is.null(experiment_name)) {
+      experiment_id <- the$session$experiment_id
+      experiment_name <- if (is.null(experiment_id)) the$session$experiment_name %||% env("RUNWIRE_EXPERIMENT")
+      if (is.null(experiment_id) && is.null(experiment_name)) experiment_id <- "0"
+    }
+    begun <- begin_run(client, experiment_id, experiment_name, NULL, run_name, NULL, parent, NULL, tags)
+    return(unasked_run(
+      begun$run_id, "RUNNING", begun$experiment_id %||% "", begun$name, begun$start_time, parent, tags = tags
+    ))
+  }
+  if (!is.null(experiment_name)) experiment_id <- get_or_create_experiment(client, experiment_name)$experiment_id
+  run <- runwire_create_run(
+    experiment_id %||% session_experiment(client),
+    run_name = run_name, parent_run_id = parent, tags = tags, client = client
+  )
+  runwire_keep_alive(run$run_id, client)
+  run
+}
+
+resume_run <- function(client, run_id, run_name, tags) {
+  if (client$mode == "offline") {
+    fields <- c("status", if (!is.null(run_name)) "name")
+    update <- list(run_id = run_id, name = run_name, status = "RUN_STATUS_RUNNING", update_mask = fields)
+    checked(log_record(client$pipeline, run_id, record_bytes(update = update), FALSE))
+  } else {
+    runwire_update_run(run_id, "RUNNING", run_name, client)
+  }
+  runwire_keep_alive(run_id, client)
+  if (length(tags) > 0) runwire_set_tags(tags, run_id, client)
+  if (client$mode == "offline") unasked_run(run_id, "RUNNING") else runwire_get_run(run_id, client = client)
+}
+
+# RUNWIRE_RUN_ID once: the next run that is started is another one.
+environment_run <- function() {
+  session <- the$session
+  if (session$environment_run_used) {
+    return(NULL)
+  }
+  found <- env("RUNWIRE_RUN_ID")
+  session$environment_run_used <- !is.null(found)
+  found
+}
+
+# Who runs what, by the tag names of MLflow; those that the user gives come instead.
+source_tags <- function(given) {
+  file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
+  found <- c(
+    mlflow.source.name = if (length(file) > 0) file[1] else "R", mlflow.source.type = "LOCAL",
+    mlflow.user = Sys.info()[["user"]]
+  )
+  found[setdiff(names(found), given)]
+}
+
+push_run <- function(run, client) {
+  class(run) <- c("runwire_active_run", class(run))
+  attr(run, "client") <- client
+  the$session$stack <- c(the$session$stack, list(run))
+  the$session$last <- run
+  run
+}
+
+# The client of the current run, else that of the session.
+run_client <- function() {
+  stack <- the$session$stack
+  if (length(stack) > 0) attr(stack[[length(stack)]], "client") else session_client()
+}
+
+#' @rdname runwire_start_run
+#' @export
+runwire_end_run <- function(status = "FINISHED") {
+  session <- the$session
+  depth <- length(session$stack)
+  if (depth > 0) {
+    run <- session$stack[[depth]]
+    # Off the stack first: a run that can not be ended must not swallow what is logged next.
+    session$stack <- session$stack[-depth]
+    session$last <- run
+    client <- attr(run, "client")
+    log_finish(client, run$run_id, status, NULL)
+    runwire_flush(client = client)
+  }
+  invisible(NULL)
+}
+
+# Ends a run with those that were started inside it; one that is ended already stays so.
+end_through <- function(run_id, status) {
+  while (run_id %in% vapply(the$session$stack, function(run) run$run_id, "")) runwire_end_run(status)
+}
+
+#' @rdname runwire_start_run
+#' @export
+runwire_active_run <- function() {
+  stack <- the$session$stack
+  if (length(stack) > 0) stack[[length(stack)]]
+}
+
+#' @rdname runwire_start_run
+#' @export
+runwire_last_active_run <- function() {
+  last <- the$session$last
+  if (!is.null(last)) runwire_get_run(last$run_id, client = attr(last, "client"))
+}
+
+#' @rdname runwire_start_run
+#' @export
+runwire_with_run <- function(expr, ...) {
+  run <- runwire_start_run(...)
+  end_around(run, expr)
+}
+
+#' @rdname runwire_start_run
+#' @export
+with.runwire_active_run <- function(data, expr, ...) end_around(data, expr)
+
+# Evaluates an expression, and ends a run as that ended.
+end_around <- function(run, expr) {
+  status <- "FINISHED"
+  on.exit({
+    if (status == "FINISHED") {
+      end_through(run$run_id, status)
+    } else {
+      # What stopped the expression must not give way to another error.
+      tryCatch(end_through(run$run_id, status), error = function(e) {
+        warning("runwire could not end the run ", run$run_id, ": ", conditionMessage(e), call. = FALSE)
+      })
+    }
+  })
+  value <- withVisible(withCallingHandlers(
+    expr,
+    error = function(e) status <<- "FAILED",
+    interrupt = function(e) status <<- "KILLED"
+  ))
+  # An error that was dealt with inside is none.
+  status <- "FINISHED"
+  if (value$visible) value$value else invisible(value$value)
+}

@@ -1,0 +1,61 @@
+// What R holds of C++'s, behind external pointers.
+#pragma once
+
+#include <unistd.h>
+
+#include <memory>
+
+#include "channel.h"
+#include "r.h"
+
+namespace runwire {
+
+// A process forked from one that uses gRPC must not touch it: its threads are not there.
+struct Owned {
+  pid_t pid = getpid();
+  bool here() const { return getpid() == pid; }
+};
+
+// A finaliser in a forked child leaves alone what is the parent's.
+template <typename Held>
+void let_go(Held* held) {
+  if (held->here()) delete held;
+}
+
+inline Problem forked() {
+  return Problem("forked",
+                 "this process was forked (as by parallel::mclapply) from one that uses Runwire, and gRPC does not go "
+                 "on behind a fork: connect in each worker of parallel::makePSOCKcluster instead, or log in the parent");
+}
+
+// Throws where a parent of this process has used gRPC, whose threads and locks are the process's and not a client's.
+inline void claim_process() {
+  static const pid_t first = getpid();
+  if (first != getpid()) throw forked();
+}
+
+template <typename Held>
+Held& held_by(SEXP pointer) {
+  if (TYPEOF(pointer) != EXTPTRSXP || R_ExternalPtrAddr(pointer) == nullptr) {
+    throw Problem("state", "the client is closed");
+  }
+  Held& found = *static_cast<Held*>(R_ExternalPtrAddr(pointer));
+  if (!found.here()) throw forked();
+  return found;
+}
+
+template <typename Held>
+SEXP hold(Held* held) {
+  return Rcpp::XPtr<Held, Rcpp::PreserveStorage, let_go<Held>, false>(held, true);
+}
+
+template <typename Body>
+SEXP interruptible(Body body) {
+  try {
+    return guarded(body);
+  } catch (const Interruption&) {
+    throw Rcpp::internal::InterruptedException();
+  }
+}
+
+}  // namespace runwire

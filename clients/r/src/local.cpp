@@ -1,0 +1,81 @@
+// Local mode: a folder is the address. Finds the server that has the folder open; starting one is Python's part.
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "delivery.h"
+#include "problem.h"
+#include "segments.h"
+
+namespace runwire {
+
+namespace {
+
+constexpr std::chrono::milliseconds kPoll{20};
+constexpr std::chrono::seconds kPatience{10};
+
+Problem no_server(const std::string& folder, const std::string& why) {
+  return Problem("UNAVAILABLE", folder + " " + why);
+}
+
+// Whether a server holds the folder's lock.
+bool is_owned(const std::string& folder) {
+  int descriptor = ::open((folder + "/runwire.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  File held(descriptor);
+  if (::flock(descriptor, LOCK_SH | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+  ::flock(descriptor, LOCK_UN);
+  return false;
+}
+
+// The text of a member of the folder's pointer, which has no escapes.
+std::string member(const std::string& json, const std::string& name) {
+  size_t at = json.find("\"" + name + "\"");
+  if (at == std::string::npos) return "";
+  at = json.find('"', json.find(':', at));
+  if (at == std::string::npos) return "";
+  return json.substr(at + 1, json.find('"', at + 1) - at - 1);
+}
+
+}  // namespace
+
+std::string find_local_server(const std::string& given) {
+  char* real = ::realpath(given.c_str(), nullptr);
+  if (real == nullptr) throw no_server(given, "is no folder: start a server there with `runwire server`");
+  std::string folder = real;
+  std::free(real);
+  int descriptor = ::open((folder + "/start.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor < 0) throw no_server(folder, "can not be used");
+  File start(descriptor);
+  auto end = std::chrono::steady_clock::now() + kPatience;
+  while (::flock(descriptor, LOCK_SH | LOCK_NB) != 0) {
+    if (std::chrono::steady_clock::now() > end) {
+      throw no_server(folder, "is being opened by another process, which does not end");
+    }
+    std::this_thread::sleep_for(kPoll);
+  }
+  // Tells a server that wants to leave that somebody is about to call.
+  ::futimens(descriptor, nullptr);
+  std::string address;
+  if (is_owned(folder)) {
+    int pointer = ::open((folder + "/server.json").c_str(), O_RDONLY | O_CLOEXEC);
+    File file(pointer);
+    if (pointer >= 0) address = member(file.read(0, file.size()), "address");
+  }
+  ::flock(descriptor, LOCK_UN);
+  if (address.empty()) throw no_server(folder, "has no server: start one with `runwire server --data-dir " + folder + "`");
+  if (address.compare(0, 11, "runwires://") == 0) {
+    throw no_server(folder, "is served with TLS: use the address " + address +
+                                " with its certificate (RUNWIRE_TRACKING_URI, RUNWIRE_TLS_CA)");
+  }
+  if (address.compare(0, 10, "runwire://") == 0) address = address.substr(10);
+  return address;
+}
+
+}  // namespace runwire

@@ -1,0 +1,558 @@
+// What R calls: the pipeline, and what is logged through it.
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "held.h"
+#include "pipeline.h"
+#include "rules.h"
+#include "sync.h"
+
+using runwire::guarded;
+using runwire::held_by;
+using runwire::hold;
+using runwire::interruptible;
+using runwire::Pipeline;
+using runwire::Problem;
+using runwire::user_interrupted;
+
+namespace {
+
+constexpr size_t kSeriesBytes = 1024 * 1024;
+constexpr size_t kPiece = 32768;
+
+struct HeldPipeline : runwire::Owned {
+  std::unique_ptr<Pipeline> pipeline;
+  // For batches, which are encoded on R's thread.
+  runwire::Groups groups;
+};
+
+struct HeldSpool : runwire::Owned {
+  std::unique_ptr<runwire::Spool> spool;
+};
+
+Pipeline& pipeline_of(SEXP pointer) { return *held_by<HeldPipeline>(pointer).pipeline; }
+
+// What R's list of options says of the way to the server.
+runwire::DeliveryOptions delivery_options(const Rcpp::List& given) {
+  auto text = [&](const char* name) { return Rcpp::as<std::string>(given[name]); };
+  auto number = [&](const char* name) { return Rcpp::as<double>(given[name]); };
+  runwire::DeliveryOptions options;
+  options.channel.target = text("target");
+  options.channel.secure = Rcpp::as<bool>(given["secure"]);
+  options.channel.local = Rcpp::as<bool>(given["local"]);
+  options.channel.tls_ca = text("tls_ca");
+  options.channel.token = text("token");
+  options.channel.user_agent = text("user_agent");
+  options.channel.connect_timeout = number("connect_timeout");
+  options.retry.initial = number("initial");
+  options.retry.multiplier = number("multiplier");
+  options.retry.maximum = number("maximum");
+  options.retry.connect_timeout = options.channel.connect_timeout;
+  options.address = text("address");
+  options.folder = text("folder");
+  return options;
+}
+
+int64_t now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string metric(const std::string& key, const char* what) { return "metric '" + key + "': " + what; }
+
+[[noreturn]] void no_number(const std::string& key, const std::string& found) {
+  throw Problem("type", metric(key, "the value must be a number, not ") + found);
+}
+
+// Whether the class of a vector of numbers gives them another meaning.
+bool is_classed(SEXP value) {
+  return Rf_isObject(value) && (Rf_inherits(value, "factor") || Rf_inherits(value, "integer64") ||
+                                Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
+}
+
+double number_at(SEXP value, R_xlen_t place, const std::string& key) {
+  if (is_classed(value)) {
+    if (!Rf_inherits(value, "integer64")) no_number(key, "a factor or a time");
+    int64_t found;
+    std::memcpy(&found, REAL(value) + place, sizeof found);
+    return static_cast<double>(found);
+  }
+  if (TYPEOF(value) == REALSXP) {
+    double found = REAL(value)[place];
+    if (R_IsNA(found)) no_number(key, "NA (NaN is one)");
+    return found;
+  }
+  if (TYPEOF(value) == INTSXP) {
+    if (INTEGER(value)[place] == NA_INTEGER) no_number(key, "NA (NaN is one)");
+    return INTEGER(value)[place];
+  }
+  no_number(key, value == R_NilValue ? "NULL" : Rf_type2char(TYPEOF(value)));
+}
+
+// Times are taken in unix ms, or as R's own times.
+int64_t time_at(SEXP value, R_xlen_t place, const std::string& what) {
+  if (Rf_inherits(value, "POSIXct") && TYPEOF(value) == REALSXP) {
+    double seconds = REAL(value)[place];
+    if (!std::isfinite(seconds)) throw Problem("type", what + " must not be NA");
+    return static_cast<int64_t>(std::round(seconds * 1000));
+  }
+  return runwire::integer_at(value, place, what);
+}
+
+int64_t checked_time(SEXP value, R_xlen_t place, const std::string& key, const std::string& field) {
+  int64_t found = time_at(value, place, metric(key, "timestamp"));
+  if (found < 0) throw runwire::invalid(field, "must be 0 or later");
+  return found;
+}
+
+int64_t step_of(SEXP step, const std::string& key) {
+  if (step == R_NilValue) return 0;
+  if (TYPEOF(step) == INTSXP && Rf_xlength(step) == 1 && INTEGER(step)[0] != NA_INTEGER && !Rf_isObject(step)) {
+    return INTEGER(step)[0];
+  }
+  return runwire::integer(step, metric(key, "step"));
+}
+
+int64_t time_of(SEXP timestamp, const std::string& key) {
+  if (timestamp == R_NilValue) return now();
+  if (Rf_xlength(timestamp) != 1) throw Problem("type", metric(key, "timestamp must be one time"));
+  return checked_time(timestamp, 0, key, "blocks[0].timestamps_ms[0]");
+}
+
+std::vector<std::pair<std::string, std::string>> pairs_of(SEXP values, const char* what) {
+  std::vector<std::pair<std::string, std::string>> found;
+  if (values == R_NilValue) return found;
+  std::vector<std::string> keys = runwire::texts(Rf_getAttrib(values, R_NamesSymbol), what);
+  std::vector<std::string> texts = runwire::texts(values, what);
+  for (size_t i = 0; i < texts.size(); i++) found.emplace_back(i < keys.size() ? keys[i] : "", texts[i]);
+  return found;
+}
+
+SEXP as_result(const runwire::Failure& failure) {
+  return failure.ok() ? R_NilValue : runwire::make_failure(failure);
+}
+
+void put(Pipeline& pipeline, runwire::Record record) {
+  if (record.data.size() > runwire::kMostRecordBytes) {
+    throw runwire::invalid("blocks", "must fit in one frame: " + std::to_string(record.data.size()) +
+                                         " bytes, and at most " + std::to_string(runwire::kMostRecordBytes) +
+                                         " are");
+  }
+  pipeline.start();
+  pipeline.buffer().record(std::move(record), user_interrupted);
+}
+
+}  // namespace
+
+// [[Rcpp::export(rng = false)]]
+SEXP pipeline_open(Rcpp::List given) {
+  return guarded([&] {
+    runwire::PipelineOptions options;
+    options.delivery = delivery_options(given);
+    options.offline = Rcpp::as<bool>(given["offline"]);
+    if (!options.offline) runwire::claim_process();
+    options.root = Rcpp::as<std::string>(given["root"]);
+    options.address = options.delivery.address;
+    options.spool_bytes = static_cast<uint64_t>(Rcpp::as<double>(given["spool_bytes"]));
+    options.block = Rcpp::as<bool>(given["block"]);
+    auto held = std::make_unique<HeldPipeline>();
+    held->pipeline = std::make_unique<Pipeline>(options);
+    return hold(held.release());
+  });
+}
+
+// NULL, or a problem: what a training loop pays for a point.
+// [[Rcpp::export(rng = false)]]
+SEXP log_point(SEXP pipeline, SEXP run_id, SEXP key, SEXP value, SEXP step, SEXP timestamp) {
+  return interruptible([&]() -> SEXP {
+    Pipeline& it = pipeline_of(pipeline);
+    std::string name = runwire::text(key, "a metric's key");
+    if (Rf_xlength(value) != 1) throw Problem("type", metric(name, "the value must be one number"));
+    double number = number_at(value, 0, name);
+    int64_t at = step_of(step, name);
+    int64_t time = time_of(timestamp, name);
+    auto& buffer = it.buffer();
+    uint32_t run = buffer.run(runwire::text(run_id, "a run id"));
+    uint32_t set = buffer.set(name.c_str());
+    it.start();
+    buffer.row(run, set, &number, 1, at, time, user_interrupted);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP log_row(SEXP pipeline, SEXP run_id, SEXP metrics, SEXP step, SEXP timestamp) {
+  return interruptible([&]() -> SEXP {
+    Pipeline& it = pipeline_of(pipeline);
+    R_xlen_t width = Rf_xlength(metrics);
+    SEXP names = Rf_getAttrib(metrics, R_NamesSymbol);
+    if (width > 0 && names == R_NilValue) {
+      throw Problem("type", "metrics must be a named vector or list of numbers");
+    }
+    runwire::Keys keys = runwire::texts(names, "a metric's key");
+    std::vector<double> values(width);
+    for (R_xlen_t i = 0; i < width; i++) {
+      SEXP element = TYPEOF(metrics) == VECSXP ? VECTOR_ELT(metrics, i) : metrics;
+      if (TYPEOF(metrics) == VECSXP && Rf_xlength(element) != 1) {
+        throw Problem("type", metric(keys[i], "the value must be one number"));
+      }
+      values[i] = number_at(element, TYPEOF(metrics) == VECSXP ? 0 : i, keys[i]);
+    }
+    std::string first = keys.empty() ? "" : keys[0];
+    int64_t at = step_of(step, first);
+    int64_t time = time_of(timestamp, first);
+    auto& buffer = it.buffer();
+    uint32_t run = buffer.run(runwire::text(run_id, "a run id"));
+    if (keys.empty()) return R_NilValue;
+    uint32_t set = buffer.set(keys);
+    it.start();
+    buffer.row(run, set, values.data(), values.size(), at, time, user_interrupted);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP log_series(SEXP pipeline, SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestamps) {
+  return interruptible([&]() -> SEXP {
+    Pipeline& it = pipeline_of(pipeline);
+    std::string run = runwire::text(run_id, "a run id");
+    runwire::rules::run_id(run);
+    std::string name = runwire::text(key, "a metric's key");
+    runwire::rules::key(name, "key");
+    size_t count = static_cast<size_t>(Rf_xlength(values));
+    std::vector<double> numbers(count);
+    for (size_t i = 0; i < count; i++) numbers[i] = number_at(values, static_cast<R_xlen_t>(i), name);
+    std::vector<int64_t> at;
+    if (steps != R_NilValue) at = runwire::integers(steps, metric(name, "step"));
+    std::vector<int64_t> times(count, now());
+    size_t given = timestamps == R_NilValue ? count : static_cast<size_t>(Rf_xlength(timestamps));
+    if (timestamps != R_NilValue && given == 1) {
+      std::fill(times.begin(), times.end(), checked_time(timestamps, 0, name, "blocks[0].timestamps_ms"));
+    } else if (timestamps != R_NilValue && given == count) {
+      for (size_t i = 0; i < count; i++) {
+        times[i] = checked_time(timestamps, static_cast<R_xlen_t>(i), name, "blocks[0].timestamps_ms");
+      }
+    }
+    bool wrong_times = given != count && !(given == 1 && timestamps != R_NilValue);
+    if ((steps != R_NilValue && at.size() != count) || wrong_times) {
+      throw Problem("value", metric(name, "") + std::to_string(count) + " values need as many " +
+                                 (wrong_times ? "timestamps" : "steps") + ", and there are " +
+                                 std::to_string(wrong_times ? given : at.size()));
+    }
+    std::string names = runwire::encode_names({name});
+    std::vector<runwire::Record> records;
+    std::vector<std::string> blocks;
+    size_t size = 0;
+    auto cut = [&] {
+      if (blocks.empty()) return;
+      runwire::Record record;
+      record.run_id = run;
+      record.data = runwire::encode_batch(run, blocks);
+      records.push_back(std::move(record));
+      blocks.clear();
+      size = 0;
+    };
+    for (size_t start = 0; start < count; start += kPiece) {
+      size_t rows = std::min(kPiece, count - start);
+      std::string axis = steps == R_NilValue
+                             ? runwire::encode_regular_axis(static_cast<int64_t>(start), 1)
+                             : runwire::encode_axis(at.data() + start, rows);
+      std::string block = runwire::encode_block(names, axis, times.data() + start, rows, numbers.data() + start, rows);
+      if (size + block.size() > kSeriesBytes) cut();
+      size += block.size();
+      blocks.push_back(std::move(block));
+    }
+    cut();
+    for (auto& record : records) put(it, std::move(record));
+    return R_NilValue;
+  });
+}
+
+// Points as four columns; blocks as lists of keys, steps, timestamps and a matrix with a row for each step.
+// [[Rcpp::export(rng = false)]]
+SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP params, SEXP tags) {
+  return interruptible([&]() -> SEXP {
+    HeldPipeline& held = held_by<HeldPipeline>(pipeline);
+    runwire::Record record;
+    record.run_id = runwire::text(run_id, "a run id");
+    auto given = pairs_of(params, "params");
+    auto named = pairs_of(tags, "tags");
+    runwire::rules::run_id(record.run_id);
+    runwire::rules::pairs(given, "params", runwire::rules::kMostParam);
+    runwire::rules::pairs(named, "tags", runwire::rules::kMostTag);
+    int64_t present = now();
+    std::vector<runwire::BatchBlock> made;
+    if (points != R_NilValue) {
+      Rcpp::List columns(points);
+      std::vector<std::string> keys = runwire::texts(columns["key"], "a metric's key");
+      std::vector<runwire::BatchPoint> listed(keys.size());
+      SEXP values = columns["value"], steps = columns["step"], times = columns["timestamp"];
+      for (size_t i = 0; i < keys.size(); i++) {
+        auto at = static_cast<R_xlen_t>(i);
+        auto& point = listed[i];
+        point.key = keys[i];
+        point.value = number_at(TYPEOF(values) == VECSXP ? VECTOR_ELT(values, at) : values,
+                                TYPEOF(values) == VECSXP ? 0 : at, keys[i]);
+        point.step = steps == R_NilValue ? 0 : runwire::integer_at(steps, at, metric(keys[i], "step"));
+        point.time = times == R_NilValue ? present : time_at(times, at, metric(keys[i], "timestamp"));
+      }
+      made = runwire::fold_points(listed);
+    }
+    for (R_xlen_t i = 0; i < blocks.size(); i++) {
+      Rcpp::List block = blocks[i];
+      runwire::BatchBlock one;
+      one.keys = runwire::texts(block["keys"], "a block's keys");
+      std::string first = one.keys.empty() ? "" : one.keys[0];
+      one.column.steps = runwire::integers(block["steps"], metric(first, "step"));
+      size_t rows = one.column.steps.size(), width = one.keys.size();
+      SEXP times = block["timestamps"], values = block["values"];
+      for (size_t row = 0; row < rows; row++) {
+        one.column.times.push_back(times == R_NilValue ? present
+                                                       : time_at(times,
+                                                                 Rf_xlength(times) == 1 ? 0 : static_cast<R_xlen_t>(row),
+                                                                 metric(first, "timestamp")));
+        for (size_t k = 0; k < width; k++) {
+          one.column.values.push_back(number_at(values, static_cast<R_xlen_t>(row + k * rows), one.keys[k]));
+        }
+      }
+      if (rows > 0) made.push_back(std::move(one));
+    }
+    std::vector<std::string> encoded;
+    for (size_t i = 0; i < made.size(); i++) {
+      std::string place = "blocks[" + std::to_string(i) + "]";
+      const auto& one = made[i];
+      std::unordered_set<std::string> seen;
+      for (size_t k = 0; k < one.keys.size(); k++) {
+        runwire::rules::key(one.keys[k], place + ".keys[" + std::to_string(k) + "]");
+        seen.insert(one.keys[k]);
+      }
+      if (one.keys.empty() || seen.size() != one.keys.size()) {
+        throw runwire::invalid(place + ".keys", "must be there, and nothing twice");
+      }
+      for (int64_t time : one.column.times) {
+        if (time < 0) throw runwire::invalid("timestamps_ms", "must be 0 or later");
+      }
+      std::vector<runwire::KeyPart> parts = held.groups.parts(one.keys);
+      bool whole = parts.size() == 1;
+      if (whole && parts[0].group) record.groups.push_back(parts[0].group);
+      encoded.push_back(runwire::encode_block(
+          whole ? parts[0].names : runwire::encode_names(one.keys),
+          runwire::encode_axis(one.column.steps.data(), one.column.steps.size()), one.column.times.data(),
+          one.column.times.size(), one.column.values.data(), one.column.values.size()));
+    }
+    record.data = runwire::encode_batch(record.run_id, encoded, given, named);
+    put(*held.pipeline, std::move(record));
+    return R_NilValue;
+  });
+}
+
+// A serialised `Record`; an empty one only has its run begun.
+// [[Rcpp::export(rng = false)]]
+SEXP log_record(SEXP pipeline, std::string run_id, Rcpp::RawVector data, bool ends) {
+  return interruptible([&]() -> SEXP {
+    Pipeline& it = pipeline_of(pipeline);
+    runwire::rules::run_id(run_id);
+    runwire::Record record;
+    record.run_id = run_id;
+    record.data = std::string(data.begin(), data.end());
+    record.ends = ends;
+    put(it, std::move(record));
+    if (ends) it.stop_alive(run_id);
+    return R_NilValue;
+  });
+}
+
+// How a run begins, for spools that outlive the server's memory of it.
+// [[Rcpp::export(rng = false)]]
+SEXP log_begin(SEXP pipeline, std::string run_id, std::string parent, Rcpp::RawVector data) {
+  return guarded([&]() -> SEXP {
+    pipeline_of(pipeline).begins().put(run_id,
+                                       runwire::Begin{std::string(data.begin(), data.end()), parent});
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP pipeline_keep_alive(SEXP pipeline, std::string run_id) {
+  return guarded([&]() -> SEXP {
+    runwire::rules::run_id(run_id);
+    pipeline_of(pipeline).keep_alive(run_id);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP pipeline_deliver(SEXP pipeline, double timeout, bool tell) {
+  return interruptible([&] { return as_result(pipeline_of(pipeline).deliver(timeout, user_interrupted, tell)); });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP pipeline_lost(SEXP pipeline) {
+  return guarded([&] { return as_result(pipeline_of(pipeline).lost()); });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP pipeline_end(SEXP pipeline) {
+  return guarded([&]() -> SEXP {
+    pipeline_of(pipeline).end();
+    return R_NilValue;
+  });
+}
+
+// Whether R's process is the one that made this.
+// [[Rcpp::export(rng = false)]]
+bool is_here(SEXP pipeline) {
+  auto* held = static_cast<HeldPipeline*>(R_ExternalPtrAddr(pipeline));
+  return held != nullptr && held->here();
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP spool_list(std::string folder) {
+  return guarded([&] { return Rcpp::wrap(runwire::find_spools(folder)); });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP spool_open(std::string folder, bool as_new_writer) {
+  return guarded([&]() -> SEXP {
+    auto held = std::make_unique<HeldSpool>();
+    held->spool = runwire::open_leftover(folder, as_new_writer);
+    runwire::Spool& spool = *held->spool;
+    return Rcpp::List::create(Rcpp::Named("folder") = spool.folder(), Rcpp::Named("address") = spool.address(),
+                              Rcpp::Named("skipped") = spool.torn(),
+                              Rcpp::Named("pointer") = hold(held.release()));
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout) {
+  return interruptible([&]() -> SEXP {
+    runwire::claim_process();
+    HeldSpool& held = held_by<HeldSpool>(pointer);
+    runwire::Delivered found =
+        runwire::deliver_leftover(held.spool, delivery_options(options), timeout, user_interrupted);
+    return Rcpp::List::create(Rcpp::Named("delivered") = static_cast<double>(found.delivered),
+                              Rcpp::Named("left") = static_cast<double>(found.left),
+                              Rcpp::Named("rejected") = found.rejected, Rcpp::Named("problem") = found.problem);
+  });
+}
+
+// What a spool holds, for those who look into it.
+// [[Rcpp::export(rng = false)]]
+SEXP spool_contents(SEXP pointer) {
+  return guarded([&]() -> SEXP {
+    runwire::Spool& spool = *held_by<HeldSpool>(pointer).spool;
+    Rcpp::List frames, rejections;
+    runwire::Stored stored;
+    for (int64_t sequence = spool.acked().sequence + 1; spool.take(sequence, &stored); sequence++) {
+      Rcpp::CharacterVector groups;
+      for (const auto& group : stored.groups) groups.push_back(runwire::to_hex(group->hash));
+      frames.push_back(Rcpp::List::create(
+          Rcpp::Named("sequence") = static_cast<double>(stored.sequence),
+          Rcpp::Named("previous_crc") = static_cast<double>(stored.previous_crc),
+          Rcpp::Named("crc") = static_cast<double>(runwire::chained(stored.previous_crc, stored.payload)),
+          Rcpp::Named("groups") = groups,
+          Rcpp::Named("payload") = Rcpp::RawVector(stored.payload.begin(), stored.payload.end())));
+    }
+    for (const auto& one : spool.rejections()) rejections.push_back(Rcpp::RawVector(one.data.begin(), one.data.end()));
+    auto place = [](const runwire::Place& at) {
+      return Rcpp::NumericVector::create(Rcpp::Named("sequence") = static_cast<double>(at.sequence),
+                                         Rcpp::Named("crc") = static_cast<double>(at.crc));
+    };
+    SEXP aside = R_NilValue;
+    Rcpp::List why;
+    if (auto found = spool.aside()) {
+      why = Rcpp::List::create(Rcpp::Named("reason") = found->reason, Rcpp::Named("message") = found->message,
+                               Rcpp::Named("delivered") = static_cast<double>(found->delivered));
+      aside = why;
+    }
+    return Rcpp::List::create(
+        Rcpp::Named("writer_id") = spool.writer_id(), Rcpp::Named("address") = spool.address(),
+        Rcpp::Named("acked") = place(spool.acked()), Rcpp::Named("cut") = place(spool.cut()),
+        Rcpp::Named("undelivered") = static_cast<double>(spool.undelivered()), Rcpp::Named("frames") = frames,
+        Rcpp::Named("rejections") = rejections, Rcpp::Named("aside") = aside);
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+void spool_close(SEXP pointer) {
+  auto* held = static_cast<HeldSpool*>(R_ExternalPtrAddr(pointer));
+  if (held != nullptr && held->here() && held->spool) {
+    held->spool->close();
+    held->spool.reset();
+  }
+}
+
+// How a call failed, of its code's number and the bytes of its details.
+// [[Rcpp::export(rng = false)]]
+SEXP read_status(int code, std::string message, Rcpp::RawVector details) {
+  return runwire::make_failure(
+      runwire::read_failure(code, message, std::string(details.begin(), details.end())));
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP local_server(std::string folder) {
+  return guarded([&] { return Rcpp::wrap(runwire::find_local_server(folder)); });
+}
+
+// [[Rcpp::export(rng = false)]]
+std::string mint_id() { return runwire::new_id(); }
+
+// The first 16 hex digits of a SHA-256.
+// [[Rcpp::export(rng = false)]]
+std::string digest16(Rcpp::RawVector data) {
+  return runwire::to_hex(runwire::sha256(std::string(data.begin(), data.end()))).substr(0, 16);
+}
+
+// Checks a text by one of the server's rules; NULL, or a problem.
+// [[Rcpp::export(rng = false)]]
+SEXP check_text(std::string rule, SEXP value, std::string field) {
+  return guarded([&]() -> SEXP {
+    std::string given = runwire::text(value, field.c_str());
+    if (rule == "run_id") runwire::rules::run_id(given);
+    if (rule == "experiment_id") runwire::rules::experiment_id(given);
+    if (rule == "key") runwire::rules::key(given, field);
+    if (rule == "name") runwire::rules::name(given, field);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP check_length(SEXP value, double least, double most, std::string field) {
+  return guarded([&]() -> SEXP {
+    runwire::rules::length(runwire::text(value, field.c_str()), static_cast<size_t>(least),
+                           static_cast<size_t>(most), field);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP check_pairs(SEXP values, std::string field, bool params) {
+  return guarded([&]() -> SEXP {
+    runwire::rules::pairs(pairs_of(values, field.c_str()), field,
+                          params ? runwire::rules::kMostParam : runwire::rules::kMostTag);
+    return R_NilValue;
+  });
+}
+
+// A time of a run as unix ms.
+// [[Rcpp::export(rng = false)]]
+SEXP check_time(SEXP value, std::string field) {
+  return guarded([&]() -> SEXP {
+    if (Rf_xlength(value) != 1) throw Problem("type", field + " must be one time");
+    int64_t found = time_at(value, 0, field);
+    runwire::rules::time(found, field);
+    return Rf_ScalarReal(static_cast<double>(found));
+  });
+}
+
+// The steps first, first + stride ...
+// [[Rcpp::export(rng = false)]]
+SEXP regular_steps(SEXP first, SEXP stride, double count) {
+  return guarded([&] {
+    int64_t start = runwire::integer(first, "first"), distance = runwire::integer(stride, "stride");
+    std::vector<int64_t> found(static_cast<size_t>(count));
+    for (size_t i = 0; i < found.size(); i++) found[i] = start + distance * static_cast<int64_t>(i);
+    return runwire::make_integers(found.data(), found.size());
+  });
+}

@@ -1,0 +1,404 @@
+#include "pipeline.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <system_error>
+
+namespace runwire {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kHeartbeat{30};
+constexpr std::chrono::seconds kPulse{1};
+constexpr std::chrono::milliseconds kSlice{50};
+constexpr double kProgress = 2;
+constexpr int64_t kBacklogFrames = 8;
+constexpr size_t kShown = 5;
+
+double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+std::string with_decimals(double number) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1f", number);
+  return text;
+}
+
+std::string on_one_line(const std::string& text) {
+  std::string found;
+  for (char c : text) {
+    bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    if (!space) found.push_back(c);
+    if (space && !found.empty() && found.back() != ' ') found.push_back(' ');
+  }
+  return found;
+}
+
+std::string code_of(const std::string& reason) {
+  if (reason == "EXPERIMENT_NOT_FOUND" || reason == "RUN_NOT_FOUND") return "NOT_FOUND";
+  if (reason == "INVALID_FIELD" || reason == "MALFORMED_MESSAGE") return "INVALID_ARGUMENT";
+  if (reason == "LIMIT_EXCEEDED" || reason == "MESSAGE_TOO_LARGE") return "RESOURCE_EXHAUSTED";
+  if (reason == "RUN_EXISTS") return "ALREADY_EXISTS";
+  return "FAILED_PRECONDITION";
+}
+
+std::string told(const Lane& lane) {
+  const std::string& folder = lane.spool->folder();
+  return std::to_string(lane.spool->undelivered()) + " frames are not delivered: " + lane.over->message + " (" +
+         lane.over->reason + "). They are kept in " + folder + "; `runwire sync --as-new-writer " + folder +
+         "` delivers them";
+}
+
+Failure rejected(const Rejection& first, const std::string& message) {
+  Failure found;
+  found.code = code_of(first.reason);
+  found.message = message;
+  found.reason = first.reason;
+  found.metadata = first.metadata;
+  if (!first.run_id.empty() && found.fact("run_id") == nullptr) found.metadata.emplace_back("run_id", first.run_id);
+  if (const std::string* field = found.fact("field")) found.violations.emplace_back(*field, first.message);
+  return found;
+}
+
+}  // namespace
+
+Pipeline::Pipeline(PipelineOptions options) : options_(std::move(options)), cutter_(*this, begins_) {}
+
+Pipeline::~Pipeline() { end(); }
+
+void Pipeline::start() {
+  if (started_ || ended_) return;
+  started_ = true;
+  // Signals are for R's own thread.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  if (!options_.offline) {
+    delivery_ = std::make_unique<Delivery>(options_.delivery, guard_);
+    delivery_->start();
+  }
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+void Pipeline::run() {
+  Batch batch;
+  while (!closing_) {
+    if (buffer_.take(&batch, &names_, &busy_)) {
+      try {
+        fold(batch);
+      } catch (const Closing&) {
+        return;
+      }
+      buffer_.release(batch);
+    }
+    busy_ = false;
+    pulse();
+  }
+}
+
+void Pipeline::emit(std::vector<Record> records) {
+  for (auto& record : records) cutter_.add(std::move(record));
+}
+
+// Points of a run may move before and behind those of other keys, never across another record of their run.
+void Pipeline::fold(Batch& batch) {
+  std::map<uint32_t, std::unique_ptr<Columns>> runs;
+  std::vector<uint32_t> order;
+  std::unordered_map<std::string, uint32_t> numbers;
+  uint32_t last = UINT32_MAX;
+  Columns* columns = nullptr;
+  auto finish = [&] {
+    for (uint32_t run : order) {
+      auto found = runs.find(run);
+      if (found != runs.end()) emit(found->second->finish());
+    }
+    runs.clear();
+    order.clear();
+    numbers.clear();
+    last = UINT32_MAX;
+  };
+  for (const Item& item : batch.items) {
+    if (item.kind == Item::kRow) {
+      if (item.place != last) {
+        last = item.place;
+        auto& found = runs[last];
+        if (!found) {
+          found = std::make_unique<Columns>(names_.runs[last], groups_, names_);
+          order.push_back(last);
+          numbers[names_.runs[last]] = last;
+        }
+        columns = found.get();
+      }
+      Column& column = columns->at(item.set);
+      column.steps.push_back(item.step);
+      column.times.push_back(item.time);
+      size_t width = names_.members[item.set].size();
+      const double* values = batch.values.data() + item.values;
+      column.values.insert(column.values.end(), values, values + width);
+    } else if (item.kind == Item::kRecord) {
+      Record& record = batch.records[item.place];
+      auto number = numbers.find(record.run_id);
+      if (number != numbers.end()) {
+        emit(runs[number->second]->finish());
+        runs.erase(number->second);
+        order.erase(std::find(order.begin(), order.end(), number->second));
+        numbers.erase(number);
+        last = UINT32_MAX;
+      }
+      cutter_.add(std::move(record));
+    } else {
+      finish();
+      cutter_.cut();
+      std::lock_guard<std::mutex> lock(guard_.mutex);
+      Mark& mark = *batch.marks[item.place];
+      mark.lane = lane_;
+      mark.sequence = lane_ ? lane_->writer.cut().sequence : 0;
+      mark.folded = true;
+      guard_.changed.notify_all();
+    }
+  }
+  finish();
+  cutter_.cut();
+}
+
+void Pipeline::pulse() {
+  if (!delivery_) return;
+  std::vector<std::string> beating;
+  {
+    std::lock_guard<std::mutex> lock(guard_.mutex);
+    if (beating_.empty() || Clock::now() - beat_ < kHeartbeat) return;
+    beat_ = Clock::now();
+    beating.assign(beating_.begin(), beating_.end());
+  }
+  delivery_->heartbeat(beating);
+}
+
+void Pipeline::keep_alive(const std::string& run_id) {
+  {
+    std::lock_guard<std::mutex> lock(guard_.mutex);
+    beating_.insert(run_id);
+  }
+  if (!options_.offline) start();
+}
+
+void Pipeline::stop_alive(const std::string& run_id) {
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  beating_.erase(run_id);
+}
+
+FrameSink::Opened Pipeline::open_lane(size_t size) {
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(guard_.mutex);
+      try {
+        if (!lane_ || lane_->over) new_lane();
+        if (auto segment = lane_->spool->prepare(size)) {
+          unstick();
+          return Opened{lane_, *segment};
+        }
+        stick(full_text());
+      } catch (const std::system_error& error) {
+        stick("the spool in " + options_.root + " can not be written: " + error.what());
+      }
+      guard_.changed.wait_for(lock, kPulse);
+    }
+    pulse();
+    if (closing_) throw Closing();
+  }
+}
+
+std::string Pipeline::full_text() const {
+  return "the spool " + (lane_ ? lane_->spool->folder() : options_.root) + " is full: it holds " +
+         std::to_string(options_.spool_bytes) + " bytes that are not delivered";
+}
+
+void Pipeline::stick(const std::string& why) {
+  if (stuck_.empty()) say(why);
+  stuck_ = why;
+  if (!options_.block || options_.offline) buffer_.refuse(Problem("RESOURCE_EXHAUSTED", why));
+}
+
+void Pipeline::unstick() {
+  if (stuck_.empty()) return;
+  stuck_.clear();
+  buffer_.refuse(std::nullopt);
+}
+
+void Pipeline::new_lane() {
+  lane_.reset();
+  lane_ = std::make_shared<Lane>(Spool::create(options_.root, new_id(), options_.address, options_.spool_bytes));
+  if (delivery_) delivery_->carry(lane_);
+}
+
+size_t Pipeline::target(const Lane& lane) {
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  bool behind = lane.writer.cut().sequence - lane.writer.sent() > kBacklogFrames;
+  return behind ? kLargeFrameBytes : kFrameBytes;
+}
+
+bool Pipeline::write(Lane& lane, const std::string& payload, const std::vector<GroupRef>& groups) {
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(guard_.mutex);
+      if (lane.over) return false;
+      Place before = lane.writer.cut();
+      try {
+        Place made = lane.writer.cut_frame(payload);
+        lane.spool->append(made.sequence, before.crc, made.crc, payload, groups);
+        if (delivery_) delivery_->poke();
+        return true;
+      } catch (const std::system_error& error) {
+        lane.writer.uncut(before);
+        stick("the spool " + lane.spool->folder() + " can not be written: " + error.what());
+        guard_.changed.wait_for(lock, kPulse);
+      }
+    }
+    if (closing_) throw Closing();
+  }
+}
+
+bool Pipeline::is_dirty() {
+  // Looked at in the order in which it moves on.
+  if (!started_) return false;
+  if (!buffer_.is_empty() || busy_) return true;
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  return lane_ && (options_.offline || (!lane_->over && lane_->writer.pending() > 0));
+}
+
+Failure Pipeline::deliver(double timeout, const Interrupted& interrupted, bool tell) {
+  if (!is_dirty()) return Failure();
+  auto start = Clock::now();
+  double next_word = kProgress;
+  std::shared_ptr<Mark> mark = buffer_.mark();
+  for (;;) {
+    {
+      std::unique_lock<std::mutex> lock(guard_.mutex);
+      try {
+        if (is_done(*mark)) return Failure();
+      } catch (const std::system_error& error) {
+        Failure found;
+        found.code = "UNAVAILABLE";
+        found.message = std::string("the spool can not be written: ") + error.what();
+        return found;
+      }
+      double waited = since(start);
+      if (waited >= timeout || is_hopeless(waited)) return undelivered(waited);
+      if (tell && waited >= next_word) {
+        next_word = waited + kProgress;
+        say_progress(timeout - waited);
+      }
+      guard_.changed.wait_for(lock, kSlice);
+    }
+    if (interrupted()) throw Interruption();
+  }
+}
+
+bool Pipeline::is_done(const Mark& mark) {
+  if (!mark.folded) return false;
+  if (!mark.lane || mark.lane->over || mark.lane->writer.acked().sequence >= mark.sequence) return true;
+  if (!options_.offline) return false;
+  mark.lane->spool->sync();
+  return true;
+}
+
+// Whether there is no hope for the server.
+bool Pipeline::is_hopeless(double waited) const {
+  if (!delivery_ || !delivery_->away) return false;
+  if (delivery_->refused) return true;
+  bool never = !delivery_->reached && delivery_->away->unreachable();
+  return never && waited > options_.delivery.retry.connect_timeout;
+}
+
+Failure Pipeline::undelivered(double waited) {
+  std::string where = lane_ ? lane_->spool->folder() : options_.root;
+  std::string frames = std::to_string(lane_ ? lane_->writer.pending() : 0);
+  std::string rest = frames + " frames wait in " + where + "; `runwire sync " + where + "` delivers them later";
+  size_t memory = buffer_.count();
+  if (memory > 0 && !stuck_.empty()) {
+    rest += ". " + std::to_string(memory) + " records are in memory only: " + stuck_;
+  }
+  const std::string& address = options_.delivery.address;
+  Failure found;
+  if (!delivery_ || !delivery_->away) {
+    found.code = "DEADLINE_EXCEEDED";
+    found.message = "not everything was delivered to " + address + " within " + with_decimals(waited) + " s; " + rest;
+    found.metadata = {{"address", address}, {"spool", where}};
+    return found;
+  }
+  found = *delivery_->away;
+  if (found.unreachable()) {
+    found.message = "no Runwire server answers at " + address + " (" + with_decimals(waited) +
+                    " s). Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI. " + rest +
+                    ". gRPC says: " + on_one_line(found.message);
+    found.metadata = {{"address", address}, {"spool", where}};
+    return found;
+  }
+  // What this side found is no reason of the server's.
+  if (found.reason == kNoLocalServer || found.reason == kSpoolFailed) found.reason.clear();
+  found.message += ". " + rest;
+  found.metadata.emplace_back("spool", where);
+  return found;
+}
+
+void Pipeline::say_progress(double left) {
+  double size = lane_ ? static_cast<double>(lane_->spool->size()) / 1e6 : 0;
+  say("delivering " + with_decimals(size) + " MB to " + options_.delivery.address + "; giving up in " +
+      std::to_string(static_cast<int64_t>(left)) + " s");
+}
+
+Failure Pipeline::lost() {
+  if (!delivery_) return Failure();
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  std::vector<Rejection> rejections;
+  rejections.swap(delivery_->rejections);
+  std::vector<std::shared_ptr<Lane>> ended;
+  ended.swap(delivery_->ended);
+  if (!rejections.empty() && lane_) lane_->spool->told();
+  std::vector<std::string> sentences;
+  for (const auto& lane : ended) sentences.push_back(told(*lane));
+  for (const auto& one : rejections) sentences.push_back(told(one));
+  std::string message;
+  for (size_t i = 0; i < std::min(sentences.size(), kShown); i++) message += (i > 0 ? "; " : "") + sentences[i];
+  if (sentences.size() > kShown) message += "; and " + std::to_string(sentences.size() - kShown) + " more";
+  Failure found;
+  if (!ended.empty()) {
+    found = *ended[0]->over;
+    found.code = "FAILED_PRECONDITION";
+    found.message = message;
+    found.metadata.emplace_back("spool", ended[0]->spool->folder());
+  } else if (!rejections.empty()) {
+    found = rejected(rejections[0], message);
+  }
+  for (const auto& lane : ended) {
+    if (lane != lane_) lane->spool->close();
+  }
+  return found;
+}
+
+void Pipeline::end() {
+  if (ended_) return;
+  ended_ = true;
+  closing_ = true;
+  buffer_.refuse(Problem("state", "the client is closed"));
+  buffer_.hurry();
+  {
+    std::lock_guard<std::mutex> lock(guard_.mutex);
+    guard_.changed.notify_all();
+  }
+  if (delivery_) delivery_->stop();
+  if (thread_.joinable()) thread_.join();
+  if (lane_) {
+    try {
+      lane_->spool->close();
+    } catch (const std::system_error& error) {
+      say(std::string("the spool ") + lane_->spool->folder() + " can not be closed: " + error.what());
+    }
+  }
+}
+
+}  // namespace runwire

@@ -1,0 +1,99 @@
+// All that a client logs, on its way: from the buffer through frames and the spool to the server.
+//
+// Three parties: R's thread appends to the buffer; the folding thread empties it into frames and writes these to the
+// spool; the delivery's thread carries them to the server and trims the spool. The threads start with the first thing
+// that is logged, and never touch R. Without a server (offline mode) there is no delivery.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+
+#include "buffer.h"
+#include "cutter.h"
+#include "delivery.h"
+
+namespace runwire {
+
+struct PipelineOptions {
+  DeliveryOptions delivery;
+  bool offline = false;
+  // The folder of spools.
+  std::string root;
+  // The server that the spools are for; empty where none was named and none is asked.
+  std::string address;
+  uint64_t spool_bytes = uint64_t{1} << 30;
+  // What a call does when the spool is full: wait, or fail.
+  bool block = true;
+};
+
+
+class Pipeline : private FrameSink {
+ public:
+  explicit Pipeline(PipelineOptions options);
+  ~Pipeline() override;
+
+  Buffer& buffer() { return buffer_; }
+  Begins& begins() { return begins_; }
+  const PipelineOptions& options() const { return options_; }
+
+  // Starts the threads, if they do not run yet.
+  void start();
+
+  void keep_alive(const std::string& run_id);
+  void stop_alive(const std::string& run_id);
+
+  // Whether there is anything that is not delivered.
+  bool is_dirty();
+  // Waits until all that was logged is on the server's disk; offline, on this machine's. `tell` says on stderr how it
+  // goes when it takes long. Throws Interruption.
+  Failure deliver(double timeout, const Interrupted& interrupted, bool tell = false);
+  // What went wrong for good since the last time, once.
+  Failure lost();
+  // Ends the threads and lets go of the spool; what is not delivered stays there.
+  void end();
+
+ private:
+  struct Closing {};
+
+  Opened open_lane(size_t size) override;
+  size_t target(const Lane& lane) override;
+  bool write(Lane& lane, const std::string& payload, const std::vector<GroupRef>& groups) override;
+
+  void run();
+  void fold(Batch& batch);
+  void emit(std::vector<Record> records);
+  void pulse();
+  void new_lane();
+  void stick(const std::string& why);
+  void unstick();
+  std::string full_text() const;
+  bool is_done(const Mark& mark);
+  bool is_hopeless(double waited) const;
+  Failure undelivered(double waited);
+  void say_progress(double left);
+
+  PipelineOptions options_;
+  Guard guard_;
+  Buffer buffer_;
+  Begins begins_;
+  Cutter cutter_;
+  Groups groups_;
+  Names names_;
+  std::unique_ptr<Delivery> delivery_;
+  std::thread thread_;
+  bool started_ = false;
+  bool ended_ = false;
+  std::atomic<bool> closing_{false};
+  std::atomic<bool> busy_{false};
+  // Guarded by guard_.
+  std::shared_ptr<Lane> lane_;
+  std::string stuck_;
+  std::set<std::string> beating_;
+  std::chrono::steady_clock::time_point beat_;
+};
+
+}  // namespace runwire

@@ -1,0 +1,223 @@
+#include "segments.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "wire.h"
+
+namespace runwire {
+
+namespace {
+
+constexpr size_t kEntryBytes = 9;
+constexpr size_t kHeadBytes = 16 + 8 + 4 + 2;
+constexpr size_t kFrameBytes = 8 + 4;
+// No entry is larger; a size beyond it is garbage, and not worth the memory of reading on.
+constexpr uint32_t kMostBytes = 64 * 1024 * 1024;
+
+[[noreturn]] void failed(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+
+uint32_t entry_crc(Kind kind, const std::string& body) {
+  Bytef mark = static_cast<Bytef>(kind);
+  uLong crc = crc32(0, &mark, 1);
+  return static_cast<uint32_t>(
+      crc32(crc, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size())));
+}
+
+GroupRef read_group(const std::string& body) {
+  auto made = std::make_shared<Group>();
+  made->data = body;
+  WireReader reader(body);
+  while (reader.next()) {
+    if (reader.field == 1) made->hash = reader.text();
+  }
+  return made;
+}
+
+}  // namespace
+
+File& File::operator=(File&& other) noexcept {
+  if (this != &other) {
+    close();
+    descriptor_ = other.descriptor_;
+    other.descriptor_ = -1;
+  }
+  return *this;
+}
+
+File File::open(const std::string& path, int flags) {
+  int found = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
+  if (found < 0) failed(path);
+  return File(found);
+}
+
+void File::close() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
+}
+
+std::string File::read(uint64_t at, size_t size) const {
+  std::string found(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    ssize_t count = ::pread(descriptor_, &found[done], size - done, static_cast<off_t>(at + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) failed("read");
+    if (count == 0) break;
+    done += static_cast<size_t>(count);
+  }
+  found.resize(done);
+  return found;
+}
+
+uint64_t File::size() const {
+  struct stat found;
+  if (::fstat(descriptor_, &found) != 0) failed("fstat");
+  return static_cast<uint64_t>(found.st_size);
+}
+
+void File::write_whole(const std::string& data, uint64_t at) const {
+  size_t done = 0;
+  while (done < data.size()) {
+    ssize_t count = ::pwrite(descriptor_, data.data() + done, data.size() - done, static_cast<off_t>(at + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      int why = errno;
+      // What does not fit must leave no part behind; that fails only where the file is gone for good.
+      if (::ftruncate(descriptor_, static_cast<off_t>(at)) != 0) errno = why;
+      errno = why;
+      failed("write");
+    }
+    done += static_cast<size_t>(count);
+  }
+}
+
+void File::sync() const {
+  if (::fsync(descriptor_) != 0) failed("fsync");
+}
+
+std::string entry(Kind kind, const std::string& body) {
+  std::string found;
+  found.reserve(kEntryBytes + body.size());
+  append_number<uint32_t>(found, static_cast<uint32_t>(body.size()));
+  append_number<uint32_t>(found, entry_crc(kind, body));
+  found.push_back(static_cast<char>(kind));
+  found += body;
+  return found;
+}
+
+std::string head_entry(const Head& head) {
+  std::string body = from_hex(head.writer_id);
+  append_number<uint64_t>(body, static_cast<uint64_t>(head.first));
+  append_number<uint32_t>(body, head.previous_crc);
+  append_number<uint16_t>(body, static_cast<uint16_t>(head.address.size()));
+  body += head.address;
+  return std::string(kMagic, kMagicBytes) + entry(Kind::kHead, body);
+}
+
+std::string frame_entry(int64_t sequence, uint32_t previous_crc, const std::string& payload) {
+  std::string body;
+  body.reserve(kFrameBytes + payload.size());
+  append_number<uint64_t>(body, static_cast<uint64_t>(sequence));
+  append_number<uint32_t>(body, previous_crc);
+  body += payload;
+  return entry(Kind::kFrame, body);
+}
+
+bool read_entry(const File& file, uint64_t at, uint64_t end, Entry* found) {
+  if (at + kEntryBytes > end) return false;
+  std::string fixed = file.read(at, kEntryBytes);
+  if (fixed.size() < kEntryBytes) return false;
+  auto size = read_number<uint32_t>(fixed.data());
+  auto crc = read_number<uint32_t>(fixed.data() + 4);
+  if (size > kMostBytes || at + kEntryBytes + size > end) return false;
+  found->kind = static_cast<Kind>(fixed[8]);
+  found->body = file.read(at + kEntryBytes, size);
+  found->end = at + kEntryBytes + size;
+  return found->body.size() == size && entry_crc(found->kind, found->body) == crc;
+}
+
+Stored read_frame(const std::string& body) {
+  Stored found;
+  if (body.size() < kFrameBytes) return found;
+  found.sequence = read_number<int64_t>(body.data());
+  found.previous_crc = read_number<uint32_t>(body.data() + 8);
+  found.payload = body.substr(kFrameBytes);
+  return found;
+}
+
+Scan::Scan(const std::string& path) {
+  File file = File::open(path, O_RDONLY);
+  uint64_t size = file.size();
+  uint64_t whole = 0;
+  if (file.read(0, kMagicBytes) == std::string(kMagic, kMagicBytes)) {
+    uint64_t at = kMagicBytes;
+    Entry one;
+    while (read_entry(file, at, size, &one) && take(one)) at = whole = one.end;
+  }
+  segment.path = path;
+  if (has_head) segment.before = Place{head.first - 1, head.previous_crc};
+  segment.last = end.sequence;
+  segment.size = whole;
+  torn = size - whole;
+}
+
+bool Scan::take(const Entry& one) {
+  if (!has_head) {
+    if (one.kind != Kind::kHead || one.body.size() < kHeadBytes) return false;
+    const char* data = one.body.data();
+    head.writer_id = to_hex(one.body.substr(0, 16));
+    head.first = read_number<int64_t>(data + 16);
+    head.previous_crc = read_number<uint32_t>(data + 24);
+    head.address = one.body.substr(kHeadBytes, read_number<uint16_t>(data + 28));
+    end = Place{head.first - 1, head.previous_crc};
+    return has_head = true;
+  }
+  if (one.kind != Kind::kFrame) return true;
+  Stored frame = read_frame(one.body);
+  if (frame.sequence != end.sequence + 1 || frame.previous_crc != end.crc) return false;
+  end = Place{frame.sequence, chained(frame.previous_crc, frame.payload)};
+  return true;
+}
+
+SegmentCursor::SegmentCursor(const Segment& segment)
+    : path_(segment.path), file_(File::open(segment.path, O_RDONLY)), next_(segment.before.sequence + 1) {}
+
+bool SegmentCursor::read(int64_t sequence, uint64_t size, Stored* found) {
+  Entry one;
+  while (read_entry(file_, at_, size, &one)) {
+    at_ = one.end;
+    if (one.kind == Kind::kGroup) groups_.push_back(read_group(one.body));
+    if (one.kind != Kind::kFrame) continue;
+    *found = read_frame(one.body);
+    next_ = found->sequence + 1;
+    if (found->sequence == sequence) {
+      found->groups = groups_;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool crc_in(const Segment& segment, int64_t sequence, uint32_t* crc) {
+  File file = File::open(segment.path, O_RDONLY);
+  uint64_t at = kMagicBytes;
+  Entry one;
+  while (read_entry(file, at, segment.size, &one)) {
+    at = one.end;
+    if (one.kind != Kind::kFrame) continue;
+    Stored frame = read_frame(one.body);
+    if (frame.sequence == sequence) {
+      *crc = chained(frame.previous_crc, frame.payload);
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace runwire

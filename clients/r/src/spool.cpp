@@ -1,0 +1,506 @@
+#include "spool.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <random>
+#include <system_error>
+
+#include "problem.h"
+#include "wire.h"
+
+namespace runwire {
+
+namespace {
+
+constexpr uint64_t kSegmentBytes = 16 * 1024 * 1024;
+constexpr uint64_t kTailBytes = 8 * 1024 * 1024;
+constexpr uint64_t kOverhead = 64;
+constexpr size_t kAckedBytes = 16;
+const char kSegment[] = ".segment";
+
+[[noreturn]] void failed(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
+
+bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+bool is_folder(const std::string& path) {
+  struct stat found;
+  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+bool ends_with(const std::string& text, const std::string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+void make_folders(const std::string& path) {
+  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
+    std::string part = path.substr(0, at);
+    if (::mkdir(part.c_str(), 0700) != 0 && !is_folder(part)) failed(part);
+    if (at == std::string::npos) return;
+  }
+}
+
+std::vector<std::string> names_in(const std::string& folder) {
+  std::vector<std::string> found;
+  DIR* open = ::opendir(folder.c_str());
+  if (open == nullptr) failed(folder);
+  while (dirent* one = ::readdir(open)) found.push_back(one->d_name);
+  ::closedir(open);
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+std::vector<std::string> segments_in(const std::string& folder) {
+  std::vector<std::string> found;
+  for (const auto& name : names_in(folder)) {
+    if (ends_with(name, kSegment)) found.push_back(folder + "/" + name);
+  }
+  return found;
+}
+
+File lock(const std::string& folder) {
+  File found = File::open(folder + "/lock", O_RDWR | O_CREAT);
+  // Clients whose runtime has no flock hold a record lock.
+  struct flock whole = {};
+  whole.l_type = F_WRLCK;
+  whole.l_whence = SEEK_SET;
+  bool taken = ::flock(found.descriptor(), LOCK_EX | LOCK_NB) == 0 && ::fcntl(found.descriptor(), F_SETLK, &whole) == 0;
+  if (!taken) {
+    std::string pid = found.read(0, 32);
+    throw Held{"the spool " + folder + " is in use by process " + (pid.empty() ? "unknown" : pid)};
+  }
+  if (::ftruncate(found.descriptor(), 0) != 0) failed(folder + "/lock");
+  found.write_whole(std::to_string(::getpid()), 0);
+  return found;
+}
+
+std::string read_file(const std::string& path) {
+  File file = File::open(path, O_RDONLY);
+  return file.read(0, file.size());
+}
+
+void write_file(const std::string& path, const std::string& data, bool sync) {
+  File file = File::open(path, O_RDWR | O_CREAT | O_TRUNC);
+  file.write_whole(data, 0);
+  if (sync) file.sync();
+}
+
+uint32_t plain_crc(const std::string& data) {
+  return static_cast<uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size())));
+}
+
+std::string json_text(const std::string& text) {
+  std::string found = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      found.push_back('\\');
+      found.push_back(c);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\u%04x", c);
+      found += code;
+    } else {
+      found.push_back(c);
+    }
+  }
+  return found + "\"";
+}
+
+void append_utf8(std::string& out, uint32_t c) {
+  if (c < 0x80) {
+    out.push_back(static_cast<char>(c));
+  } else if (c < 0x800) {
+    out.push_back(static_cast<char>(0xC0 | c >> 6));
+    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
+  } else if (c < 0x10000) {
+    out.push_back(static_cast<char>(0xE0 | c >> 12));
+    out.push_back(static_cast<char>(0x80 | (c >> 6 & 0x3F)));
+    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
+  } else {
+    out.push_back(static_cast<char>(0xF0 | c >> 18));
+    out.push_back(static_cast<char>(0x80 | (c >> 12 & 0x3F)));
+    out.push_back(static_cast<char>(0x80 | (c >> 6 & 0x3F)));
+    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
+  }
+}
+
+// Reads the text of a string in JSON, from behind its opening quote.
+std::string json_string(const std::string& json, size_t at) {
+  std::string found;
+  uint32_t high = 0;
+  while (at < json.size() && json[at] != '"') {
+    char c = json[at++];
+    if (c != '\\' || at >= json.size()) {
+      found.push_back(c);
+      continue;
+    }
+    char escape = json[at++];
+    if (escape == 'u' && at + 4 <= json.size()) {
+      uint32_t code = static_cast<uint32_t>(std::stoul(json.substr(at, 4), nullptr, 16));
+      at += 4;
+      if (code >= 0xD800 && code < 0xDC00) {
+        high = code;
+      } else if (code >= 0xDC00 && code < 0xE000) {
+        append_utf8(found, 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00));
+      } else {
+        append_utf8(found, code);
+      }
+    } else {
+      found.push_back(escape == 'n' ? '\n' : escape == 't' ? '\t' : escape == 'r' ? '\r' : escape);
+    }
+  }
+  return found;
+}
+
+// The place behind `"key":` and the spaces there, in an object without nested ones.
+size_t json_place(const std::string& json, const std::string& key) {
+  size_t at = json.find("\"" + key + "\"");
+  if (at == std::string::npos) return json.size();
+  at = json.find(':', at + key.size() + 2);
+  return at == std::string::npos ? json.size() : json.find_first_not_of(" \t\r\n", at + 1);
+}
+
+}  // namespace
+
+std::string new_id() {
+  static thread_local std::random_device device;
+  auto milliseconds = static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+  std::string bytes;
+  for (int shift = 40; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(milliseconds >> shift));
+  while (bytes.size() < 16) {
+    uint32_t chance = device();
+    for (int i = 0; i < 4 && bytes.size() < 16; i++) bytes.push_back(static_cast<char>(chance >> 8 * i));
+  }
+  bytes[6] = static_cast<char>((bytes[6] & 0x0F) | 0x70);
+  bytes[8] = static_cast<char>((bytes[8] & 0x3F) | 0x80);
+  return to_hex(bytes);
+}
+
+Spool::Spool(std::string folder, std::string writer_id, std::string address, File held, uint64_t limit, Place acked)
+    : folder_(std::move(folder)),
+      writer_id_(std::move(writer_id)),
+      address_(std::move(address)),
+      acked_(acked),
+      cut_(acked),
+      limit_(limit),
+      segment_bytes_(std::max<uint64_t>(4096, std::min(kSegmentBytes, limit / 8))),
+      lock_(std::move(held)),
+      wanted_(acked.sequence + 1) {}
+
+std::unique_ptr<Spool> Spool::create(const std::string& root, const std::string& writer_id,
+                                     const std::string& address, uint64_t limit, bool hidden) {
+  make_folders(root);
+  // Nobody looks into it before the lock is held: names with a dot are not spools.
+  std::string folder = root + "/." + writer_id;
+  if (::mkdir(folder.c_str(), 0700) != 0) failed(folder);
+  File held = lock(folder);
+  if (!hidden) {
+    std::string seen = root + "/" + writer_id;
+    if (::rename(folder.c_str(), seen.c_str()) != 0) failed(seen);
+    folder = seen;
+  }
+  return std::unique_ptr<Spool>(new Spool(folder, writer_id, address, std::move(held), limit, Place()));
+}
+
+std::unique_ptr<Spool> Spool::open(const std::string& folder, uint64_t limit) {
+  File held = lock(folder);
+  std::string name = folder.substr(folder.rfind('/') + 1);
+  std::unique_ptr<Spool> found(new Spool(folder, name, "", std::move(held), limit, Place()));
+  found->recover();
+  return found;
+}
+
+void Spool::recover() {
+  bool first = true;
+  bool broken = false;
+  Place base;
+  for (const auto& path : segments_in(folder_)) {
+    Scan scan(path);
+    if (scan.torn > 0) torn_.push_back(std::to_string(scan.torn) + " bytes at the end of " + path + " are not whole");
+    if (!scan.has_head || broken) continue;
+    if (first) {
+      writer_id_ = scan.head.writer_id;
+      address_ = scan.head.address;
+      base = cut_ = scan.segment.before;
+      first = false;
+    }
+    if (!(scan.segment.before == cut_)) {
+      torn_.push_back(path + " does not follow on what is in front of it");
+      broken = true;
+      continue;
+    }
+    segments_.push_back(scan.segment);
+    cut_ = scan.end;
+  }
+  acked_ = read_acked(base);
+  wanted_ = acked_.sequence + 1;
+  if (auto found = aside()) floor_ = found->delivered;
+}
+
+Place Spool::read_acked(const Place& base) const {
+  std::string path = folder_ + "/acked";
+  if (!exists(path)) return base;
+  std::string data = read_file(path);
+  if (data.size() != kAckedBytes || plain_crc(data.substr(0, 12)) != read_number<uint32_t>(data.data() + 12)) {
+    return base;
+  }
+  Place found{read_number<int64_t>(data.data()), read_number<uint32_t>(data.data() + 8)};
+  return found.sequence > base.sequence ? found : base;
+}
+
+uint64_t Spool::size() const {
+  uint64_t found = 0;
+  for (const auto& segment : segments_) found += segment.size;
+  return found;
+}
+
+int64_t Spool::undelivered() const {
+  if (!floor_) return pending();
+  int64_t base = segments_.empty() ? cut_.sequence : segments_.front().before.sequence;
+  return std::max<int64_t>(0, cut_.sequence - std::max(base, *floor_));
+}
+
+std::optional<int64_t> Spool::prepare(uint64_t size) {
+  size += kOverhead;
+  if (file_.is_open() && segments_.back().last <= acked_.sequence && segments_.back().size > segment_bytes_ / 2) {
+    drop(segments_.size());
+  }
+  if (pending() > 0 && this->size() + size > limit_) return std::nullopt;
+  if (!file_.is_open() || segments_.back().size + size > segment_bytes_) begin_segment();
+  return segments_.back().before.sequence;
+}
+
+void Spool::begin_segment() {
+  char name[32];
+  std::snprintf(name, sizeof name, "/%016llx%s", static_cast<unsigned long long>(cut_.sequence + 1), kSegment);
+  std::string path = folder_ + name;
+  std::string data = head_entry(Head{writer_id_, cut_.sequence + 1, cut_.crc, address_});
+  File made = File::open(path, O_RDWR | O_CREAT | O_TRUNC);
+  try {
+    made.write_whole(data, 0);
+  } catch (const std::system_error&) {
+    ::unlink(path.c_str());
+    throw;
+  }
+  file_ = std::move(made);
+  declared_.clear();
+  segments_.push_back(Segment{path, cut_, cut_.sequence, data.size()});
+}
+
+void Spool::append(int64_t sequence, uint32_t previous_crc, uint32_t crc, const std::string& payload,
+                   const std::vector<GroupRef>& groups) {
+  std::string data;
+  for (const auto& group : groups) {
+    if (declared_.count(group->hash) == 0) data += entry(Kind::kGroup, group->data);
+  }
+  data += frame_entry(sequence, previous_crc, payload);
+  Segment& segment = segments_.back();
+  file_.write_whole(data, segment.size);
+  for (const auto& group : groups) declared_.insert(group->hash);
+  segment.size += data.size();
+  segment.last = sequence;
+  cut_ = Place{sequence, crc};
+  offer(Stored{sequence, previous_crc, payload, groups});
+}
+
+void Spool::offer(Stored frame) {
+  int64_t expected = tail_.empty() ? wanted_ : tail_.back().sequence + 1;
+  if (frame.sequence != expected || tail_bytes_ + frame.payload.size() > kTailBytes) return;
+  tail_bytes_ += frame.payload.size();
+  tail_.push_back(std::move(frame));
+}
+
+bool Spool::take(int64_t sequence, Stored* found) {
+  while (!tail_.empty() && tail_.front().sequence < sequence) {
+    tail_bytes_ -= tail_.front().payload.size();
+    tail_.pop_front();
+  }
+  bool there = !tail_.empty() && tail_.front().sequence == sequence;
+  if (there) {
+    *found = std::move(tail_.front());
+    tail_bytes_ -= found->payload.size();
+    tail_.pop_front();
+  } else {
+    for (const auto& segment : segments_) {
+      if (segment.before.sequence >= sequence || sequence > segment.last) continue;
+      if (!cursor_ || cursor_->path() != segment.path || cursor_->next() > sequence) {
+        cursor_ = std::make_unique<SegmentCursor>(segment);
+      }
+      there = cursor_->read(sequence, segment.size, found);
+    }
+  }
+  wanted_ = there ? sequence + 1 : sequence;
+  return there;
+}
+
+std::optional<uint32_t> Spool::crc_at(int64_t sequence) const {
+  for (const auto& segment : segments_) {
+    if (segment.before.sequence == sequence) return segment.before.crc;
+    uint32_t crc;
+    if (segment.before.sequence < sequence && sequence <= segment.last && crc_in(segment, sequence, &crc)) return crc;
+  }
+  return std::nullopt;
+}
+
+void Spool::acknowledge(const Place& place) {
+  if (place.sequence <= acked_.sequence) return;
+  acked_ = place;
+  try {
+    if (!acked_file_.is_open()) acked_file_ = File::open(folder_ + "/acked", O_RDWR | O_CREAT);
+    std::string data;
+    append_number<uint64_t>(data, static_cast<uint64_t>(place.sequence));
+    append_number<uint32_t>(data, place.crc);
+    append_number<uint32_t>(data, plain_crc(data));
+    acked_file_.write_whole(data, 0);
+  } catch (const std::system_error&) {
+    // A mark that a full disk does not take is a longer welcome, and no loss.
+  }
+  size_t whole = 0;
+  while (whole + 1 < segments_.size() && segments_[whole].last <= place.sequence) whole++;
+  drop(whole);
+}
+
+void Spool::drop(size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (cursor_ && cursor_->path() == segments_[i].path) cursor_.reset();
+    ::unlink(segments_[i].path.c_str());
+  }
+  segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(count));
+  if (segments_.empty()) file_.close();
+}
+
+void Spool::note(const std::vector<Rejection>& rejections) {
+  if (rejections.empty()) return;
+  std::string data;
+  for (const auto& one : rejections) data += entry(Kind::kRejection, one.data);
+  File file = File::open(folder_ + "/rejections", O_RDWR | O_CREAT);
+  file.write_whole(data, file.size());
+  file.sync();
+}
+
+std::vector<Rejection> Spool::rejections() const {
+  std::vector<Rejection> found;
+  if (!has_notes()) return found;
+  File file = File::open(folder_ + "/rejections", O_RDONLY);
+  uint64_t at = 0;
+  Entry one;
+  while (read_entry(file, at, file.size(), &one)) {
+    at = one.end;
+    if (one.kind == Kind::kRejection) found.push_back(read_rejection(one.body));
+  }
+  return found;
+}
+
+bool Spool::has_notes() const { return exists(folder_ + "/rejections"); }
+
+void Spool::told() { ::unlink((folder_ + "/rejections").c_str()); }
+
+void Spool::set_aside(const Aside& aside) {
+  floor_ = aside.delivered;
+  write_file(folder_ + "/aside",
+             "{\"reason\": " + json_text(aside.reason) + ", \"message\": " + json_text(aside.message) +
+                 ", \"delivered\": " + std::to_string(aside.delivered) + "}",
+             false);
+}
+
+std::optional<Aside> Spool::aside() const {
+  std::string path = folder_ + "/aside";
+  if (!exists(path)) return std::nullopt;
+  std::string json = read_file(path);
+  Aside found;
+  found.reason = json_string(json, json_place(json, "reason") + 1);
+  found.message = json_string(json, json_place(json, "message") + 1);
+  found.delivered = std::strtoll(json.c_str() + std::min(json_place(json, "delivered"), json.size()), nullptr, 10);
+  return found;
+}
+
+void Spool::sync() {
+  if (file_.is_open()) file_.sync();
+  File::open(folder_, O_RDONLY).sync();
+}
+
+void Spool::close() {
+  if (undelivered() > 0 || has_notes()) {
+    release();
+  } else {
+    remove();
+  }
+}
+
+void Spool::remove() {
+  // The mark of what is delivered goes last: a crash in between must not bring frames back.
+  for (const auto& path : segments_in(folder_)) ::unlink(path.c_str());
+  for (const auto& name : names_in(folder_)) {
+    if (name != "." && name != "..") ::unlink((folder_ + "/" + name).c_str());
+  }
+  ::rmdir(folder_.c_str());
+  release();
+}
+
+void Spool::release() {
+  file_.close();
+  cursor_.reset();
+  acked_file_.close();
+  lock_.close();
+}
+
+std::vector<std::string> find_spools(const std::string& folder) {
+  if (!is_folder(folder)) throw Problem("value", "there is no folder " + folder);
+  if (exists(folder + "/lock") || !segments_in(folder).empty()) return {folder};
+  std::vector<std::string> found;
+  for (const auto& name : names_in(folder)) {
+    if (name[0] != '.' && is_folder(folder + "/" + name)) found.push_back(folder + "/" + name);
+  }
+  return found;
+}
+
+namespace {
+
+// Copies what was not delivered to the spool of a new writer that nobody sees yet, and returns its name.
+std::string copied(Spool& old, const std::string& root) {
+  auto made = Spool::create(root, new_id(), old.address(), kNoLimit, true);
+  Place cut;
+  for (int64_t sequence = old.cut().sequence - old.undelivered() + 1; sequence <= old.cut().sequence; sequence++) {
+    Stored stored;
+    if (!old.take(sequence, &stored)) break;
+    made->prepare(stored.payload.size());
+    uint32_t crc = chained(cut.crc, stored.payload);
+    made->append(cut.sequence + 1, cut.crc, crc, stored.payload, stored.groups);
+    cut = Place{cut.sequence + 1, crc};
+  }
+  made->note(old.rejections());
+  made->sync();
+  made->release();
+  return made->writer_id();
+}
+
+}  // namespace
+
+std::unique_ptr<Spool> renewed(std::unique_ptr<Spool> old) {
+  std::string root = old->folder().substr(0, old->folder().rfind('/'));
+  std::string mark = old->folder() + "/successor";
+  if (!exists(mark)) {
+    write_file(mark + ".new", copied(*old, root), true);
+    if (::rename((mark + ".new").c_str(), mark.c_str()) != 0) failed(mark);
+  }
+  std::string name = read_file(mark);
+  std::string hidden = root + "/." + name, seen = root + "/" + name;
+  if (exists(hidden) && ::rename(hidden.c_str(), seen.c_str()) != 0) failed(seen);
+  std::string address = old->address();
+  old->remove();
+  if (exists(seen)) return Spool::open(seen, kNoLimit);
+  return Spool::create(root, new_id(), address, kNoLimit);
+}
+
+}  // namespace runwire

@@ -1,0 +1,132 @@
+// A writer's spool: the frames that the server has not acknowledged, in files.
+//
+// A spool is a folder of its own, named by its writer:
+//
+//     lock          held (flock) by the one process that writes or delivers the spool; its text is the pid
+//     HEX.segment   segments, named by the sequence of their first frame in 16 hex digits; see segments.h
+//     acked         u64 sequence, u32 chained CRC, u32 CRC-32 of these 12 bytes: what is known to be
+//                   acknowledged; a stale or torn one costs nothing but a longer welcome
+//     rejections    entries of kind 4: what the server rejected, until a person was told
+//     aside         JSON: why this spool's frames can not go on as their writer
+//
+// A frame's bytes are handed to the operating system before they are sent, so that they outlive the process. They
+// are not synced to disk one by one: online, the server's acknowledgement is the promise; `sync` is for those who
+// have no server. Segments whose frames are all acknowledged are deleted.
+//
+// Functions that touch files throw std::system_error when the disk is full or fails. Whoever uses a spool guards it.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "segments.h"
+
+namespace runwire {
+
+constexpr uint64_t kNoLimit = uint64_t{1} << 62;
+
+// Another process has the spool.
+struct Held {
+  std::string message;
+};
+
+// Why a spool's frames can not go on as their writer.
+struct Aside {
+  std::string reason, message;
+  int64_t delivered = 0;
+};
+
+class Spool {
+ public:
+  // Makes the spool of a new writer below `root`. A hidden one lies under a name that nobody takes for a spool.
+  static std::unique_ptr<Spool> create(const std::string& root, const std::string& writer_id,
+                                       const std::string& address, uint64_t limit, bool hidden = false);
+  // Takes over the spool of a process that is gone. Throws Held.
+  static std::unique_ptr<Spool> open(const std::string& folder, uint64_t limit);
+
+  const std::string& folder() const { return folder_; }
+  const std::string& writer_id() const { return writer_id_; }
+  const std::string& address() const { return address_; }
+  Place acked() const { return acked_; }
+  Place cut() const { return cut_; }
+  // What was skipped when the spool was opened, in sentences.
+  const std::vector<std::string>& torn() const { return torn_; }
+  uint64_t size() const;
+  // How many frames the server is not known to have acknowledged.
+  int64_t pending() const { return std::max<int64_t>(0, cut_.sequence - acked_.sequence); }
+  // How many frames a new writer would have to deliver.
+  int64_t undelivered() const;
+
+  // Finds room for a frame of so many bytes, in a new segment if need be. Returns a number that changes with the
+  // segment; nothing if the spool is full.
+  std::optional<int64_t> prepare(uint64_t size);
+  // Writes a frame, in the segment that `prepare` found; its chained CRC is `crc`.
+  void append(int64_t sequence, uint32_t previous_crc, uint32_t crc, const std::string& payload,
+              const std::vector<GroupRef>& groups);
+  // Reads a frame that is not acknowledged; false if it was not cut yet.
+  bool take(int64_t sequence, Stored* found);
+  // The chained CRC of a frame that is held.
+  std::optional<uint32_t> crc_at(int64_t sequence) const;
+  // Notes what is acknowledged, and deletes the segments that are so as a whole.
+  void acknowledge(const Place& place);
+
+  // Keeps rejections, synced, until a person was told of them.
+  void note(const std::vector<Rejection>& rejections);
+  std::vector<Rejection> rejections() const;
+  bool has_notes() const;
+  // Forgets the rejections, of which a person was told.
+  void told();
+  void set_aside(const Aside& aside);
+  std::optional<Aside> aside() const;
+
+  // Has everything on the disk.
+  void sync();
+  // Lets go of the spool, and removes it if it holds nothing that anybody needs.
+  void close();
+  // Removes the spool with all that it holds.
+  void remove();
+  // Lets go of the spool, also in a child that inherited it: the lock stays with the parent then.
+  void release();
+
+ private:
+  Spool(std::string folder, std::string writer_id, std::string address, File lock, uint64_t limit, Place acked);
+  void recover();
+  Place read_acked(const Place& base) const;
+  void begin_segment();
+  void drop(size_t count);
+  void offer(Stored frame);
+
+  std::string folder_, writer_id_, address_;
+  Place acked_, cut_;
+  std::vector<std::string> torn_;
+  uint64_t limit_;
+  uint64_t segment_bytes_;
+  File lock_, file_, acked_file_;
+  std::vector<Segment> segments_;
+  std::set<std::string> declared_;
+  // The last sequence that the server has of a spool that was set aside.
+  std::optional<int64_t> floor_;
+
+  // Frames that are not sent yet stay in memory up to a bound; beyond it they are read back.
+  std::deque<Stored> tail_;
+  uint64_t tail_bytes_ = 0;
+  int64_t wanted_ = 1;
+  std::unique_ptr<SegmentCursor> cursor_;
+};
+
+// Spools below a folder, or the folder itself if it is one; the oldest first. Throws a Problem if it is missing.
+std::vector<std::string> find_spools(const std::string& folder);
+
+// Makes the spool of a new writer with the frames that the old one did not deliver; the old one is gone afterwards.
+// The old spool names its successor once that is whole on the disk, and only then may it be seen: so a crash on the
+// way leaves the one or the other, and never both for delivery.
+std::unique_ptr<Spool> renewed(std::unique_ptr<Spool> old);
+
+// A UUID of version 7 as 32 hex digits.
+std::string new_id();
+
+}  // namespace runwire

@@ -1,0 +1,30 @@
+// Delivers spools that nobody writes any more.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "delivery.h"
+#include "problem.h"
+
+namespace runwire {
+
+// What became of a spool.
+struct Delivered {
+  int64_t delivered = 0;
+  int64_t left = 0;
+  // What the server rejected, a sentence each.
+  std::vector<std::string> rejected;
+  // Why frames are left; empty if none are.
+  std::string problem;
+};
+
+// Takes over a spool, or what it did not deliver under a new name. Throws a Problem if it is in use or can not be read.
+std::unique_ptr<Spool> open_leftover(const std::string& folder, bool as_new_writer);
+
+// Delivers a spool, and hands it back. Gives up once nothing has moved for `timeout` seconds.
+Delivered deliver_leftover(std::unique_ptr<Spool>& spool, const DeliveryOptions& options, double timeout,
+                           const Interrupted& interrupted);
+
+}  // namespace runwire

@@ -1,0 +1,4 @@
+library(testthat)
+library(runwire)
+
+test_check("runwire")

@@ -1,0 +1,68 @@
+# A real server for the tests: RUNWIRE_SERVER_COMMAND, else that of the repository's own environment.
+server_command <- function() {
+  named <- Sys.getenv("RUNWIRE_SERVER_COMMAND", "")
+  if (nzchar(named)) {
+    return(named)
+  }
+  found <- normalizePath(file.path("..", "..", "..", "..", ".venv", "bin", "runwire"), mustWork = FALSE)
+  if (file.exists(found)) found else ""
+}
+
+skip_without_server <- function() {
+  skip_if(!nzchar(server_command()), "there is no server to run: set RUNWIRE_SERVER_COMMAND")
+}
+
+# Starts a server; `$address` is where it listens, `$kill()` ends it as kill -9 does, `$start()` starts it again there.
+new_server <- function(..., env = parent.frame(), data_dir = NULL) {
+  skip_without_server()
+  folder <- if (is.null(data_dir)) tempfile("server") else data_dir
+  self <- new.env()
+  self$port <- "0"
+  self$start <- function() {
+    ready <- tempfile("ready")
+    arguments <- c("server", "--data-dir", folder, "--grpc-port", self$port, "--ready-file", ready, ...)
+    self$log <- tempfile("log")
+    self$process <- processx::process$new(
+      server_command(), arguments,
+      stdout = self$log, stderr = "2>&1", cleanup_tree = TRUE
+    )
+    end <- Sys.time() + 60
+    while (!file.exists(ready) || file.size(ready) == 0) {
+      if (Sys.time() > end || !self$process$is_alive()) stop("no server: ", paste(readLines(self$log), collapse = "\n"))
+      Sys.sleep(0.02)
+    }
+    line <- grep("ready at ", readLines(self$log), value = TRUE)[1]
+    self$address <- sub(".*ready at ([^ ]+).*", "\\1", line)
+    if (!startsWith(self$address, "unix:")) self$port <- sub(".*:", "", self$address)
+    invisible(self)
+  }
+  self$kill <- function() self$process$kill_tree()
+  withr_defer(self$kill(), env)
+  self$start()
+}
+
+# Runs an expression when the frame of a test ends.
+withr_defer <- function(expr, env) {
+  call <- substitute(expr)
+  here <- parent.frame()
+  do.call(on.exit, list(bquote(eval(.(call), .(here))), add = TRUE), envir = env)
+}
+
+# A client of its own, with a spool of its own.
+new_client <- function(address, ..., env = parent.frame()) {
+  client <- runwire_connect(address, spool_dir = tempfile("spool"), ...)
+  withr_defer(try(runwire_close(client, timeout = 5), silent = TRUE), env)
+  client
+}
+
+# One server for all tests that do not stop it.
+shared <- new.env()
+shared_client <- function(...) {
+  if (is.null(shared$server)) {
+    shared$server <- new_server(env = shared_frame())
+  }
+  runwire_connect(shared$server$address, spool_dir = tempfile("spool"), ...)
+}
+
+# Ended with the process: processx looks after it.
+shared_frame <- function() environment()

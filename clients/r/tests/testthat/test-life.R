@@ -1,0 +1,163 @@
+test_that("a server that is killed and comes back has every point once", {
+  server <- new_server()
+  client <- new_client(server$address)
+  run_id <- runwire_begin_run("0", client = client)
+  for (step in 1:2000) {
+    runwire_log_metric("m", step, step = step, run_id = run_id, client = client)
+    if (step %in% c(500, 1000)) {
+      Sys.sleep(0.1)
+      server$kill()
+      if (step == 1000) runwire_log_metric("away", 1, run_id = run_id, client = client)
+      server$start()
+    }
+  }
+  runwire_flush(client = client)
+  expect_identical(runwire_get_metric_history(run_id, "m", client = client)$value, as.numeric(1:2000))
+  expect_identical(runwire_get_run(run_id, client = client)$metric_summaries$count, c(1, 2000))
+})
+
+test_that("what is not delivered stays in the spool, and a sync delivers it once", {
+  spool <- tempfile("spool")
+  retry <- runwire_retry(connect_timeout = 0.3)
+  client <- runwire_connect("127.0.0.1:1", spool_dir = spool, retry = retry)
+  run_id <- runwire_begin_run(experiment_name = paste0("e", runwire:::mint_id()), client = client)
+  runwire_log_series("m", 1:1000, run_id = run_id, client = client)
+  error <- expect_error(runwire_close(client), class = "runwire_server_unavailable")
+  expect_match(conditionMessage(error), "runwire sync")
+  reader <- shared_client()
+  outcome <- runwire_sync(spool, address = shared$server$address)
+  expect_identical(outcome$problem, "")
+  expect_identical(outcome$left, 0)
+  expect_gt(outcome$delivered, 0)
+  expect_identical(nrow(runwire_sync(spool, address = shared$server$address)), 0L)
+  expect_identical(runwire_get_metric_history(run_id, "m", client = reader)$value, as.numeric(1:1000))
+  runwire_close(reader)
+})
+
+test_that("offline runs are delivered by the command of the Python package", {
+  reader <- shared_client()
+  spool <- tempfile("spool")
+  client <- runwire_connect(mode = "offline", spool_dir = spool)
+  run_id <- runwire_begin_run(experiment_name = "offline", params = list(a = 1), client = client)
+  keys <- sprintf("k%02d", 1:12)
+  for (step in 1:3) runwire_log_metrics(stats::setNames(1:12 * step, keys), step = step, run_id = run_id, client = client)
+  expect_error(runwire_get_run(run_id, client = client), class = "runwire_failed_precondition")
+  expect_identical(runwire_finish_run(run_id, client = client)$status, "FINISHED")
+  runwire_close(client)
+  done <- processx::run(server_command(), c("--address", shared$server$address, "sync", spool), error_on_status = FALSE)
+  expect_identical(done$status, 0L)
+  run <- runwire_get_run(run_id, client = reader)
+  expect_identical(run$status, "FINISHED")
+  expect_identical(run$params, c(a = "1"))
+  expect_identical(run$metrics[["k12"]], 36)
+  runwire_close(reader)
+})
+
+test_that("a full spool is an error where that is asked for", {
+  client <- runwire_connect(mode = "offline", spool_dir = tempfile("spool"), spool_bytes = 100000)
+  run_id <- runwire_begin_run("0", client = client)
+  expect_error(
+    for (i in 1:1000) runwire_log_series("m", stats::runif(5000), run_id = run_id, client = client),
+    class = "runwire_resource_exhausted"
+  )
+  try(runwire_close(client, timeout = 0.5), silent = TRUE)
+})
+
+test_that("a forked child gets an error, and leaves the parent alone", {
+  skip_on_os("windows")
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_flush(client = client)
+  found <- parallel::mclapply(1:2, function(i) {
+    kind <- function(expr) tryCatch({
+      expr
+      "none"
+    }, error = function(e) class(e)[1])
+    c(
+      kind(runwire_log_metric("m", i, run_id = run_id, client = client)),
+      kind(runwire_get_run(run_id, client = client)), kind(runwire_flush(client = client))
+    )
+  }, mc.cores = 2)
+  expect_identical(found, rep(list(rep("runwire_forked", 3)), 2))
+  runwire_log_metric("m", 1, run_id = run_id, client = client)
+  expect_identical(runwire_get_run(run_id, client = client)$metrics, c(m = 1))
+  runwire_close(client)
+})
+
+test_that("an interrupt ends a call at once", {
+  skip_on_os("windows")
+  script <- tempfile(fileext = ".R")
+  writeLines(c(
+    "library(runwire)",
+    "socket <- serverSocket(0L + as.integer(commandArgs(TRUE)[1]))",
+    "client <- runwire_connect(paste0('127.0.0.1:', commandArgs(TRUE)[1]), spool_dir = tempfile())",
+    "cat('ready\\n')",
+    "found <- tryCatch(runwire_server_info(client = client, timeout = 60), interrupt = function(e) 'interrupted')",
+    "cat(found, '\\n')"
+  ), script)
+  port <- as.character(sample(20000:40000, 1))
+  process <- processx::process$new(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", script, port),
+    stdout = "|", stderr = "|", env = c("current", R_LIBS = paste(.libPaths(), collapse = ":"))
+  )
+  lines <- character()
+  read <- function(pattern, patience) {
+    end <- Sys.time() + patience
+    while (!any(grepl(pattern, lines)) && Sys.time() < end) {
+      process$poll_io(200)
+      lines <<- c(lines, process$read_output_lines())
+    }
+    any(grepl(pattern, lines))
+  }
+  expect_true(read("ready", 60))
+  process$poll_io(500)
+  process$interrupt()
+  began <- Sys.time()
+  expect_true(read("interrupted", 20))
+  expect_lt(as.numeric(Sys.time() - began, units = "secs"), 5)
+  process$wait(10000)
+})
+
+test_that("the end of a session delivers what was logged and ends open runs", {
+  reader <- shared_client()
+  script <- tempfile(fileext = ".R")
+  writeLines(c(
+    "library(runwire)",
+    "run <- runwire_start_run()",
+    "runwire_log_metric('m', 7)",
+    "cat(run$run_id)"
+  ), script)
+  done <- processx::run(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", script),
+    env = c(
+      "current", R_LIBS = paste(.libPaths(), collapse = ":"), RUNWIRE_TRACKING_URI = shared$server$address,
+      RUNWIRE_SPOOL_DIR = tempfile("spool")
+    )
+  )
+  run <- runwire_get_run(done$stdout, client = reader)
+  expect_identical(run$status, "FINISHED")
+  expect_identical(run$metrics, c(m = 7))
+  runwire_close(reader)
+})
+
+test_that("many runs in one process leak neither threads nor files", {
+  skip_if(!file.exists("/proc/self/status"), "there is no /proc")
+  client <- shared_client()
+  counts <- function() {
+    threads <- sub("\\D+", "", grep("^Threads:", readLines("/proc/self/status"), value = TRUE))
+    c(as.numeric(threads), length(list.files("/proc/self/fd")))
+  }
+  some <- function(count) {
+    for (i in seq_len(count)) {
+      id <- runwire_begin_run("0", client = client)
+      runwire_log_metric("m", i, run_id = id, client = client)
+      runwire:::log_finish(client, id, "FINISHED", NULL)
+    }
+    runwire_flush(client = client)
+  }
+  some(50)
+  before <- counts()
+  some(1000)
+  expect_true(all(counts() <= before + c(3, 5)))
+  runwire_close(client)
+})
