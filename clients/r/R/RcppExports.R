@@ -97,8 +97,16 @@ spool_carry <- function(pointer, options, timeout) {
     .Call(`_runwire_spool_carry`, pointer, options, timeout)
 }
 
+spool_contents <- function(pointer) {
+    .Call(`_runwire_spool_contents`, pointer)
+}
+
 spool_close <- function(pointer) {
     invisible(.Call(`_runwire_spool_close`, pointer))
+}
+
+read_status <- function(code, message, details) {
+    .Call(`_runwire_read_status`, code, message, details)
 }
 
 local_server <- function(folder) {

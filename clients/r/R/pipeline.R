@@ -34,7 +34,7 @@ state_folder <- function() {
   if (file.access(there, 2) == 0) {
     return(file.path(home, "runwire"))
   }
-  file.path(dirname(tempdir()), paste0("runwire-state-", Sys.info()[["uid"]] %||% Sys.info()[["user"]]))
+  file.path(dirname(tempdir()), paste0("runwire-state-", file.info(tempdir())$uid))
 }
 
 delivery_options <- function(client) {
@@ -121,8 +121,10 @@ close_at_exit <- function() {
     client <- the$clients[[name]]
     # A forked child leaves it to the parent.
     if (!is_here(client$pipeline)) next
-    if (identical(client, the$session$client)) {
-      for (run in rev(session_runs)) try(log_finish(client, run$run_id, "FINISHED", NULL), silent = TRUE)
+    for (run in rev(session_runs)) {
+      if (identical(attr(run, "client"), client)) {
+        try(log_finish(client, run$run_id, "FINISHED", NULL), silent = TRUE)
+      }
     }
     found <- try(checked(pipeline_deliver(client$pipeline, client$spool$shutdown_timeout, TRUE)), silent = TRUE)
     if (!inherits(found, "try-error")) found <- try(checked(pipeline_lost(client$pipeline)), silent = TRUE)

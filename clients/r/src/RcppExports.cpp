@@ -305,6 +305,16 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// spool_contents
+SEXP spool_contents(SEXP pointer);
+RcppExport SEXP _runwire_spool_contents(SEXP pointerSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_contents(pointer));
+    return rcpp_result_gen;
+END_RCPP
+}
 // spool_close
 void spool_close(SEXP pointer);
 RcppExport SEXP _runwire_spool_close(SEXP pointerSEXP) {
@@ -312,6 +322,18 @@ BEGIN_RCPP
     Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
     spool_close(pointer);
     return R_NilValue;
+END_RCPP
+}
+// read_status
+SEXP read_status(int code, std::string message, Rcpp::RawVector details);
+RcppExport SEXP _runwire_read_status(SEXP codeSEXP, SEXP messageSEXP, SEXP detailsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< int >::type code(codeSEXP);
+    Rcpp::traits::input_parameter< std::string >::type message(messageSEXP);
+    Rcpp::traits::input_parameter< Rcpp::RawVector >::type details(detailsSEXP);
+    rcpp_result_gen = Rcpp::wrap(read_status(code, message, details));
+    return rcpp_result_gen;
 END_RCPP
 }
 // local_server
@@ -429,7 +451,9 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_spool_list", (DL_FUNC) &_runwire_spool_list, 1},
     {"_runwire_spool_open", (DL_FUNC) &_runwire_spool_open, 2},
     {"_runwire_spool_carry", (DL_FUNC) &_runwire_spool_carry, 3},
+    {"_runwire_spool_contents", (DL_FUNC) &_runwire_spool_contents, 1},
     {"_runwire_spool_close", (DL_FUNC) &_runwire_spool_close, 1},
+    {"_runwire_read_status", (DL_FUNC) &_runwire_read_status, 3},
     {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 1},
     {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
     {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
