@@ -125,7 +125,11 @@ def _kind(field: descriptor_pb2.FieldDescriptorProto) -> str:
     several = field.label == _FIELD_TYPES.LABEL_REPEATED
     if field.type == _FIELD_TYPES.TYPE_MESSAGE:
         name = field.type_name.rpartition(".")[2]
-        special = {"Timestamp": "A time", "Duration": "A number of seconds", "FieldMask": "A character vector"}
+        special = {
+            "Timestamp": "A time",
+            "Duration": "A number of seconds",
+            "FieldMask": "A character vector",
+        }
         plain = special.get(name, f"A list, a `{name}`")
         return f"A list of lists, each a `{name}`" if several else plain
     if field.type == _FIELD_TYPES.TYPE_ENUM:

@@ -85,26 +85,6 @@ is_here <- function(pipeline) {
     .Call(`_runwire_is_here`, pipeline)
 }
 
-spool_list <- function(folder) {
-    .Call(`_runwire_spool_list`, folder)
-}
-
-spool_open <- function(folder, as_new_writer) {
-    .Call(`_runwire_spool_open`, folder, as_new_writer)
-}
-
-spool_carry <- function(pointer, options, timeout) {
-    .Call(`_runwire_spool_carry`, pointer, options, timeout)
-}
-
-spool_contents <- function(pointer) {
-    .Call(`_runwire_spool_contents`, pointer)
-}
-
-spool_close <- function(pointer) {
-    invisible(.Call(`_runwire_spool_close`, pointer))
-}
-
 read_status <- function(code, message, details) {
     .Call(`_runwire_read_status`, code, message, details)
 }
@@ -139,5 +119,25 @@ check_time <- function(value, field) {
 
 regular_steps <- function(first, stride, count) {
     .Call(`_runwire_regular_steps`, first, stride, count)
+}
+
+spool_list <- function(folder) {
+    .Call(`_runwire_spool_list`, folder)
+}
+
+spool_open <- function(folder, as_new_writer) {
+    .Call(`_runwire_spool_open`, folder, as_new_writer)
+}
+
+spool_carry <- function(pointer, options, timeout) {
+    .Call(`_runwire_spool_carry`, pointer, options, timeout)
+}
+
+spool_contents <- function(pointer) {
+    .Call(`_runwire_spool_contents`, pointer)
+}
+
+spool_close <- function(pointer) {
+    invisible(.Call(`_runwire_spool_close`, pointer))
 }
 

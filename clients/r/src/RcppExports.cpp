@@ -272,58 +272,6 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
-// spool_list
-SEXP spool_list(std::string folder);
-RcppExport SEXP _runwire_spool_list(SEXP folderSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
-    rcpp_result_gen = Rcpp::wrap(spool_list(folder));
-    return rcpp_result_gen;
-END_RCPP
-}
-// spool_open
-SEXP spool_open(std::string folder, bool as_new_writer);
-RcppExport SEXP _runwire_spool_open(SEXP folderSEXP, SEXP as_new_writerSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
-    Rcpp::traits::input_parameter< bool >::type as_new_writer(as_new_writerSEXP);
-    rcpp_result_gen = Rcpp::wrap(spool_open(folder, as_new_writer));
-    return rcpp_result_gen;
-END_RCPP
-}
-// spool_carry
-SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout);
-RcppExport SEXP _runwire_spool_carry(SEXP pointerSEXP, SEXP optionsSEXP, SEXP timeoutSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
-    Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
-    Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
-    rcpp_result_gen = Rcpp::wrap(spool_carry(pointer, options, timeout));
-    return rcpp_result_gen;
-END_RCPP
-}
-// spool_contents
-SEXP spool_contents(SEXP pointer);
-RcppExport SEXP _runwire_spool_contents(SEXP pointerSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
-    rcpp_result_gen = Rcpp::wrap(spool_contents(pointer));
-    return rcpp_result_gen;
-END_RCPP
-}
-// spool_close
-void spool_close(SEXP pointer);
-RcppExport SEXP _runwire_spool_close(SEXP pointerSEXP) {
-BEGIN_RCPP
-    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
-    spool_close(pointer);
-    return R_NilValue;
-END_RCPP
-}
 // read_status
 SEXP read_status(int code, std::string message, Rcpp::RawVector details);
 RcppExport SEXP _runwire_read_status(SEXP codeSEXP, SEXP messageSEXP, SEXP detailsSEXP) {
@@ -425,6 +373,58 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// spool_list
+SEXP spool_list(std::string folder);
+RcppExport SEXP _runwire_spool_list(SEXP folderSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_list(folder));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_open
+SEXP spool_open(std::string folder, bool as_new_writer);
+RcppExport SEXP _runwire_spool_open(SEXP folderSEXP, SEXP as_new_writerSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
+    Rcpp::traits::input_parameter< bool >::type as_new_writer(as_new_writerSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_open(folder, as_new_writer));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_carry
+SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout);
+RcppExport SEXP _runwire_spool_carry(SEXP pointerSEXP, SEXP optionsSEXP, SEXP timeoutSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
+    Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
+    Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_carry(pointer, options, timeout));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_contents
+SEXP spool_contents(SEXP pointer);
+RcppExport SEXP _runwire_spool_contents(SEXP pointerSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
+    rcpp_result_gen = Rcpp::wrap(spool_contents(pointer));
+    return rcpp_result_gen;
+END_RCPP
+}
+// spool_close
+void spool_close(SEXP pointer);
+RcppExport SEXP _runwire_spool_close(SEXP pointerSEXP) {
+BEGIN_RCPP
+    Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
+    spool_close(pointer);
+    return R_NilValue;
+END_RCPP
+}
 
 static const R_CallMethodDef CallEntries[] = {
     {"_runwire_schema_load", (DL_FUNC) &_runwire_schema_load, 1},
@@ -448,11 +448,6 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_pipeline_lost", (DL_FUNC) &_runwire_pipeline_lost, 1},
     {"_runwire_pipeline_end", (DL_FUNC) &_runwire_pipeline_end, 1},
     {"_runwire_is_here", (DL_FUNC) &_runwire_is_here, 1},
-    {"_runwire_spool_list", (DL_FUNC) &_runwire_spool_list, 1},
-    {"_runwire_spool_open", (DL_FUNC) &_runwire_spool_open, 2},
-    {"_runwire_spool_carry", (DL_FUNC) &_runwire_spool_carry, 3},
-    {"_runwire_spool_contents", (DL_FUNC) &_runwire_spool_contents, 1},
-    {"_runwire_spool_close", (DL_FUNC) &_runwire_spool_close, 1},
     {"_runwire_read_status", (DL_FUNC) &_runwire_read_status, 3},
     {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 1},
     {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
@@ -462,6 +457,11 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_check_pairs", (DL_FUNC) &_runwire_check_pairs, 3},
     {"_runwire_check_time", (DL_FUNC) &_runwire_check_time, 2},
     {"_runwire_regular_steps", (DL_FUNC) &_runwire_regular_steps, 3},
+    {"_runwire_spool_list", (DL_FUNC) &_runwire_spool_list, 1},
+    {"_runwire_spool_open", (DL_FUNC) &_runwire_spool_open, 2},
+    {"_runwire_spool_carry", (DL_FUNC) &_runwire_spool_carry, 3},
+    {"_runwire_spool_contents", (DL_FUNC) &_runwire_spool_contents, 1},
+    {"_runwire_spool_close", (DL_FUNC) &_runwire_spool_close, 1},
     {NULL, NULL, 0}
 };
 

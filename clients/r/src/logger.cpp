@@ -4,9 +4,9 @@
 #include <cstring>
 
 #include "held.h"
+#include "options.h"
 #include "pipeline.h"
 #include "rules.h"
-#include "sync.h"
 
 using runwire::guarded;
 using runwire::held_by;
@@ -27,32 +27,7 @@ struct HeldPipeline : runwire::Owned {
   runwire::Groups groups;
 };
 
-struct HeldSpool : runwire::Owned {
-  std::unique_ptr<runwire::Spool> spool;
-};
-
 Pipeline& pipeline_of(SEXP pointer) { return *held_by<HeldPipeline>(pointer).pipeline; }
-
-// What R's list of options says of the way to the server.
-runwire::DeliveryOptions delivery_options(const Rcpp::List& given) {
-  auto text = [&](const char* name) { return Rcpp::as<std::string>(given[name]); };
-  auto number = [&](const char* name) { return Rcpp::as<double>(given[name]); };
-  runwire::DeliveryOptions options;
-  options.channel.target = text("target");
-  options.channel.secure = Rcpp::as<bool>(given["secure"]);
-  options.channel.local = Rcpp::as<bool>(given["local"]);
-  options.channel.tls_ca = text("tls_ca");
-  options.channel.token = text("token");
-  options.channel.user_agent = text("user_agent");
-  options.channel.connect_timeout = number("connect_timeout");
-  options.retry.initial = number("initial");
-  options.retry.multiplier = number("multiplier");
-  options.retry.maximum = number("maximum");
-  options.retry.connect_timeout = options.channel.connect_timeout;
-  options.address = text("address");
-  options.folder = text("folder");
-  return options;
-}
 
 int64_t now() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
@@ -143,13 +118,141 @@ void put(Pipeline& pipeline, runwire::Record record) {
   pipeline.buffer().record(std::move(record), user_interrupted);
 }
 
+// A metric's points, column by column; without steps they are 0, 1, 2 ...
+struct Series {
+  std::string run_id, key;
+  std::vector<double> values;
+  std::vector<int64_t> steps, times;
+  bool has_steps = false;
+};
+
+[[noreturn]] void wrong_length(const std::string& key, size_t count, const char* what, size_t found) {
+  throw Problem("value", metric(key, "") + std::to_string(count) + " values need as many " + what + ", and there are " +
+                             std::to_string(found));
+}
+
+Series read_series(SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestamps) {
+  Series found;
+  found.run_id = runwire::text(run_id, "a run id");
+  runwire::rules::run_id(found.run_id);
+  found.key = runwire::text(key, "a metric's key");
+  runwire::rules::key(found.key, "key");
+  R_xlen_t count = Rf_xlength(values);
+  found.values.resize(count);
+  for (R_xlen_t i = 0; i < count; i++) found.values[i] = number_at(values, i, found.key);
+  found.has_steps = steps != R_NilValue;
+  if (found.has_steps) found.steps = runwire::integers(steps, metric(found.key, "step"));
+  if (found.has_steps && Rf_xlength(steps) != count) wrong_length(found.key, count, "steps", found.steps.size());
+  found.times.assign(count, timestamps == R_NilValue ? now() : 0);
+  if (timestamps == R_NilValue) return found;
+  R_xlen_t given = Rf_xlength(timestamps);
+  if (given != 1 && given != count) wrong_length(found.key, count, "timestamps", given);
+  for (R_xlen_t i = 0; i < count; i++) {
+    found.times[i] = i > 0 && given == 1
+                         ? found.times[0]
+                         : checked_time(timestamps, i, found.key, "blocks[0].timestamps_ms");
+  }
+  return found;
+}
+
+std::vector<runwire::Record> encode_series(const Series& series) {
+  std::string names = runwire::encode_names({series.key});
+  std::vector<runwire::Record> records;
+  std::vector<std::string> blocks;
+  size_t size = 0;
+  auto cut = [&] {
+    if (blocks.empty()) return;
+    runwire::Record record;
+    record.run_id = series.run_id;
+    record.data = runwire::encode_batch(series.run_id, blocks);
+    records.push_back(std::move(record));
+    blocks.clear();
+    size = 0;
+  };
+  for (size_t start = 0; start < series.values.size(); start += kPiece) {
+    size_t rows = std::min(kPiece, series.values.size() - start);
+    std::string axis = series.has_steps ? runwire::encode_axis(series.steps.data() + start, rows)
+                                        : runwire::encode_regular_axis(static_cast<int64_t>(start), 1);
+    std::string block = runwire::encode_block(names, axis, series.times.data() + start, rows,
+                                              series.values.data() + start, rows);
+    if (size + block.size() > kSeriesBytes) cut();
+    size += block.size();
+    blocks.push_back(std::move(block));
+  }
+  cut();
+  return records;
+}
+
+// The points of a batch, as columns that may be NULL where they have defaults.
+std::vector<runwire::BatchBlock> read_points(SEXP points, int64_t present) {
+  if (points == R_NilValue) return {};
+  Rcpp::List columns(points);
+  std::vector<std::string> keys = runwire::texts(columns["key"], "a metric's key");
+  std::vector<runwire::BatchPoint> listed(keys.size());
+  SEXP values = columns["value"], steps = columns["step"], times = columns["timestamp"];
+  bool apart = TYPEOF(values) == VECSXP;
+  for (size_t i = 0; i < keys.size(); i++) {
+    auto at = static_cast<R_xlen_t>(i);
+    SEXP one = apart ? VECTOR_ELT(values, at) : values;
+    if (apart && Rf_xlength(one) != 1) throw Problem("type", metric(keys[i], "the value must be one number"));
+    listed[i].key = keys[i];
+    listed[i].value = number_at(one, apart ? 0 : at, keys[i]);
+    listed[i].step = steps == R_NilValue ? 0 : runwire::integer_at(steps, at, metric(keys[i], "step"));
+    listed[i].time = times == R_NilValue ? present : time_at(times, at, metric(keys[i], "timestamp"));
+  }
+  return runwire::fold_points(listed);
+}
+
+runwire::BatchBlock read_block(const Rcpp::List& block, int64_t present) {
+  runwire::BatchBlock found;
+  found.keys = runwire::texts(block["keys"], "a block's keys");
+  std::string first = found.keys.empty() ? "" : found.keys[0];
+  found.column.steps = runwire::integers(block["steps"], metric(first, "step"));
+  SEXP times = block["timestamps"], values = block["values"];
+  auto rows = static_cast<R_xlen_t>(found.column.steps.size());
+  for (R_xlen_t row = 0; row < rows; row++) {
+    R_xlen_t at = Rf_xlength(times) == 1 ? 0 : row;
+    found.column.times.push_back(times == R_NilValue ? present : time_at(times, at, metric(first, "timestamp")));
+    for (size_t k = 0; k < found.keys.size(); k++) {
+      found.column.values.push_back(number_at(values, row + static_cast<R_xlen_t>(k) * rows, found.keys[k]));
+    }
+  }
+  return found;
+}
+
+void check_block(const runwire::BatchBlock& block, const std::string& place) {
+  std::unordered_set<std::string> seen;
+  for (size_t k = 0; k < block.keys.size(); k++) {
+    runwire::rules::key(block.keys[k], place + ".keys[" + std::to_string(k) + "]");
+    seen.insert(block.keys[k]);
+  }
+  if (block.keys.empty() || seen.size() != block.keys.size()) {
+    throw runwire::invalid(place + ".keys", "must be there, and nothing twice");
+  }
+  for (int64_t time : block.column.times) {
+    if (time < 0) throw runwire::invalid("timestamps_ms", "must be 0 or later");
+  }
+}
+
+// A block of a batch, which is not divided: its keys are a group where they make one as a whole.
+std::string encode_whole(const runwire::BatchBlock& block, runwire::Groups& groups,
+                         std::vector<runwire::GroupRef>* named) {
+  std::vector<runwire::KeyPart> parts = groups.parts(block.keys);
+  bool whole = parts.size() == 1;
+  if (whole && parts[0].group) named->push_back(parts[0].group);
+  const auto& column = block.column;
+  return runwire::encode_block(whole ? parts[0].names : runwire::encode_names(block.keys),
+                               runwire::encode_axis(column.steps.data(), column.steps.size()), column.times.data(),
+                               column.times.size(), column.values.data(), column.values.size());
+}
+
 }  // namespace
 
 // [[Rcpp::export(rng = false)]]
 SEXP pipeline_open(Rcpp::List given) {
   return guarded([&] {
     runwire::PipelineOptions options;
-    options.delivery = delivery_options(given);
+    options.delivery = runwire::delivery_options(given);
     options.offline = Rcpp::as<bool>(given["offline"]);
     if (!options.offline) runwire::claim_process();
     options.root = Rcpp::as<std::string>(given["root"]);
@@ -216,55 +319,8 @@ SEXP log_row(SEXP pipeline, SEXP run_id, SEXP metrics, SEXP step, SEXP timestamp
 SEXP log_series(SEXP pipeline, SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestamps) {
   return interruptible([&]() -> SEXP {
     Pipeline& it = pipeline_of(pipeline);
-    std::string run = runwire::text(run_id, "a run id");
-    runwire::rules::run_id(run);
-    std::string name = runwire::text(key, "a metric's key");
-    runwire::rules::key(name, "key");
-    size_t count = static_cast<size_t>(Rf_xlength(values));
-    std::vector<double> numbers(count);
-    for (size_t i = 0; i < count; i++) numbers[i] = number_at(values, static_cast<R_xlen_t>(i), name);
-    std::vector<int64_t> at;
-    if (steps != R_NilValue) at = runwire::integers(steps, metric(name, "step"));
-    std::vector<int64_t> times(count, now());
-    size_t given = timestamps == R_NilValue ? count : static_cast<size_t>(Rf_xlength(timestamps));
-    if (timestamps != R_NilValue && given == 1) {
-      std::fill(times.begin(), times.end(), checked_time(timestamps, 0, name, "blocks[0].timestamps_ms"));
-    } else if (timestamps != R_NilValue && given == count) {
-      for (size_t i = 0; i < count; i++) {
-        times[i] = checked_time(timestamps, static_cast<R_xlen_t>(i), name, "blocks[0].timestamps_ms");
-      }
-    }
-    bool wrong_times = given != count && !(given == 1 && timestamps != R_NilValue);
-    if ((steps != R_NilValue && at.size() != count) || wrong_times) {
-      throw Problem("value", metric(name, "") + std::to_string(count) + " values need as many " +
-                                 (wrong_times ? "timestamps" : "steps") + ", and there are " +
-                                 std::to_string(wrong_times ? given : at.size()));
-    }
-    std::string names = runwire::encode_names({name});
-    std::vector<runwire::Record> records;
-    std::vector<std::string> blocks;
-    size_t size = 0;
-    auto cut = [&] {
-      if (blocks.empty()) return;
-      runwire::Record record;
-      record.run_id = run;
-      record.data = runwire::encode_batch(run, blocks);
-      records.push_back(std::move(record));
-      blocks.clear();
-      size = 0;
-    };
-    for (size_t start = 0; start < count; start += kPiece) {
-      size_t rows = std::min(kPiece, count - start);
-      std::string axis = steps == R_NilValue
-                             ? runwire::encode_regular_axis(static_cast<int64_t>(start), 1)
-                             : runwire::encode_axis(at.data() + start, rows);
-      std::string block = runwire::encode_block(names, axis, times.data() + start, rows, numbers.data() + start, rows);
-      if (size + block.size() > kSeriesBytes) cut();
-      size += block.size();
-      blocks.push_back(std::move(block));
-    }
-    cut();
-    for (auto& record : records) put(it, std::move(record));
+    Series series = read_series(run_id, key, values, steps, timestamps);
+    for (auto& record : encode_series(series)) put(it, std::move(record));
     return R_NilValue;
   });
 }
@@ -282,64 +338,15 @@ SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP 
     runwire::rules::pairs(given, "params", runwire::rules::kMostParam);
     runwire::rules::pairs(named, "tags", runwire::rules::kMostTag);
     int64_t present = now();
-    std::vector<runwire::BatchBlock> made;
-    if (points != R_NilValue) {
-      Rcpp::List columns(points);
-      std::vector<std::string> keys = runwire::texts(columns["key"], "a metric's key");
-      std::vector<runwire::BatchPoint> listed(keys.size());
-      SEXP values = columns["value"], steps = columns["step"], times = columns["timestamp"];
-      for (size_t i = 0; i < keys.size(); i++) {
-        auto at = static_cast<R_xlen_t>(i);
-        auto& point = listed[i];
-        point.key = keys[i];
-        point.value = number_at(TYPEOF(values) == VECSXP ? VECTOR_ELT(values, at) : values,
-                                TYPEOF(values) == VECSXP ? 0 : at, keys[i]);
-        point.step = steps == R_NilValue ? 0 : runwire::integer_at(steps, at, metric(keys[i], "step"));
-        point.time = times == R_NilValue ? present : time_at(times, at, metric(keys[i], "timestamp"));
-      }
-      made = runwire::fold_points(listed);
-    }
+    std::vector<runwire::BatchBlock> made = read_points(points, present);
     for (R_xlen_t i = 0; i < blocks.size(); i++) {
-      Rcpp::List block = blocks[i];
-      runwire::BatchBlock one;
-      one.keys = runwire::texts(block["keys"], "a block's keys");
-      std::string first = one.keys.empty() ? "" : one.keys[0];
-      one.column.steps = runwire::integers(block["steps"], metric(first, "step"));
-      size_t rows = one.column.steps.size(), width = one.keys.size();
-      SEXP times = block["timestamps"], values = block["values"];
-      for (size_t row = 0; row < rows; row++) {
-        one.column.times.push_back(times == R_NilValue ? present
-                                                       : time_at(times,
-                                                                 Rf_xlength(times) == 1 ? 0 : static_cast<R_xlen_t>(row),
-                                                                 metric(first, "timestamp")));
-        for (size_t k = 0; k < width; k++) {
-          one.column.values.push_back(number_at(values, static_cast<R_xlen_t>(row + k * rows), one.keys[k]));
-        }
-      }
-      if (rows > 0) made.push_back(std::move(one));
+      runwire::BatchBlock one = read_block(blocks[i], present);
+      if (!one.column.steps.empty()) made.push_back(std::move(one));
     }
     std::vector<std::string> encoded;
     for (size_t i = 0; i < made.size(); i++) {
-      std::string place = "blocks[" + std::to_string(i) + "]";
-      const auto& one = made[i];
-      std::unordered_set<std::string> seen;
-      for (size_t k = 0; k < one.keys.size(); k++) {
-        runwire::rules::key(one.keys[k], place + ".keys[" + std::to_string(k) + "]");
-        seen.insert(one.keys[k]);
-      }
-      if (one.keys.empty() || seen.size() != one.keys.size()) {
-        throw runwire::invalid(place + ".keys", "must be there, and nothing twice");
-      }
-      for (int64_t time : one.column.times) {
-        if (time < 0) throw runwire::invalid("timestamps_ms", "must be 0 or later");
-      }
-      std::vector<runwire::KeyPart> parts = held.groups.parts(one.keys);
-      bool whole = parts.size() == 1;
-      if (whole && parts[0].group) record.groups.push_back(parts[0].group);
-      encoded.push_back(runwire::encode_block(
-          whole ? parts[0].names : runwire::encode_names(one.keys),
-          runwire::encode_axis(one.column.steps.data(), one.column.steps.size()), one.column.times.data(),
-          one.column.times.size(), one.column.values.data(), one.column.values.size()));
+      check_block(made[i], "blocks[" + std::to_string(i) + "]");
+      encoded.push_back(encode_whole(made[i], held.groups, &record.groups));
     }
     record.data = runwire::encode_batch(record.run_id, encoded, given, named);
     put(*held.pipeline, std::move(record));
@@ -405,82 +412,6 @@ SEXP pipeline_end(SEXP pipeline) {
 bool is_here(SEXP pipeline) {
   auto* held = static_cast<HeldPipeline*>(R_ExternalPtrAddr(pipeline));
   return held != nullptr && held->here();
-}
-
-// [[Rcpp::export(rng = false)]]
-SEXP spool_list(std::string folder) {
-  return guarded([&] { return Rcpp::wrap(runwire::find_spools(folder)); });
-}
-
-// [[Rcpp::export(rng = false)]]
-SEXP spool_open(std::string folder, bool as_new_writer) {
-  return guarded([&]() -> SEXP {
-    auto held = std::make_unique<HeldSpool>();
-    held->spool = runwire::open_leftover(folder, as_new_writer);
-    runwire::Spool& spool = *held->spool;
-    return Rcpp::List::create(Rcpp::Named("folder") = spool.folder(), Rcpp::Named("address") = spool.address(),
-                              Rcpp::Named("skipped") = spool.torn(),
-                              Rcpp::Named("pointer") = hold(held.release()));
-  });
-}
-
-// [[Rcpp::export(rng = false)]]
-SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout) {
-  return interruptible([&]() -> SEXP {
-    runwire::claim_process();
-    HeldSpool& held = held_by<HeldSpool>(pointer);
-    runwire::Delivered found =
-        runwire::deliver_leftover(held.spool, delivery_options(options), timeout, user_interrupted);
-    return Rcpp::List::create(Rcpp::Named("delivered") = static_cast<double>(found.delivered),
-                              Rcpp::Named("left") = static_cast<double>(found.left),
-                              Rcpp::Named("rejected") = found.rejected, Rcpp::Named("problem") = found.problem);
-  });
-}
-
-// What a spool holds, for those who look into it.
-// [[Rcpp::export(rng = false)]]
-SEXP spool_contents(SEXP pointer) {
-  return guarded([&]() -> SEXP {
-    runwire::Spool& spool = *held_by<HeldSpool>(pointer).spool;
-    Rcpp::List frames, rejections;
-    runwire::Stored stored;
-    for (int64_t sequence = spool.acked().sequence + 1; spool.take(sequence, &stored); sequence++) {
-      Rcpp::CharacterVector groups;
-      for (const auto& group : stored.groups) groups.push_back(runwire::to_hex(group->hash));
-      frames.push_back(Rcpp::List::create(
-          Rcpp::Named("sequence") = static_cast<double>(stored.sequence),
-          Rcpp::Named("previous_crc") = static_cast<double>(stored.previous_crc),
-          Rcpp::Named("crc") = static_cast<double>(runwire::chained(stored.previous_crc, stored.payload)),
-          Rcpp::Named("groups") = groups,
-          Rcpp::Named("payload") = Rcpp::RawVector(stored.payload.begin(), stored.payload.end())));
-    }
-    for (const auto& one : spool.rejections()) rejections.push_back(Rcpp::RawVector(one.data.begin(), one.data.end()));
-    auto place = [](const runwire::Place& at) {
-      return Rcpp::NumericVector::create(Rcpp::Named("sequence") = static_cast<double>(at.sequence),
-                                         Rcpp::Named("crc") = static_cast<double>(at.crc));
-    };
-    SEXP aside = R_NilValue;
-    Rcpp::List why;
-    if (auto found = spool.aside()) {
-      why = Rcpp::List::create(Rcpp::Named("reason") = found->reason, Rcpp::Named("message") = found->message,
-                               Rcpp::Named("delivered") = static_cast<double>(found->delivered));
-      aside = why;
-    }
-    return Rcpp::List::create(
-        Rcpp::Named("writer_id") = spool.writer_id(), Rcpp::Named("address") = spool.address(),
-        Rcpp::Named("acked") = place(spool.acked()), Rcpp::Named("cut") = place(spool.cut()),
-        Rcpp::Named("undelivered") = static_cast<double>(spool.undelivered()), Rcpp::Named("frames") = frames,
-        Rcpp::Named("rejections") = rejections, Rcpp::Named("aside") = aside);
-  });
-}
-
-// [[Rcpp::export(rng = false)]]
-void spool_close(SEXP pointer) {
-  auto* held = static_cast<HeldSpool*>(R_ExternalPtrAddr(pointer));
-  if (held != nullptr && held->here() && held->spool) {
-    held->spool->close();
-    held->spool.reset();
-  }
 }
 
 // How a call failed, of its code's number and the bytes of its details.

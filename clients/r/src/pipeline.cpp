@@ -105,55 +105,72 @@ void Pipeline::emit(std::vector<Record> records) {
   for (auto& record : records) cutter_.add(std::move(record));
 }
 
-// Points of a run may move before and behind those of other keys, never across another record of their run.
-void Pipeline::fold(Batch& batch) {
-  std::map<uint32_t, std::unique_ptr<Columns>> runs;
-  std::vector<uint32_t> order;
-  std::unordered_map<std::string, uint32_t> numbers;
-  uint32_t last = UINT32_MAX;
-  Columns* columns = nullptr;
-  auto finish = [&] {
-    for (uint32_t run : order) {
-      auto found = runs.find(run);
-      if (found != runs.end()) emit(found->second->finish());
+// One pass over what was logged. Points of a run may move before and behind those of other keys, never across another
+// record of their run.
+class Pipeline::Fold {
+ public:
+  Fold(Pipeline& outer, Batch& batch) : outer_(outer), batch_(batch) {}
+
+  void row(const Item& item) {
+    if (item.place != last_) {
+      last_ = item.place;
+      auto& found = runs_[last_];
+      if (!found) {
+        found = std::make_unique<Columns>(outer_.names_.runs[last_], outer_.groups_, outer_.names_);
+        order_.push_back(last_);
+        numbers_[outer_.names_.runs[last_]] = last_;
+      }
+      columns_ = found.get();
     }
-    runs.clear();
-    order.clear();
-    numbers.clear();
-    last = UINT32_MAX;
-  };
+    Column& column = columns_->at(item.set);
+    column.steps.push_back(item.step);
+    column.times.push_back(item.time);
+    const double* values = batch_.values.data() + item.values;
+    column.values.insert(column.values.end(), values, values + outer_.names_.members[item.set].size());
+  }
+
+  // Hands a record on, behind the points of its run that came before it.
+  void record(Record& record) {
+    auto number = numbers_.find(record.run_id);
+    if (number != numbers_.end()) {
+      outer_.emit(runs_[number->second]->finish());
+      runs_.erase(number->second);
+      order_.erase(std::find(order_.begin(), order_.end(), number->second));
+      numbers_.erase(number);
+      last_ = UINT32_MAX;
+    }
+    outer_.cutter_.add(std::move(record));
+  }
+
+  // Hands on all points, and cuts the frame in the making.
+  void finish() {
+    for (uint32_t run : order_) outer_.emit(runs_[run]->finish());
+    runs_.clear();
+    order_.clear();
+    numbers_.clear();
+    last_ = UINT32_MAX;
+    outer_.cutter_.cut();
+  }
+
+ private:
+  Pipeline& outer_;
+  Batch& batch_;
+  std::unordered_map<uint32_t, std::unique_ptr<Columns>> runs_;
+  std::vector<uint32_t> order_;
+  std::unordered_map<std::string, uint32_t> numbers_;
+  uint32_t last_ = UINT32_MAX;
+  Columns* columns_ = nullptr;
+};
+
+void Pipeline::fold(Batch& batch) {
+  Fold fold(*this, batch);
   for (const Item& item : batch.items) {
     if (item.kind == Item::kRow) {
-      if (item.place != last) {
-        last = item.place;
-        auto& found = runs[last];
-        if (!found) {
-          found = std::make_unique<Columns>(names_.runs[last], groups_, names_);
-          order.push_back(last);
-          numbers[names_.runs[last]] = last;
-        }
-        columns = found.get();
-      }
-      Column& column = columns->at(item.set);
-      column.steps.push_back(item.step);
-      column.times.push_back(item.time);
-      size_t width = names_.members[item.set].size();
-      const double* values = batch.values.data() + item.values;
-      column.values.insert(column.values.end(), values, values + width);
+      fold.row(item);
     } else if (item.kind == Item::kRecord) {
-      Record& record = batch.records[item.place];
-      auto number = numbers.find(record.run_id);
-      if (number != numbers.end()) {
-        emit(runs[number->second]->finish());
-        runs.erase(number->second);
-        order.erase(std::find(order.begin(), order.end(), number->second));
-        numbers.erase(number);
-        last = UINT32_MAX;
-      }
-      cutter_.add(std::move(record));
+      fold.record(batch.records[item.place]);
     } else {
-      finish();
-      cutter_.cut();
+      fold.finish();
       std::lock_guard<std::mutex> lock(guard_.mutex);
       Mark& mark = *batch.marks[item.place];
       mark.lane = lane_;
@@ -162,8 +179,7 @@ void Pipeline::fold(Batch& batch) {
       guard_.changed.notify_all();
     }
   }
-  finish();
-  cutter_.cut();
+  fold.finish();
 }
 
 void Pipeline::pulse() {

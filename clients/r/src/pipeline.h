@@ -58,6 +58,7 @@ class Pipeline : private FrameSink {
 
  private:
   struct Closing {};
+  class Fold;
 
   Opened open_lane(size_t size) override;
   size_t target(const Lane& lane) override;
