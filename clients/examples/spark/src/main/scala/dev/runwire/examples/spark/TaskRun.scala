@@ -1,0 +1,55 @@
+package dev.runwire.examples.spark
+
+import scala.collection.concurrent.TrieMap
+
+import dev.runwire.scaladsl._
+import org.apache.spark.SparkContext
+import org.apache.spark.TaskContext
+
+/** A run that the tasks of a Spark job log to: what travels to the executors.
+  *
+  * A task may be done more than once: it fails and is tried again, its executor is lost, a slow one gets a rival.
+  * So tasks log as replayable writers, named by application, stage and partition, which are the same in each
+  * attempt. Whatever an attempt logs that another has logged before is stored once.
+  *
+  * @param address the server
+  * @param runId the run
+  * @param application the Spark application
+  */
+final case class TaskRun(address: String, runId: String, application: String) {
+
+  /** Logs from within a task. All attempts at the task must log the same records in the same order.
+    *
+    * @param body what to log; when it has ended, all of it is on the server's disk
+    * @return what the body returns
+    */
+  def log[A](body: ReplayLogger => A): A = {
+    val task = TaskContext.get()
+    Executor.client(address).replay(runId, application, s"${task.stageId()}", s"${task.partitionId()}")(body)
+  }
+}
+
+/** Makes runs for tasks. */
+object TaskRun {
+
+  /** Makes what to send to the tasks of a job.
+    *
+    * @param client the driver's client
+    * @param run the run that they log to, which the driver ends
+    * @param spark the application
+    */
+  def of(client: Client, run: RunLogger, spark: SparkContext): TaskRun = {
+    // Tasks find the run on the server, and not in what the driver has yet to send.
+    run.flush()
+    TaskRun(client.address, run.runId, spark.applicationId)
+  }
+}
+
+/** What an executor has once, however many tasks it runs: a client for each server. */
+private object Executor {
+  private val clients = TrieMap.empty[String, Client]
+
+  def client(address: String): Client = synchronized {
+    clients.getOrElseUpdate(address, Runwire.connect(address))
+  }
+}
