@@ -267,7 +267,10 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     long start = System.nanoTime();
     guard.lock();
     try {
-      while (memory.bytes > most && lane.over == null) {
+      while (memory.bytes > most) {
+        if (lane.over != null) {
+          throw lane.over;
+        }
         delivery.watchHeld();
         long waited = System.nanoTime() - start;
         if (delivery.refusal() != null || waited >= timeout) {
@@ -316,9 +319,6 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     guard.lock();
     try {
       List<Rejection> rejections = delivery.takeRejections();
-      if (lane.over != null) {
-        throw lane.over;
-      }
       if (!rejections.isEmpty()) {
         throw Losses.lost(rejections, List.of());
       }
