@@ -4,6 +4,7 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.Locale;
 
 /** A server's address. */
 final class Address {
@@ -34,8 +35,7 @@ final class Address {
 
   static Address parse(String text) {
     if (text.matches("(\\.{0,2}|~)/.*|\\.\\.?")) {
-      String home = System.getProperty("user.home");
-      String path = text.startsWith("~/") ? home + text.substring(1) : text;
+      String path = text.startsWith("~/") ? Places.home() + text.substring(1) : text;
       Path folder = Paths.get(path).toAbsolutePath().normalize();
       return new Address(folder.toString(), "", false, true, folder);
     }
@@ -82,7 +82,7 @@ final class Address {
       throw new IllegalArgumentException(
           "the address \"" + text + "\" has a port that is not a number from 0 to 65535");
     }
-    String host = parts.getHost().toLowerCase(java.util.Locale.ROOT);
+    String host = parts.getHost().toLowerCase(Locale.ROOT);
     String target = host + ":" + port;
     boolean loopback =
         host.equals("localhost") || host.equals("[::1]") || host.matches("127(\\.\\d+){3}");

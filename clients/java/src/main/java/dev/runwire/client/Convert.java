@@ -287,18 +287,29 @@ final class Convert {
   static MetricEvent event(WatchMetricsResponse message) {
     List<NewPoints> blocks = new ArrayList<>();
     for (RunBlock part : message.getBlocksList()) {
-      Map<String, double[]> values = new LinkedHashMap<>();
-      MetricHistory first = null;
-      for (String key : part.getBlock().getKeysList()) {
-        MetricHistory column = history(part.getRunId(), key, List.of(part));
-        first = first == null ? column : first;
-        values.put(key, column.values());
-      }
-      if (first != null) {
-        blocks.add(new NewPoints(part.getRunId(), first.steps(), first.timestamps(), values));
-      }
+      blocks.add(newPoints(part.getRunId(), part.getBlock()));
     }
     return new MetricEvent(blocks, message.getCursor(), List.copyOf(message.getResyncRunIdsList()));
+  }
+
+  private static NewPoints newPoints(String runId, Block block) {
+    int rows = block.getTimestampsMsCount();
+    int width = block.getKeysCount();
+    long[] steps = new long[rows];
+    long[] times = new long[rows];
+    for (int row = 0; row < rows; row++) {
+      steps[row] = step(block, row);
+      times[row] = block.getTimestampsMs(row);
+    }
+    Map<String, double[]> values = new LinkedHashMap<>();
+    for (int k = 0; k < width; k++) {
+      double[] column = new double[rows];
+      for (int row = 0; row < rows; row++) {
+        column[row] = block.getValues(row * width + k);
+      }
+      values.put(block.getKeys(k), column);
+    }
+    return new NewPoints(runId, steps, times, values);
   }
 
   static MetricCurve curve(dev.runwire.v1.Curve it, CurveAxis axis) {

@@ -122,9 +122,13 @@ final class Core {
   }
 
   private void endAll() {
+    open.forEach(run -> orTell(run::kill));
+    orTell(() -> closePipeline(given.shutdownTimeout, true));
+  }
+
+  private static void orTell(Runnable act) {
     try {
-      open.forEach(ActiveRun::kill);
-      closePipeline(given.shutdownTimeout, true);
+      act.run();
     } catch (RuntimeException error) {
       Notices.tell(error.getMessage());
     }

@@ -230,8 +230,15 @@ final class Delivery {
     } finally {
       guard.unlock();
     }
+    Channel channel;
+    try {
+      channel = link.channel();
+    } catch (RunwireException | IllegalStateException gone) {
+      // The next beat finds it, or the client is closed.
+      return;
+    }
     MetricServiceGrpc.MetricServiceFutureStub stub =
-        MetricServiceGrpc.newFutureStub(link.channel()).withDeadlineAfter(10, TimeUnit.SECONDS);
+        MetricServiceGrpc.newFutureStub(channel).withDeadlineAfter(10, TimeUnit.SECONDS);
     for (int start = 0; start < runIds.size(); start += MOST_BEATS) {
       List<String> some = runIds.subList(start, Math.min(start + MOST_BEATS, runIds.size()));
       stub.heartbeat(HeartbeatRequest.newBuilder().addAllRunIds(some).build());

@@ -12,6 +12,8 @@ final class LocalServer {
   private static final String POINTER = "server.json";
   private static final Pattern ADDRESS = Pattern.compile("\"address\"\\s*:\\s*\"([^\"\\\\]+)\"");
 
+  private static final Pattern PID = Pattern.compile("\"pid\"\\s*:\\s*(\\d{1,18})");
+
   private LocalServer() {}
 
   static Address find(Path folder) {
@@ -26,6 +28,11 @@ final class LocalServer {
     Matcher found = ADDRESS.matcher(said);
     if (!found.find()) {
       throw failed(folder, "does not say where its server listens", null);
+    }
+    Matcher pid = PID.matcher(said);
+    if (pid.find() && ProcessHandle.of(Long.parseLong(pid.group(1))).isEmpty()) {
+      // Who ended without saying so leaves the pointer, and somebody else may listen there now.
+      throw failed(folder, "has no server any more", null);
     }
     return Address.parse(found.group(1));
   }

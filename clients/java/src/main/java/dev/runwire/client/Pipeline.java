@@ -203,7 +203,7 @@ final class Pipeline {
 
   /** Says whether anything is not delivered; looked at in the order in which it moves on. */
   boolean isDirty() {
-    if (!started) {
+    if (!started || closing) {
       return false;
     }
     if (buffer.size() > 0 || busy) {

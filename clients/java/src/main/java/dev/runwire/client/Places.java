@@ -37,6 +37,12 @@ final class Places {
     return found == null ? "" : found;
   }
 
+  /** The user's home, as shells have it. */
+  static String home() {
+    String named = variable("HOME");
+    return named.isEmpty() ? System.getProperty("user.home") : named;
+  }
+
   private static Mode mode(Mode given) {
     if (given != null) {
       return given;
@@ -68,8 +74,7 @@ final class Places {
       return given.toAbsolutePath().normalize();
     }
     if (!named.isEmpty()) {
-      String home = System.getProperty("user.home");
-      return Paths.get(named.startsWith("~/") ? home + named.substring(1) : named)
+      return Paths.get(named.startsWith("~/") ? home() + named.substring(1) : named)
           .toAbsolutePath()
           .normalize();
     }
@@ -84,7 +89,7 @@ final class Places {
     String named = variable("XDG_STATE_HOME");
     Path home =
         named.isEmpty()
-            ? Paths.get(System.getProperty("user.home"), ".local", "state")
+            ? Paths.get(home(), ".local", "state")
             : Paths.get(named);
     Path there = home.toAbsolutePath();
     while (!Files.exists(there) && there.getParent() != null) {

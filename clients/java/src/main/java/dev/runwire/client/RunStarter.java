@@ -106,7 +106,8 @@ final class RunStarter {
     try {
       result = function.apply(run);
     } catch (Throwable thrown) {
-      boolean killed = thrown instanceof InterruptedException;
+      boolean killed =
+          thrown instanceof InterruptedException || Thread.currentThread().isInterrupted();
       end(run, killed ? RunStatus.KILLED : RunStatus.FAILED, thrown);
       throw thrown;
     }

@@ -36,6 +36,16 @@ public abstract class RunwireException extends RuntimeException {
   }
 
   /**
+   * Makes the exception of what a raw call threw.
+   *
+   * @param thrown a {@code StatusRuntimeException} or {@code StatusException} of gRPC
+   * @return the exception, of the class of its code, with the details that the server sent
+   */
+  public static RunwireException of(Throwable thrown) {
+    return Statuses.toException(thrown);
+  }
+
+  /**
    * Tells the status code.
    *
    * @return the code that the class stands for

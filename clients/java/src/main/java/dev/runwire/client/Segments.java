@@ -7,11 +7,16 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
 import java.util.zip.CRC32;
 
 /**
@@ -117,6 +122,20 @@ final class Segments {
             .put(payload)
             .array();
     return entry(FRAME, body);
+  }
+
+  /** Opens a file for reading and writing, made for its owner alone if there is none. */
+  static FileChannel open(Path path, OpenOption... more) throws IOException {
+    Set<OpenOption> options = new HashSet<>(Arrays.asList(more));
+    options.addAll(
+        Set.of(StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE));
+    if (!path.getFileSystem().supportedFileAttributeViews().contains("posix")) {
+      return FileChannel.open(path, options);
+    }
+    return FileChannel.open(
+        path,
+        options,
+        PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------")));
   }
 
   /** Writes at a place of a file, and leaves no part there if not all of it fits on the disk. */
@@ -298,7 +317,7 @@ final class Segments {
 
   static Scan scan(Path path) throws IOException {
     try (Entries entries = new Entries(path, MAGIC.length)) {
-      long size = java.nio.file.Files.size(path);
+      long size = Files.size(path);
       Head head = null;
       Mark end = Mark.START;
       long whole = 0;

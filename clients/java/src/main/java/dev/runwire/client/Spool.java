@@ -5,7 +5,9 @@ import dev.runwire.v1.Group;
 import dev.runwire.v1.Rejection;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -148,12 +150,7 @@ final class Spool implements Frames {
     Path path = folder.resolve(String.format("%016x.segment", cut.sequence + 1));
     byte[] data = Segments.head(writerId, cut, address);
     FileChannel made =
-        FileChannel.open(
-            path,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING,
-            StandardOpenOption.READ,
-            StandardOpenOption.WRITE);
+        Segments.open(path, StandardOpenOption.TRUNCATE_EXISTING);
     try {
       Segments.writeWhole(made, data, 0);
     } catch (IOException failed) {
@@ -239,10 +236,9 @@ final class Spool implements Frames {
     try {
       if (ackedFile == null) {
         ackedFile =
-            FileChannel.open(
-                folder.resolve("acked"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+            Segments.open(folder.resolve("acked"));
       }
-      ackedFile.write(java.nio.ByteBuffer.wrap(whole), 0);
+      ackedFile.write(ByteBuffer.wrap(whole), 0);
     } catch (IOException full) {
       // Opened anew the next time: the thread may have been interrupted, which closes a channel.
       ackedFile = null;
@@ -282,7 +278,7 @@ final class Spool implements Frames {
       data.writeBytes(Segments.entry(Segments.REJECTION, one.toByteArray()));
     }
     try (FileChannel notes =
-        FileChannel.open(rejections(), StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+        Segments.open(rejections())) {
       Segments.writeWhole(notes, data.toByteArray(), notes.size());
       notes.force(true);
     }
@@ -308,7 +304,10 @@ final class Spool implements Frames {
             + ", \"delivered\": "
             + delivered
             + "}";
-    Files.writeString(folder.resolve("aside"), text);
+    try (FileChannel aside =
+        Segments.open(folder.resolve("aside"), StandardOpenOption.TRUNCATE_EXISTING)) {
+      Segments.writeWhole(aside, text.getBytes(StandardCharsets.US_ASCII), 0);
+    }
   }
 
   /** Writes a text as JSON has it. */

@@ -9,7 +9,6 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 
@@ -50,12 +49,7 @@ final class SpoolLock implements AutoCloseable {
   /** Takes a spool that was just made. */
   static SpoolLock take(Path folder, String writerId) throws IOException {
     HELD.add(writerId);
-    FileChannel file =
-        FileChannel.open(
-            folder.resolve("lock"),
-            StandardOpenOption.CREATE,
-            StandardOpenOption.READ,
-            StandardOpenOption.WRITE);
+    FileChannel file = Segments.open(folder.resolve("lock"));
     try {
       FileLock held = file.tryLock();
       if (held == null) {

@@ -8,7 +8,7 @@ import org.junit.jupiter.api.extension.ParameterResolver;
 
 /** Gives tests a server that all of them share, as a parameter; none may stop it. */
 public final class ServerExtension implements ParameterResolver {
-  private static final class Shared implements ExtensionContext.Store.CloseableResource {
+  private static final class Shared implements AutoCloseable {
     private final ServerProcess server;
 
     Shared() {

@@ -1,0 +1,278 @@
+package dev.runwire.client;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+
+@ExtendWith(ServerExtension.class)
+class FaultsTest {
+  @TempDir Path folder;
+
+  private RunwireClient.Builder builder(String address) {
+    return RunwireClient.builder().address(address).spoolDir(folder.resolve("spool"));
+  }
+
+  private List<Path> spools() throws IOException {
+    if (!Files.exists(folder.resolve("spool"))) {
+      return List.of();
+    }
+    try (Stream<Path> all = Files.list(folder.resolve("spool"))) {
+      List<Path> found = new ArrayList<>();
+      all.forEach(found::add);
+      return found;
+    }
+  }
+
+  private String sync(Path spool, String address) throws IOException, InterruptedException {
+    ProcessBuilder sync =
+        new ProcessBuilder(ServerProcess.command(), "-a", address, "sync", spool.toString())
+            .redirectErrorStream(true);
+    Process process = sync.start();
+    String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    return process.waitFor() + " " + said;
+  }
+
+  @Test
+  void whatIsLoggedOfflineIsDeliveredByRunwireSync(ServerProcess server) throws Exception {
+    String runId;
+    try (RunwireClient client =
+        RunwireClient.builder()
+            .mode(Mode.OFFLINE)
+            .spoolDir(folder.resolve("spool"))
+            .build()) {
+      ActiveRun run =
+          client.startRun(RunSpec.named("far").experimentName("offline-java").tags(wide()));
+      runId = run.runId();
+      run.logParam("p", "v");
+      for (int step = 0; step < 1000; step++) {
+        run.logMetric("m", step, step, step);
+      }
+      run.finish();
+      assertThrows(FailedPreconditionException.class, () -> client.getRun(run.runId()));
+    }
+    String said = sync(folder.resolve("spool"), server.address());
+    assertTrue(said.startsWith("0 "), said);
+    assertEquals(List.of(), spools());
+    try (RunwireClient client = builder(server.address()).build()) {
+      Run run = client.getRun(runId);
+      assertEquals(RunStatus.FINISHED, run.status());
+      assertEquals("v", run.params().get("p"));
+      assertEquals(1000, run.metrics().get("m").count());
+      assertTrue(run.tags().keySet().containsAll(wide().keySet()));
+      assertTrue(client.getExperimentByName("offline-java").isPresent());
+    }
+  }
+
+  private static java.util.Map<String, String> wide() {
+    java.util.Map<String, String> tags = new java.util.TreeMap<>();
+    for (int i = 0; i < 20; i++) {
+      tags.put("t" + i, "x".repeat(8000));
+    }
+    return tags;
+  }
+
+  @Test
+  void aServerThatIsKilledAgainAndAgainLosesAndDoublesNothing() throws Exception {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client = builder(server.address()).build()) {
+      String runId = client.createRun(new RunSpec()).runId();
+      RunLogger logger = client.logger(runId);
+      long step = 0;
+      for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < 30_000; i++, step++) {
+          logger.logMetric("m", step, step, step);
+        }
+        server.kill();
+        for (int i = 0; i < 1000; i++, step++) {
+          logger.logMetric("m", step, step, step);
+        }
+        server.start();
+      }
+      client.flush();
+      MetricHistory history = client.getMetricHistory(runId, "m");
+      assertArrayEquals(LongStream.range(0, step).toArray(), history.steps());
+    }
+    assertEquals(List.of(), spools());
+  }
+
+  @Test
+  void aServerThatIsAwayIsSaidSoAndTheSpoolStays(ServerProcess server) throws Exception {
+    String runId;
+    RunwireClient client =
+        builder("runwire://127.0.0.1:1")
+            .retry(new Retry().connectTimeout(Duration.ofMillis(300)))
+            .build();
+    ServerUnavailableException none =
+        assertThrows(ServerUnavailableException.class, client::serverInfo);
+    assertTrue(none.getMessage().contains("runwire server"), none.getMessage());
+    runId = client.beginRun(RunSpec.named("away").experimentId("0"));
+    client.logger(runId).logMetric("m", 1);
+    ServerUnavailableException left =
+        assertThrows(ServerUnavailableException.class, client::flush);
+    assertEquals(spools().get(0).toString(), left.metadata().get("spool"));
+    long start = System.nanoTime();
+    assertThrows(ServerUnavailableException.class, () -> client.close(Duration.ofMillis(500)));
+    assertTrue(System.nanoTime() - start < 5_000_000_000L);
+    String said = sync(spools().get(0), server.address());
+    assertTrue(said.startsWith("0 "), said);
+    assertEquals(List.of(), spools());
+    try (RunwireClient reader = builder(server.address()).build()) {
+      assertEquals(1, reader.getRun(runId).metrics().get("m").count());
+    }
+  }
+
+  @Test
+  void aSpoolInUseIsNotDeliveredByOthers() throws Exception {
+    RunwireClient client =
+        builder("runwire://127.0.0.1:1")
+            .retry(new Retry().connectTimeout(Duration.ofMillis(100)))
+            .build();
+    String runId = client.beginRun(new RunSpec().experimentId("0"));
+    client.logger(runId).logMetric("m", 1);
+    assertThrows(ServerUnavailableException.class, client::flush);
+    String said = sync(spools().get(0), "runwire://127.0.0.1:1");
+    assertTrue(said.contains("in use by process " + ProcessHandle.current().pid()), said);
+    assertThrows(ServerUnavailableException.class, () -> client.close(Duration.ofMillis(200)));
+  }
+
+  @Test
+  void aFullSpoolIsAnErrorWhereThatIsAskedFor() throws Exception {
+    RunwireClient client =
+        builder("runwire://127.0.0.1:1")
+            .spoolBytes(200_000)
+            .onSpoolFull(OnSpoolFull.ERROR)
+            .retry(new Retry().connectTimeout(Duration.ofMillis(100)))
+            .build();
+    String runId = client.beginRun(new RunSpec().experimentId("0"));
+    RunLogger logger = client.logger(runId);
+    assertThrows(
+        ResourceExhaustedException.class,
+        () -> {
+          for (int i = 0; i < 10_000_000; i++) {
+            logger.logMetric("m", i, i * 3L % 7);
+          }
+        });
+    assertThrows(RunwireException.class, () -> client.close(Duration.ofMillis(200)));
+  }
+
+  @Test
+  void aReplayedTaskDoublesNothing(ServerProcess server) {
+    try (RunwireClient client = builder(server.address()).build()) {
+      String runId = client.createRun(new RunSpec()).runId();
+      String writer = ReplayableLogger.writerId("application-1", 3, runId);
+      ReplayableLogger first = client.replayableLogger(writer, runId);
+      for (int i = 0; i < 2500; i++) {
+        first.logMetric("m", i, i, i);
+      }
+      // It dies here, with two frames cut and a third one in the making; another attempt follows.
+      ReplayableLogger second = client.replayableLogger(writer, runId);
+      for (int i = 0; i < 3000; i++) {
+        second.logMetric("m", i, i, i);
+        if (i % 500 == 0 && i < 2500) {
+          first.logMetric("m", 2500 + i / 500, 2500 + i / 500, 2500 + i / 500);
+        }
+      }
+      second.logParam("done", true);
+      second.close();
+      MetricHistory history = client.getMetricHistory(runId, "m");
+      assertArrayEquals(LongStream.range(0, 3000).toArray(), history.steps());
+      assertEquals("true", client.getRun(runId).params().get("done"));
+    }
+  }
+
+  @Test
+  void twoAttemptsAtOnceMakeOneWhole(ServerProcess server) throws Exception {
+    try (RunwireClient one = builder(server.address()).build();
+        RunwireClient two = builder(server.address()).build()) {
+      String runId = one.createRun(new RunSpec()).runId();
+      String writer = ReplayableLogger.writerId("application-2", 1, runId);
+      List<Thread> attempts = new ArrayList<>();
+      List<Throwable> failed = new ArrayList<>();
+      for (RunwireClient client : List.of(one, two)) {
+        Thread attempt =
+            new Thread(
+                () -> {
+                  try (ReplayableLogger logger = client.replayableLogger(writer, runId)) {
+                    for (int i = 0; i < 50_000; i++) {
+                      logger.logMetric("m", i, i, i);
+                    }
+                  } catch (RuntimeException error) {
+                    failed.add(error);
+                  }
+                });
+        attempt.start();
+        attempts.add(attempt);
+      }
+      for (Thread attempt : attempts) {
+        attempt.join();
+      }
+      assertEquals(List.of(), failed);
+      assertArrayEquals(
+          LongStream.range(0, 50_000).toArray(), one.getMetricHistory(runId, "m").steps());
+    }
+  }
+
+  @Test
+  void tenThousandRunsLeakNeitherThreadsNorFiles(ServerProcess server) throws IOException {
+    try (RunwireClient client = builder(server.address()).build()) {
+      String experiment = client.createExperiment("many-" + Ids.hex());
+      begin(client, experiment, 100);
+      int threads = Thread.activeCount();
+      long files = files();
+      begin(client, experiment, 10_000);
+      assertTrue(Thread.activeCount() <= threads + 2);
+      assertTrue(files() <= files + 5);
+      Page<Run> page =
+          client.searchRuns(
+              new RunSearch()
+                  .experimentIds(List.of(experiment))
+                  .filter("status = 'FINISHED'")
+                  .mask(new RunMask().fields(List.of("run_id")))
+                  .pageSize(1));
+      assertTrue(page.nextPageToken().isPresent());
+    }
+    assertEquals(List.of(), spools());
+  }
+
+  private static void begin(RunwireClient client, String experiment, int count) {
+    for (int i = 0; i < count; i++) {
+      String runId = client.beginRun(new RunSpec().experimentId(experiment));
+      client.logger(runId).logMetric("m", i);
+      client.endRun(runId, RunStatus.FINISHED);
+    }
+    client.flush();
+  }
+
+  private static long files() throws IOException {
+    try (Stream<Path> open = Files.list(Path.of("/proc/self/fd"))) {
+      return open.count();
+    }
+  }
+
+  @Test
+  void aClosedClientSaysSo(ServerProcess server) {
+    RunwireClient client = builder(server.address()).build();
+    RunLogger logger = client.logger(client.createRun(new RunSpec()).runId());
+    logger.logMetric("m", 1);
+    client.close();
+    client.close();
+    assertThrows(IllegalStateException.class, () -> logger.logMetric("m", 2));
+    assertThrows(IllegalStateException.class, client::serverInfo);
+    assertFalse(Files.exists(folder.resolve("spool").resolve("none")));
+  }
+}

@@ -1,0 +1,236 @@
+package dev.runwire.client;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import dev.runwire.v1.Block;
+import dev.runwire.v1.FramePayload;
+import dev.runwire.v1.Group;
+import dev.runwire.v1.Record;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.Paths;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The vectors that clients of every language are tested against. */
+class VectorsTest {
+  private static final Path VECTORS = Paths.get("../vectors").toAbsolutePath().normalize();
+
+  private static JsonElement read(String name) throws IOException {
+    return JsonParser.parseString(Files.readString(VECTORS.resolve(name)));
+  }
+
+  @Test
+  void everyReasonHasItsClass() throws IOException {
+    JsonObject reasons = read("errors.json").getAsJsonObject().getAsJsonObject("reasons");
+    assertTrue(reasons.size() > 30);
+    for (String reason : reasons.keySet()) {
+      JsonObject told = reasons.getAsJsonObject(reason);
+      StatusCode code = StatusCode.valueOf(told.get("code").getAsString());
+      assertEquals(className(told.get("name").getAsString()), nameOf(new Failure("x").of(code)));
+    }
+  }
+
+  private static String className(String name) {
+    return (name.endsWith("Error") ? name.substring(0, name.length() - 5) : name) + "Exception";
+  }
+
+  private static String nameOf(RunwireException error) {
+    return error.getClass().getSimpleName();
+  }
+
+  @Test
+  void failedCallsAreReadAsTheyAreMeant() throws IOException {
+    for (JsonElement one : read("statuses.json").getAsJsonArray()) {
+      JsonObject told = one.getAsJsonObject();
+      Metadata trailers = new Metadata();
+      if (!told.get("trailer").isJsonNull()) {
+        trailers.put(
+            Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER),
+            Ids.fromHex(told.get("trailer").getAsString()));
+      }
+      Status.Code code = Status.Code.valueOf(told.get("code").getAsString());
+      RunwireException found = Statuses.toException(code.toStatus(), trailers);
+      String about = told.get("about").getAsString();
+      assertEquals(className(told.get("name").getAsString()), nameOf(found), about);
+      assertEquals(told.get("reason").getAsString(), found.reason(), about);
+      Map<String, String> facts = new HashMap<>();
+      JsonObject metadata = told.getAsJsonObject("metadata");
+      metadata.keySet().forEach(key -> facts.put(key, metadata.get(key).getAsString()));
+      assertEquals(facts, found.metadata(), about);
+      JsonArray violations = new JsonArray();
+      for (Violation violation : found.violations()) {
+        JsonArray pair = new JsonArray();
+        pair.add(violation.field());
+        pair.add(violation.description());
+        violations.add(pair);
+      }
+      assertEquals(told.getAsJsonArray("violations"), violations, about);
+      Double delay =
+          told.get("retry_delay").isJsonNull() ? null : told.get("retry_delay").getAsDouble();
+      assertEquals(delay, found.retryDelay().map(it -> it.toNanos() / 1e9).orElse(null), about);
+    }
+  }
+
+  static Stream<String> spools() throws IOException {
+    List<String> found = new ArrayList<>();
+    try (DirectoryStream<Path> all = Files.newDirectoryStream(VECTORS.resolve("spool"), "*.json")) {
+      all.forEach(path -> found.add(path.getFileName().toString().replace(".json", "")));
+    }
+    assertTrue(found.size() > 5);
+    return found.stream();
+  }
+
+  private static List<Path> segments(String name) throws IOException {
+    List<Path> found = new ArrayList<>();
+    try (DirectoryStream<Path> all =
+        Files.newDirectoryStream(VECTORS.resolve("spool").resolve(name), "*.segment")) {
+      all.forEach(found::add);
+    }
+    Collections.sort(found);
+    return found;
+  }
+
+  @ParameterizedTest
+  @MethodSource("spools")
+  void spoolsAreReadAsTheyAreMeant(String name) throws IOException {
+    JsonObject told = read("spool/" + name + ".json").getAsJsonObject();
+    List<Stored> frames = new ArrayList<>();
+    Map<String, List<String>> groups = new LinkedHashMap<>();
+    JsonArray torn = new JsonArray();
+    Mark cut = null;
+    int leftOut = 0;
+    for (Path path : segments(name)) {
+      Segments.Scan scan = Segments.scan(path);
+      if (scan.torn > 0) {
+        torn.add(scan.torn);
+      }
+      if (scan.head == null || leftOut > 0 || (cut != null && !scan.head.before.isAt(cut))) {
+        leftOut += scan.head == null ? 0 : 1;
+        continue;
+      }
+      if (cut == null) {
+        assertEquals(told.get("writer_id").getAsString(), scan.head.writerId);
+        assertEquals(told.get("address").getAsString(), scan.head.address);
+      }
+      cut = scan.end;
+      try (Segments.Cursor cursor = new Segments.Cursor(scan.segment)) {
+        for (long next = scan.head.before.sequence + 1; next <= scan.end.sequence; next++) {
+          frames.add(cursor.read(next));
+        }
+      }
+    }
+    assertEquals(told.get("segments_left_out").getAsInt(), leftOut);
+    assertEquals(told.getAsJsonArray("torn_bytes"), torn);
+    if (cut != null) {
+      assertEquals(told.getAsJsonObject("cut").get("sequence").getAsLong(), cut.sequence);
+      assertEquals(told.getAsJsonObject("cut").get("crc").getAsLong(), cut.crc & 0xffffffffL);
+    }
+    JsonArray expected = told.getAsJsonArray("frames");
+    assertEquals(expected.size(), frames.size());
+    for (int i = 0; i < frames.size(); i++) {
+      check(expected.get(i).getAsJsonObject(), frames.get(i), groups);
+    }
+    JsonObject named = told.getAsJsonObject("groups");
+    groups.forEach(
+        (hash, keys) -> assertEquals(texts(named.getAsJsonArray(hash)), keys));
+  }
+
+  private static List<String> texts(JsonArray items) {
+    List<String> found = new ArrayList<>();
+    items.forEach(item -> found.add(item.getAsString()));
+    return found;
+  }
+
+  private static void check(JsonObject told, Stored frame, Map<String, List<String>> groups)
+      throws IOException {
+    assertEquals(told.get("sequence").getAsLong(), frame.sequence);
+    assertEquals(told.get("previous_crc").getAsLong(), frame.previousCrc & 0xffffffffL);
+    int crc = Writer.chained(frame.previousCrc, frame.payload);
+    assertEquals(told.get("crc").getAsLong(), crc & 0xffffffffL);
+    assertEquals(told.get("payload_bytes").getAsInt(), frame.payload.length);
+    CRC32 alone = new CRC32();
+    alone.update(frame.payload);
+    assertEquals(told.get("payload_crc").getAsLong(), alone.getValue());
+    List<String> declared = new ArrayList<>();
+    for (Group group : frame.groups) {
+      String hash = Ids.toHex(group.getHash().toByteArray());
+      declared.add(hash);
+      groups.put(hash, group.getKeysList());
+      assertEquals(group, Wire.group(group.getKeysList()));
+    }
+    assertEquals(texts(told.getAsJsonArray("declared")), declared);
+    FramePayload payload = FramePayload.parseFrom(frame.payload);
+    JsonArray records = told.getAsJsonArray("records");
+    assertEquals(records.size(), payload.getRecordsCount());
+    for (int i = 0; i < records.size(); i++) {
+      check(records.get(i).getAsJsonObject(), payload.getRecords(i));
+    }
+  }
+
+  private static void check(JsonObject told, Record record) {
+    String kind = told.keySet().iterator().next();
+    assertEquals(kind, record.getKindCase().name().toLowerCase(java.util.Locale.ROOT));
+    if (!record.hasBatch() || !told.getAsJsonObject(kind).has("blocks")) {
+      return;
+    }
+    JsonArray blocks = told.getAsJsonObject(kind).getAsJsonArray("blocks");
+    for (int i = 0; i < blocks.size(); i++) {
+      Block block = record.getBatch().getBlocks(i);
+      JsonArray bits = new JsonArray();
+      block
+          .getValuesList()
+          .forEach(value -> bits.add(String.format("%016x", Double.doubleToRawLongBits(value))));
+      assertEquals(blocks.get(i).getAsJsonObject().getAsJsonArray("values"), bits);
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("spools")
+  void spoolsAreWrittenByteForByte(String name) throws IOException {
+    for (Path path : segments(name)) {
+      Segments.Scan scan = Segments.scan(path);
+      if (scan.head == null) {
+        continue;
+      }
+      ByteArrayOutputStream made = new ByteArrayOutputStream();
+      made.writeBytes(Segments.head(scan.head.writerId, scan.head.before, scan.head.address));
+      List<Group> written = new ArrayList<>();
+      try (Segments.Cursor cursor = new Segments.Cursor(scan.segment)) {
+        for (long next = scan.head.before.sequence + 1; next <= scan.end.sequence; next++) {
+          Stored frame = cursor.read(next);
+          for (Group group : frame.groups) {
+            if (!written.contains(group)) {
+              written.add(group);
+              made.writeBytes(Segments.entry(Segments.GROUP, group.toByteArray()));
+            }
+          }
+          made.writeBytes(Segments.frame(frame.sequence, frame.previousCrc, frame.payload));
+        }
+      }
+      byte[] whole = made.toByteArray();
+      assertArrayEquals(Arrays.copyOf(Files.readAllBytes(path), whole.length), whole);
+    }
+  }
+}

@@ -1,0 +1,565 @@
+package dev.runwire.conformance;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import dev.runwire.client.Batch;
+import dev.runwire.client.CurveAxis;
+import dev.runwire.client.CurveOptions;
+import dev.runwire.client.ExperimentSearch;
+import dev.runwire.client.LifecycleView;
+import dev.runwire.client.MetricHistory;
+import dev.runwire.client.Mode;
+import dev.runwire.client.OnSpoolFull;
+import dev.runwire.client.PurgeResult;
+import dev.runwire.client.Retry;
+import dev.runwire.client.RunLogger;
+import dev.runwire.client.RunMask;
+import dev.runwire.client.RunSearch;
+import dev.runwire.client.RunSpec;
+import dev.runwire.client.RunStatus;
+import dev.runwire.client.RunwireClient;
+import dev.runwire.client.RunwireException;
+import dev.runwire.client.SeriesKey;
+import dev.runwire.client.WatchSpec;
+import java.nio.file.Paths;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.ExecutionException;
+import java.util.function.Function;
+
+/** What the driver can be asked for, on the public API of the client. */
+final class Ops {
+  private final Map<String, Op> known = new HashMap<>();
+  private final Map<String, RunwireClient> clients = new HashMap<>();
+  private final Map<String, Watching> watches = new HashMap<>();
+
+  /** One op. */
+  interface Op {
+    /** Does it. */
+    JsonElement call(Arguments args) throws Exception;
+  }
+
+  /** One op of a client. */
+  interface ClientOp {
+    /** Does it. */
+    JsonElement call(RunwireClient client, Arguments args) throws Exception;
+  }
+
+  /** One op that has no result. */
+  interface Deed {
+    /** Does it. */
+    void call(RunwireClient client, Arguments args) throws Exception;
+  }
+
+  Ops() {
+    known.put("connect", this::connect);
+    known.put("exit", Ops::exit);
+    known.put("watch_until", this::watchUntil);
+    known.put("watch_close", this::watchClose);
+    known.put("sleep", Ops::sleep);
+    asks();
+    runs();
+    logs();
+    reads();
+  }
+
+  Op find(String op) {
+    return known.get(op);
+  }
+
+  private void op(String name, ClientOp op) {
+    known.put(name, args -> op.call(clients.get(args.optional("client").orElse("c")), args));
+  }
+
+  private void deed(String name, Deed deed) {
+    op(
+        name,
+        (client, args) -> {
+          deed.call(client, args);
+          return null;
+        });
+  }
+
+  private JsonElement connect(Arguments args) {
+    RunwireClient.Builder builder = RunwireClient.builder();
+    args.optional("address").ifPresent(builder::address);
+    args.optional("token").ifPresent(builder::token);
+    args.optional("tls_ca").ifPresent(path -> builder.tlsCa(Paths.get(path)));
+    args.seconds("timeout").ifPresent(builder::timeout);
+    args.optional("mode").ifPresent(mode -> builder.mode(Mode.valueOf(upper(mode))));
+    args.optional("spool_dir").ifPresent(path -> builder.spoolDir(Paths.get(path)));
+    args.real("spool_bytes").ifPresent(bytes -> builder.spoolBytes(bytes.longValue()));
+    args.optional("on_spool_full")
+        .ifPresent(full -> builder.onSpoolFull(OnSpoolFull.valueOf(upper(full))));
+    args.seconds("shutdown_timeout").ifPresent(builder::shutdownTimeout);
+    args.object("retry").ifPresent(given -> builder.retry(retry(given)));
+    RunwireClient client = builder.build();
+    clients.put(args.optional("client").orElse("c"), client);
+    JsonObject made = new JsonObject();
+    made.addProperty("address", client.address());
+    made.addProperty("mode", client.mode().name().toLowerCase(Locale.ROOT));
+    return made;
+  }
+
+  private static Retry retry(Arguments given) {
+    Retry retry = new Retry();
+    retry = given.seconds("initial").map(retry::initial).orElse(retry);
+    retry = given.real("multiplier").map(retry::multiplier).orElse(retry);
+    retry = given.seconds("maximum").map(retry::maximum).orElse(retry);
+    retry = given.seconds("connect_timeout").map(retry::connectTimeout).orElse(retry);
+    return given.integer("max_attempts").map(retry::maxAttempts).orElse(retry);
+  }
+
+  private static String upper(String name) {
+    return name.toUpperCase(Locale.ROOT);
+  }
+
+  private static JsonElement exit(Arguments args) {
+    String how = args.optional("how").orElse("normal");
+    if (how.equals("hard")) {
+      Runtime.getRuntime().halt(0);
+    }
+    if (how.equals("exception")) {
+      throw new Driver.OwnException();
+    }
+    System.exit(0);
+    return null;
+  }
+
+  private static JsonElement sleep(Arguments args) throws InterruptedException {
+    Thread.sleep(args.seconds("seconds").orElse(Duration.ZERO).toMillis());
+    return null;
+  }
+
+  private static JsonObject one(String name, String value) {
+    JsonObject made = new JsonObject();
+    made.addProperty(name, value);
+    return made;
+  }
+
+  private void asks() {
+    deed(
+        "close",
+        (client, args) -> {
+          if (args.has("timeout")) {
+            client.close(args.seconds("timeout").get());
+          } else {
+            client.close();
+          }
+        });
+    deed(
+        "flush",
+        (client, args) -> {
+          if (args.has("timeout")) {
+            client.flush(args.seconds("timeout").get());
+          } else {
+            client.flush();
+          }
+        });
+    op(
+        "create_experiment",
+        (client, args) ->
+            one(
+                "experiment_id",
+                client.createExperiment(args.text("name"), args.pairs("tags"))));
+    op(
+        "get_experiment",
+        (client, args) -> Shapes.experiment(client.getExperiment(args.text("experiment_id"))));
+    op(
+        "get_experiment_by_name",
+        (client, args) ->
+            client.getExperimentByName(args.text("name")).map(Shapes::experiment).orElse(null));
+    op(
+        "search_experiments",
+        (client, args) ->
+            Shapes.page(client.searchExperiments(experimentSearch(args)), Shapes::experiment));
+    op(
+        "list_experiments",
+        (client, args) ->
+            items(client.listExperiments(experimentSearch(args)), args, Shapes::experiment));
+    deed(
+        "rename_experiment",
+        (client, args) -> client.renameExperiment(args.text("experiment_id"), args.text("name")));
+    deed(
+        "delete_experiment",
+        (client, args) -> client.deleteExperiment(args.text("experiment_id")));
+    deed(
+        "restore_experiment",
+        (client, args) -> client.restoreExperiment(args.text("experiment_id")));
+    deed(
+        "set_experiment_tag",
+        (client, args) ->
+            client.setExperimentTag(
+                args.text("experiment_id"), args.text("key"), args.text("value")));
+    deed(
+        "set_experiment_tags",
+        (client, args) ->
+            client.setExperimentTags(args.text("experiment_id"), args.pairs("tags")));
+    deed(
+        "delete_experiment_tag",
+        (client, args) ->
+            client.deleteExperimentTag(args.text("experiment_id"), args.text("key")));
+    op("server_info", (client, args) -> Shapes.serverInfo(client.serverInfo()));
+    op("storage_stats", (client, args) -> Shapes.storageStats(client.storageStats()));
+    op("purge", Ops::purge);
+    op("raw", Ops::raw);
+  }
+
+  private static JsonElement purge(RunwireClient client, Arguments args) {
+    PurgeResult found = client.purge(args.seconds("older_than").orElse(Duration.ZERO));
+    JsonObject made = new JsonObject();
+    made.add("runs", Shapes.whole(found.runs()));
+    made.add("experiments", Shapes.whole(found.experiments()));
+    return made;
+  }
+
+  private static JsonElement raw(RunwireClient client, Arguments args)
+      throws InterruptedException {
+    try {
+      return RawCalls.send(client, args);
+    } catch (ExecutionException failed) {
+      throw RunwireException.of(failed.getCause());
+    }
+  }
+
+  private static <T> JsonElement items(
+      Iterable<T> found, Arguments args, Function<T, JsonElement> shape) {
+    int limit = args.integer("limit").orElse(Integer.MAX_VALUE);
+    JsonArray items = new JsonArray();
+    for (T one : found) {
+      if (items.size() == limit) {
+        break;
+      }
+      items.add(shape.apply(one));
+    }
+    JsonObject made = new JsonObject();
+    made.add("items", items);
+    return made;
+  }
+
+  private static LifecycleView view(String name) {
+    return name.equals("all")
+        ? LifecycleView.ALL
+        : LifecycleView.valueOf(upper(name) + "_ONLY");
+  }
+
+  private static ExperimentSearch experimentSearch(Arguments args) {
+    ExperimentSearch search = new ExperimentSearch();
+    search = args.optional("filter").map(search::filter).orElse(search);
+    search = args.has("order_by") ? search.orderBy(args.texts("order_by")) : search;
+    search = args.optional("view").map(Ops::view).map(search::view).orElse(search);
+    search = args.integer("page_size").map(search::pageSize).orElse(search);
+    return args.optional("page_token").map(search::pageToken).orElse(search);
+  }
+
+  private static RunSearch runSearch(Arguments args) {
+    RunSearch search = new RunSearch().experimentIds(args.texts("experiment_ids"));
+    search = args.optional("filter").map(search::filter).orElse(search);
+    search = args.has("order_by") ? search.orderBy(args.texts("order_by")) : search;
+    search = args.optional("view").map(Ops::view).map(search::view).orElse(search);
+    search = args.integer("page_size").map(search::pageSize).orElse(search);
+    search = args.optional("page_token").map(search::pageToken).orElse(search);
+    return search.mask(mask(args));
+  }
+
+  private static RunMask mask(Arguments args) {
+    return new RunMask()
+        .fields(args.texts("fields"))
+        .metricKeys(args.texts("metric_keys"))
+        .paramKeys(args.texts("param_keys"))
+        .tagKeys(args.texts("tag_keys"));
+  }
+
+  private static RunSpec runSpec(Arguments args) {
+    RunSpec spec =
+        new RunSpec()
+            .experimentId(args.optional("experiment_id").orElse(null))
+            .experimentName(args.optional("experiment_name").orElse(null))
+            .runId(args.optional("run_id").orElse(null))
+            .name(args.optional("name").orElse(null))
+            .parentRunId(args.optional("parent_run_id").orElse(null))
+            .startTime(args.time("start_time").orElse(null))
+            .params(args.pairs("params"))
+            .tags(args.pairs("tags"));
+    spec = args.optional("status").map(RunStatus::valueOf).map(spec::status).orElse(spec);
+    return args.flag("allow_existing").map(spec::allowExisting).orElse(spec);
+  }
+
+  private void runs() {
+    op("create_run", (client, args) -> Shapes.run(client.createRun(runSpec(args))));
+    op("begin_run", (client, args) -> one("run_id", client.beginRun(runSpec(args))));
+    op(
+        "get_run",
+        (client, args) -> Shapes.run(client.getRun(args.text("run_id"), mask(args))));
+    op(
+        "search_runs",
+        (client, args) -> Shapes.page(client.searchRuns(runSearch(args)), Shapes::run));
+    op(
+        "list_runs",
+        (client, args) -> items(client.listRuns(runSearch(args)), args, Shapes::run));
+    op(
+        "update_run",
+        (client, args) ->
+            Shapes.run(
+                client.updateRun(
+                    args.text("run_id"),
+                    args.optional("status").map(RunStatus::valueOf).orElse(null),
+                    args.optional("name").orElse(null))));
+    op(
+        "finish_run",
+        (client, args) ->
+            Shapes.run(
+                client.finishRun(
+                    args.text("run_id"),
+                    args.optional("status").map(RunStatus::valueOf).orElse(RunStatus.FINISHED),
+                    args.time("end_time").orElse(null))));
+    deed("delete_run", (client, args) -> client.deleteRun(args.text("run_id")));
+    deed("restore_run", (client, args) -> client.restoreRun(args.text("run_id")));
+    op("with_run", Ops::withRun);
+    op("log_runs", Ops::logRuns);
+  }
+
+  private static JsonElement withRun(RunwireClient client, Arguments args) {
+    JsonObject made = new JsonObject();
+    RunSpec spec =
+        new RunSpec()
+            .experimentName(args.text("experiment_name"))
+            .name(args.optional("name").orElse(null))
+            .tags(args.pairs("tags"));
+    try {
+      client.run(
+          spec,
+          run -> {
+            made.addProperty("run_id", run.runId());
+            run.logParams(args.pairs("params"));
+            run.logMetrics(args.metrics("metrics"));
+            if (args.flag("fail").orElse(false)) {
+              throw new Driver.OwnException();
+            }
+          });
+    } catch (Driver.OwnException asked) {
+      made.addProperty("failed", true);
+    }
+    return made;
+  }
+
+  private static JsonElement logRuns(RunwireClient client, Arguments args) {
+    List<String> found = new ArrayList<>();
+    int count = args.integer("count").orElse(1);
+    for (int i = 0; i < count; i++) {
+      String runId =
+          client.beginRun(
+              RunSpec.named(args.text("prefix") + "-" + i)
+                  .experimentId(args.text("experiment_id")));
+      client.logger(runId).logMetric("m", i, 0);
+      found.add(runId);
+    }
+    found.forEach(runId -> client.endRun(runId, RunStatus.FINISHED));
+    client.flush();
+    JsonObject made = new JsonObject();
+    made.add("run_ids", Shapes.texts(found));
+    return made;
+  }
+
+  private static long timestamp(Arguments args) {
+    return args.whole("timestamp").orElseGet(System::currentTimeMillis);
+  }
+
+  private void log(String name, Deed deed) {
+    deed(name, deed);
+  }
+
+  private static RunLogger logger(RunwireClient client, Arguments args) {
+    return client.logger(args.text("run_id"));
+  }
+
+  private void logs() {
+    log(
+        "log_metric",
+        (client, args) ->
+            logger(client, args)
+                .logMetric(
+                    args.text("key"),
+                    args.bits("value"),
+                    args.whole("step").orElse(0L),
+                    timestamp(args)));
+    log(
+        "log_metrics",
+        (client, args) ->
+            logger(client, args)
+                .logMetrics(
+                    args.metrics("metrics"), args.whole("step").orElse(0L), timestamp(args)));
+    log("log_series", Ops::logSeries);
+    log("log_batch", Ops::logBatch);
+    log(
+        "log_param",
+        (client, args) -> logger(client, args).logParam(args.text("key"), args.text("value")));
+    log("log_params", (client, args) -> logger(client, args).logParams(args.pairs("params")));
+    log(
+        "set_tag",
+        (client, args) -> logger(client, args).setTag(args.text("key"), args.text("value")));
+    log("set_tags", (client, args) -> logger(client, args).setTags(args.pairs("tags")));
+    log("delete_tag", (client, args) -> logger(client, args).deleteTag(args.text("key")));
+    log("log_inputs", (client, args) -> logger(client, args).logInputs(args.inputs("inputs")));
+    log("log_many", Ops::logMany);
+    log("log_bulk", Ops::logBulk);
+  }
+
+  private static void logSeries(RunwireClient client, Arguments args) {
+    double[] values = args.doubles("values");
+    long[] times = null;
+    if (args.has("timestamps")) {
+      if (args.raw("timestamps").isJsonArray()) {
+        times = args.wholes("timestamps");
+      } else {
+        times = new long[values.length];
+        Arrays.fill(times, args.whole("timestamps").get());
+      }
+    }
+    logger(client, args).logSeries(args.text("key"), values, args.wholes("steps"), times);
+  }
+
+  private static void logBatch(RunwireClient client, Arguments args) {
+    Batch batch = new Batch().params(args.pairs("params")).tags(args.pairs("tags"));
+    for (Arguments point : args.objects("metrics")) {
+      batch.metric(
+          point.text("key"),
+          point.bits("value"),
+          point.whole("step").orElse(0L),
+          timestamp(point));
+    }
+    logger(client, args).logBatch(batch);
+  }
+
+  private static void logBulk(RunwireClient client, Arguments args) {
+    int count = args.integer("count").orElse(1);
+    int times = args.integer("times").orElse(1);
+    double[] values = new double[count];
+    Arrays.setAll(values, i -> i);
+    RunLogger logger = logger(client, args);
+    for (int time = 0; time < times; time++) {
+      long[] steps = new long[count];
+      long first = (long) time * count;
+      Arrays.setAll(steps, i -> first + i);
+      logger.logSeries(args.text("key"), values, steps);
+    }
+  }
+
+  private static void logMany(RunwireClient client, Arguments args) throws InterruptedException {
+    int count = args.integer("threads").orElse(1);
+    if (count == 1) {
+      logSteps(client, args, args.text("key"));
+      return;
+    }
+    List<Thread> threads = new ArrayList<>();
+    for (int t = 0; t < count; t++) {
+      String key = args.text("key") + "-" + t;
+      Thread thread = new Thread(() -> logSteps(client, args, key));
+      thread.start();
+      threads.add(thread);
+    }
+    for (Thread thread : threads) {
+      thread.join();
+    }
+  }
+
+  private static void logSteps(RunwireClient client, Arguments args, String key) {
+    RunLogger logger = logger(client, args);
+    long first = args.whole("first_step").orElse(0L);
+    int count = args.integer("count").orElse(1);
+    for (long step = first; step < first + count; step++) {
+      logger.logMetric(key, step, step, timestamp(args));
+    }
+  }
+
+  private void reads() {
+    op(
+        "get_metric_history",
+        (client, args) ->
+            Shapes.series(
+                client.getMetricHistory(
+                    args.text("run_id"),
+                    args.text("key"),
+                    args.whole("min_step").orElse(null),
+                    args.whole("max_step").orElse(null))));
+    op("get_metric_histories", Ops::histories);
+    op(
+        "get_metric_curve",
+        (client, args) ->
+            Shapes.curve(
+                client.getMetricCurve(args.text("run_id"), args.text("key"), options(args))));
+    op("get_metric_curves", Ops::curves);
+    op(
+        "heartbeat",
+        (client, args) -> {
+          JsonObject made = new JsonObject();
+          made.add("run_ids", Shapes.texts(client.heartbeat(args.texts("run_ids"))));
+          return made;
+        });
+    op("watch_open", this::watchOpen);
+  }
+
+  private static JsonElement histories(RunwireClient client, Arguments args) {
+    List<String> runIds = args.texts("run_ids");
+    Map<String, Map<String, MetricHistory>> found =
+        client.getMetricHistories(
+            runIds,
+            args.texts("keys"),
+            args.whole("min_step").orElse(null),
+            args.whole("max_step").orElse(null));
+    List<MetricHistory> series = new ArrayList<>();
+    runIds.forEach(runId -> series.addAll(found.get(runId).values()));
+    JsonObject made = new JsonObject();
+    made.add("series", Shapes.all(series, Shapes::series));
+    return made;
+  }
+
+  private static JsonElement curves(RunwireClient client, Arguments args) {
+    List<SeriesKey> series = new ArrayList<>();
+    for (Arguments one : args.objects("series")) {
+      series.add(SeriesKey.of(one.text("run_id"), one.text("key")));
+    }
+    JsonObject made = new JsonObject();
+    made.add("curves", Shapes.all(client.getMetricCurves(series, options(args)), Shapes::curve));
+    return made;
+  }
+
+  private static CurveOptions options(Arguments args) {
+    CurveOptions options =
+        new CurveOptions()
+            .minX(args.whole("min_x").orElse(null))
+            .maxX(args.whole("max_x").orElse(null));
+    options = args.integer("max_points").map(options::maxPoints).orElse(options);
+    return args.optional("axis")
+        .map(axis -> CurveAxis.valueOf(upper(axis)))
+        .map(options::axis)
+        .orElse(options);
+  }
+
+  private JsonElement watchOpen(RunwireClient client, Arguments args)
+      throws InterruptedException {
+    WatchSpec spec = new WatchSpec().runIds(args.texts("run_ids")).keys(args.texts("keys"));
+    spec = args.optional("cursor").map(spec::cursor).orElse(spec);
+    spec = args.flag("from_start").map(spec::fromStart).orElse(spec);
+    Watching watch = new Watching(client.watchMetrics(spec));
+    watches.put(args.text("watch"), watch);
+    return one("cursor", watch.cursor());
+  }
+
+  private JsonElement watchUntil(Arguments args) throws InterruptedException {
+    return watches
+        .get(args.text("watch"))
+        .until(args.integer("points").orElse(0), args.real("timeout").orElse(30.0));
+  }
+
+  private JsonElement watchClose(Arguments args) throws InterruptedException {
+    watches.get(args.text("watch")).close();
+    return null;
+  }
+}
