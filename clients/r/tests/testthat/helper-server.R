@@ -8,6 +8,9 @@ server_command <- function() {
   if (file.exists(found)) found else ""
 }
 
+# R's own path of libraries is not for programs that have theirs, as Python.
+server_environment <- c("current", LD_LIBRARY_PATH = "")
+
 skip_without_server <- function() {
   skip_if(!nzchar(server_command()), "there is no server to run: set RUNWIRE_SERVER_COMMAND")
 }
@@ -24,7 +27,7 @@ new_server <- function(..., env = parent.frame(), data_dir = NULL) {
     self$log <- tempfile("log")
     self$process <- processx::process$new(
       server_command(), arguments,
-      stdout = self$log, stderr = "2>&1", cleanup_tree = TRUE
+      stdout = self$log, stderr = "2>&1", cleanup_tree = TRUE, env = server_environment
     )
     end <- Sys.time() + 60
     while (!file.exists(ready) || file.size(ready) == 0) {

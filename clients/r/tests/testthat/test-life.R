@@ -44,7 +44,10 @@ test_that("offline runs are delivered by the command of the Python package", {
   expect_error(runwire_get_run(run_id, client = client), class = "runwire_failed_precondition")
   expect_identical(runwire_finish_run(run_id, client = client)$status, "FINISHED")
   runwire_close(client)
-  done <- processx::run(server_command(), c("--address", shared$server$address, "sync", spool), error_on_status = FALSE)
+  done <- processx::run(
+    server_command(), c("--address", shared$server$address, "sync", spool),
+    error_on_status = FALSE, env = server_environment
+  )
   expect_identical(done$status, 0L)
   run <- runwire_get_run(run_id, client = reader)
   expect_identical(run$status, "FINISHED")
