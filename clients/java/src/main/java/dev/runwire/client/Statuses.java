@@ -9,7 +9,6 @@ import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.StatusException;
 import io.grpc.StatusRuntimeException;
-import io.grpc.protobuf.StatusProto;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -17,6 +16,8 @@ import java.util.List;
 /** Turns how a call of gRPC failed into an exception. */
 final class Statuses {
   private static final String DOMAIN = "runwire";
+  private static final Metadata.Key<byte[]> DETAILS =
+      Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 
   private Statuses() {}
 
@@ -38,11 +39,11 @@ final class Statuses {
     Failure failure = new Failure(text(status)).cause(status.getCause());
     if (trailers != null) {
       try {
-        com.google.rpc.Status rich = StatusProto.fromStatusAndTrailers(status, trailers);
-        if (rich != null) {
-          read(rich, failure);
+        byte[] details = trailers.get(DETAILS);
+        if (details != null) {
+          read(com.google.rpc.Status.parseFrom(details), failure);
         }
-      } catch (InvalidProtocolBufferException | IllegalArgumentException garbled) {
+      } catch (InvalidProtocolBufferException garbled) {
         // A proxy on the way may have made them: the code alone still says what happened.
         failure = new Failure(text(status)).cause(status.getCause());
       }

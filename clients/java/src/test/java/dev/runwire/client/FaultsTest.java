@@ -188,6 +188,7 @@ class FaultsTest {
         }
       }
       second.logParam("done", true);
+      second.complete();
       second.close();
       MetricHistory history = client.getMetricHistory(runId, "m");
       assertArrayEquals(LongStream.range(0, 3000).toArray(), history.steps());
@@ -211,6 +212,7 @@ class FaultsTest {
                     for (int i = 0; i < 50_000; i++) {
                       logger.logMetric("m", i, i, i);
                     }
+                    logger.complete();
                   } catch (RuntimeException error) {
                     failed.add(error);
                   }

@@ -70,7 +70,12 @@ class VectorsTest {
             Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER),
             Ids.fromHex(told.get("trailer").getAsString()));
       }
-      Status.Code code = Status.Code.valueOf(told.get("code").getAsString());
+      // A code that gRPC for Java does not know is UNKNOWN before it comes to the client.
+      Status.Code code =
+          Stream.of(Status.Code.values())
+              .filter(known -> known.name().equals(told.get("code").getAsString()))
+              .findFirst()
+              .orElse(Status.Code.UNKNOWN);
       RunwireException found = Statuses.toException(code.toStatus(), trailers);
       String about = told.get("about").getAsString();
       assertEquals(className(told.get("name").getAsString()), nameOf(found), about);
@@ -126,9 +131,12 @@ class VectorsTest {
       if (scan.torn > 0) {
         torn.add(scan.torn);
       }
-      if (scan.head == null || leftOut > 0 || (cut != null && !scan.head.before.isAt(cut))) {
-        leftOut += scan.head == null ? 0 : 1;
+      if (scan.head == null) {
         continue;
+      }
+      if (cut != null && !scan.head.before.isAt(cut)) {
+        leftOut++;
+        break;
       }
       if (cut == null) {
         assertEquals(told.get("writer_id").getAsString(), scan.head.writerId);
