@@ -284,8 +284,8 @@ class Pipeline:
             if rejections and self._lanes.lane is not None:
                 self._lanes.lane.spool.notes.told()
         for lane in ended:
-            if lane is not self._lanes.lane:
-                lane.spool.close()
+            # Nothing is written to it any more, and `runwire sync` may have it.
+            lane.spool.close()
         if ended or rejections:
             raise _failures.lost(rejections, ended)
 
