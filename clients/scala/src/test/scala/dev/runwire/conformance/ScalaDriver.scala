@@ -32,7 +32,7 @@ object ScalaDriver {
     hello.addProperty("version", "0.1.0")
     hello.addProperty("pid", Long.box(ProcessHandle.current().pid()))
     say(hello)
-    scala.io.Source.stdin("UTF-8").getLines().foreach { line =>
+    scala.io.Source.fromInputStream(System.in, "UTF-8").getLines().foreach { line =>
       val request = JsonParser.parseString(line).getAsJsonObject
       val answer = new JsonObject
       answer.add("id", request.get("id"))
