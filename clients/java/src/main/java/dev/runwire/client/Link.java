@@ -151,6 +151,11 @@ final class Link {
     }
   }
 
+  /** Says whether a connection stands. */
+  synchronized boolean isConnected() {
+    return managed != null && managed.getState(false) == ConnectivityState.READY;
+  }
+
   /** Says that an attempt failed: the next one looks where the server is, and connects at once. */
   synchronized void lost(RunwireException error) {
     if (!(error instanceof UnavailableException)) {

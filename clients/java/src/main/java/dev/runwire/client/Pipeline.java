@@ -269,9 +269,15 @@ final class Pipeline {
       return carrying.refusal();
     }
     long window = Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
-    boolean never =
-        !carrying.isReached() && carrying.away() instanceof ServerUnavailableException;
-    return never && now - start > window ? carrying.away() : null;
+    if (carrying.isReached() || now - start <= window) {
+      return null;
+    }
+    if (carrying.away() == null) {
+      return link.isConnected()
+          ? null
+          : new ServerUnavailableException(new Failure("the connection is not made in time"));
+    }
+    return carrying.away() instanceof ServerUnavailableException ? carrying.away() : null;
   }
 
   private RunwireException undelivered(RunwireException error, long waited) {
@@ -320,9 +326,8 @@ final class Pipeline {
       }
       RunwireException lost = Losses.lost(rejections, ended);
       for (Lane lane : ended) {
-        if (lane != lanes.current()) {
-          ((Spool) lane.frames).close();
-        }
+        // Nothing is written to it any more, and `runwire sync` may have it.
+        ((Spool) lane.frames).close();
       }
       throw lost;
     } catch (IOException failed) {

@@ -33,8 +33,7 @@ final class RunStarter {
     return made;
   }
 
-  String begin(RunSpec given) {
-    RunSpec spec = located(given);
+  String begin(RunSpec spec) {
     Begin begin = Records.begin(spec);
     core.pipeline.begin(begin, core.records.beginning(begin, spec));
     return begin.message.getRun().getRunId();

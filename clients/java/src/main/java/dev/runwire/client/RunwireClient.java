@@ -506,8 +506,10 @@ public final class RunwireClient implements AutoCloseable {
    * <p>What can not be (the experiment is deleted, the id was purged ...) is thrown by the next
    * {@link #flush}. Heartbeats are sent for the run until it is finished or the client closed.
    *
-   * @param spec what it is to be; a run that has its id goes on as it is
+   * @param spec what it is to be, with the id of its experiment or the name; a run that has its id
+   *     goes on as it is
    * @return the run's id
+   * @throws IllegalArgumentException not exactly one of id and name of the experiment is given
    * @throws InvalidArgumentException something breaks a rule ({@code INVALID_FIELD})
    */
   public String beginRun(RunSpec spec) {

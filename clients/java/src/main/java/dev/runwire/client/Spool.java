@@ -59,6 +59,7 @@ final class Spool implements Frames {
   private Mark acked = Mark.START;
   private Mark cut = Mark.START;
   private Long floor;
+  private boolean closed;
 
   private Spool(Path folder, String writerId, String address, long limit, SpoolLock lock) {
     this.folder = folder;
@@ -327,6 +328,10 @@ final class Spool implements Frames {
 
   /** Lets go of the spool, and removes it if it holds nothing that anybody needs. */
   void close() throws IOException {
+    if (closed) {
+      return;
+    }
+    closed = true;
     if (undelivered() == 0 && !Files.exists(rejections())) {
       // The mark of what is delivered goes last: a crash in between must not bring frames back.
       for (Segments.Segment segment : segments) {
