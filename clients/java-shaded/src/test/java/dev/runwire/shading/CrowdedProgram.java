@@ -6,7 +6,9 @@ import dev.runwire.client.MetricHistory;
 import dev.runwire.client.NotFoundException;
 import dev.runwire.client.RunwireClient;
 
-/** A program that uses an old protobuf and the shaded client: logs a run, and prints what it got. */
+/**
+ * A program that uses an old protobuf and the shaded client: logs a run, and prints what it got.
+ */
 public final class CrowdedProgram {
   private CrowdedProgram() {}
 

@@ -18,8 +18,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * }
  * }</pre>
  *
- * <p>{@link RunwireClient#run(String, RunAction)} does this by itself. Heartbeats are sent until the
- * run is ended. Runs that are open when the process ends are KILLED.
+ * <p>{@link RunwireClient#run(String, RunAction)} does this by itself. Heartbeats are sent until
+ * the run is ended. Runs that are open when the process ends are KILLED.
  */
 public final class ActiveRun implements RunLogger, AutoCloseable {
   private final Core core;

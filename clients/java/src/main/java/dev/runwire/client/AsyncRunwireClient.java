@@ -198,12 +198,14 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @param maxStep the greatest step; null for no bound
    * @return the points
    */
-  public CompletableFuture<MetricHistory> getMetricHistory(String runId, String key, Long minStep, Long maxStep) {
+  public CompletableFuture<MetricHistory> getMetricHistory(
+      String runId, String key, Long minStep, Long maxStep) {
     return send(Requests.getMetricHistory(runId, key, minStep, maxStep));
   }
 
   /**
-   * Returns the points of several metrics of several runs; see {@link RunwireClient#getMetricHistories}.
+   * Returns the points of several metrics of several runs; see {@link
+   * RunwireClient#getMetricHistories}.
    *
    * @param runIds the runs
    * @param keys the metrics; none for all
@@ -211,8 +213,10 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @param maxStep the greatest step; null for no bound
    * @return for each run the history of each metric
    */
-  public CompletableFuture<Map<String, Map<String, MetricHistory>>> getMetricHistories(Collection<String> runIds, Collection<String> keys, Long minStep, Long maxStep) {
-    return send(Requests.getMetricHistories(List.copyOf(runIds), List.copyOf(keys), minStep, maxStep));
+  public CompletableFuture<Map<String, Map<String, MetricHistory>>> getMetricHistories(
+      Collection<String> runIds, Collection<String> keys, Long minStep, Long maxStep) {
+    return send(
+        Requests.getMetricHistories(List.copyOf(runIds), List.copyOf(keys), minStep, maxStep));
   }
 
   /**
@@ -222,7 +226,8 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @param options how to draw them
    * @return the curves, in the order asked for
    */
-  public CompletableFuture<List<MetricCurve>> getMetricCurves(Collection<SeriesKey> series, CurveOptions options) {
+  public CompletableFuture<List<MetricCurve>> getMetricCurves(
+      Collection<SeriesKey> series, CurveOptions options) {
     return send(Requests.getMetricCurves(List.copyOf(series), options));
   }
 
@@ -246,7 +251,8 @@ public final class AsyncRunwireClient implements AutoCloseable {
   }
 
   /**
-   * Counts what the metric points take on the server's disk; see {@link RunwireClient#storageStats}.
+   * Counts what the metric points take on the server's disk; see {@link
+   * RunwireClient#storageStats}.
    *
    * @return the parts, and what waits to be compacted
    */

@@ -11,8 +11,8 @@ import java.util.concurrent.locks.ReentrantLock;
 /**
  * Where callers leave what they log, until a thread empties it.
  *
- * <p>{@link #point} is what a training loop pays. The memory of what waits here is bounded; who logs
- * faster than it is emptied waits.
+ * <p>{@link #point} is what a training loop pays. The memory of what waits here is bounded; who
+ * logs faster than it is emptied waits.
  */
 final class Buffer {
   private static final int MOST_ITEMS = 100_000;

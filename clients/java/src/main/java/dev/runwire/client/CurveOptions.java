@@ -14,11 +14,7 @@ public final class CurveOptions {
     this(1000, CurveAxis.STEP, null, null);
   }
 
-  private CurveOptions(
-      int maxPoints,
-      CurveAxis axis,
-      Long minX,
-      Long maxX) {
+  private CurveOptions(int maxPoints, CurveAxis axis, Long minX, Long maxX) {
     this.maxPoints = maxPoints;
     this.axis = axis;
     this.minX = minX;
@@ -80,5 +76,4 @@ public final class CurveOptions {
   Long maxX() {
     return maxX;
   }
-
 }

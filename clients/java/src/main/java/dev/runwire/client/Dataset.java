@@ -11,7 +11,8 @@ public final class Dataset {
   private final String schema;
   private final String profile;
 
-  Dataset(String name, String digest, String sourceType, String source, String schema, String profile) {
+  Dataset(
+      String name, String digest, String sourceType, String source, String schema, String profile) {
     this.name = Objects.requireNonNull(name, "name");
     this.digest = Objects.requireNonNull(digest, "digest");
     this.sourceType = Objects.requireNonNull(sourceType, "sourceType");
@@ -140,12 +141,18 @@ public final class Dataset {
 
   @Override
   public String toString() {
-    return "Dataset[name=" + name
-        + ", digest=" + digest
-        + ", sourceType=" + sourceType
-        + ", source=" + source
-        + ", schema=" + schema
-        + ", profile=" + profile
+    return "Dataset[name="
+        + name
+        + ", digest="
+        + digest
+        + ", sourceType="
+        + sourceType
+        + ", source="
+        + source
+        + ", schema="
+        + schema
+        + ", profile="
+        + profile
         + "]";
   }
 }

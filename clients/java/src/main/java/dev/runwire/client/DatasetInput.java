@@ -60,8 +60,7 @@ public final class DatasetInput {
       return false;
     }
     DatasetInput that = (DatasetInput) other;
-    return dataset.equals(that.dataset)
-        && context.equals(that.context);
+    return dataset.equals(that.dataset) && context.equals(that.context);
   }
 
   @Override
@@ -71,8 +70,6 @@ public final class DatasetInput {
 
   @Override
   public String toString() {
-    return "DatasetInput[dataset=" + dataset
-        + ", context=" + context
-        + "]";
+    return "DatasetInput[dataset=" + dataset + ", context=" + context + "]";
   }
 }

@@ -15,7 +15,13 @@ public final class Experiment {
   private final Instant updateTime;
   private final Map<String, String> tags;
 
-  Experiment(String experimentId, String name, LifecycleStage lifecycleStage, Instant createTime, Instant updateTime, Map<String, String> tags) {
+  Experiment(
+      String experimentId,
+      String name,
+      LifecycleStage lifecycleStage,
+      Instant createTime,
+      Instant updateTime,
+      Map<String, String> tags) {
     this.experimentId = Objects.requireNonNull(experimentId, "experimentId");
     this.name = Objects.requireNonNull(name, "name");
     this.lifecycleStage = Objects.requireNonNull(lifecycleStage, "lifecycleStage");
@@ -102,12 +108,18 @@ public final class Experiment {
 
   @Override
   public String toString() {
-    return "Experiment[experimentId=" + experimentId
-        + ", name=" + name
-        + ", lifecycleStage=" + lifecycleStage
-        + ", createTime=" + createTime
-        + ", updateTime=" + updateTime
-        + ", tags=" + tags
+    return "Experiment[experimentId="
+        + experimentId
+        + ", name="
+        + name
+        + ", lifecycleStage="
+        + lifecycleStage
+        + ", createTime="
+        + createTime
+        + ", updateTime="
+        + updateTime
+        + ", tags="
+        + tags
         + "]";
   }
 }

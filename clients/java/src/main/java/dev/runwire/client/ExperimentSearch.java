@@ -18,11 +18,7 @@ public final class ExperimentSearch {
   }
 
   private ExperimentSearch(
-      String filter,
-      List<String> orderBy,
-      LifecycleView view,
-      int pageSize,
-      String pageToken) {
+      String filter, List<String> orderBy, LifecycleView view, int pageSize, String pageToken) {
     this.filter = filter;
     this.orderBy = orderBy;
     this.view = view;
@@ -37,7 +33,8 @@ public final class ExperimentSearch {
    * @return a copy with it
    */
   public ExperimentSearch filter(String filter) {
-    return new ExperimentSearch(Objects.requireNonNull(filter, "filter"), orderBy, view, pageSize, pageToken);
+    return new ExperimentSearch(
+        Objects.requireNonNull(filter, "filter"), orderBy, view, pageSize, pageToken);
   }
 
   /**
@@ -57,7 +54,8 @@ public final class ExperimentSearch {
    * @return a copy with it
    */
   public ExperimentSearch view(LifecycleView view) {
-    return new ExperimentSearch(filter, orderBy, Objects.requireNonNull(view, "view"), pageSize, pageToken);
+    return new ExperimentSearch(
+        filter, orderBy, Objects.requireNonNull(view, "view"), pageSize, pageToken);
   }
 
   /**
@@ -77,7 +75,8 @@ public final class ExperimentSearch {
    * @return a copy with it
    */
   public ExperimentSearch pageToken(String pageToken) {
-    return new ExperimentSearch(filter, orderBy, view, pageSize, Objects.requireNonNull(pageToken, "pageToken"));
+    return new ExperimentSearch(
+        filter, orderBy, view, pageSize, Objects.requireNonNull(pageToken, "pageToken"));
   }
 
   String filter() {
@@ -99,5 +98,4 @@ public final class ExperimentSearch {
   String pageToken() {
     return pageToken;
   }
-
 }

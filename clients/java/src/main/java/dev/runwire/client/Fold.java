@@ -11,8 +11,8 @@ import java.util.Set;
 import java.util.function.Consumer;
 
 /**
- * Passes over what was logged: gathers points in blocks, and hands records on in an order that keeps
- * each run's.
+ * Passes over what was logged: gathers points in blocks, and hands records on in an order that
+ * keeps each run's.
  *
  * <p>Points of a run may move before and behind those of other keys, never across another record of
  * their run.

@@ -7,7 +7,9 @@ import java.util.List;
 final class LogRecord {
   final String runId;
 
-  /** A serialised {@code Record}; empty to name the run only, which has its begin record written. */
+  /**
+   * A serialised {@code Record}; empty to name the run only, which has its begin record written.
+   */
   final byte[] data;
 
   final List<Group> groups;

@@ -51,8 +51,7 @@ final class Losses {
               .cause(first));
     }
     Rejection top = rejections.get(0);
-    Failure failure =
-        new Failure(message).reason(top.getReason()).metadata(top.getMetadataMap());
+    Failure failure = new Failure(message).reason(top.getReason()).metadata(top.getMetadataMap());
     if (!top.getRunId().isEmpty()) {
       failure.fact("run_id", top.getRunId());
     }

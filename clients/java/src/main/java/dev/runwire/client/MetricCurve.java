@@ -4,9 +4,10 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * A series in buckets, which hide no spike: entry i of each column belongs to bucket i, ascending by x. A series of
- * few points has a bucket for each. NaN is counted, and can be first or last; minimum and maximum are NaN only where
- * a bucket has nothing else. The arrays are the caller's: they are not copied.
+ * A series in buckets, which hide no spike: entry i of each column belongs to bucket i, ascending
+ * by x. A series of few points has a bucket for each. NaN is counted, and can be first or last;
+ * minimum and maximum are NaN only where a bucket has nothing else. The arrays are the caller's:
+ * they are not copied.
  */
 public final class MetricCurve {
   private final String runId;
@@ -24,7 +25,21 @@ public final class MetricCurve {
   private final long[] count;
   private final long[] nanCount;
 
-  MetricCurve(String runId, String key, CurveAxis axis, long points, long[] firstX, long[] lastX, long[] minX, long[] maxX, double[] first, double[] last, double[] min, double[] max, long[] count, long[] nanCount) {
+  MetricCurve(
+      String runId,
+      String key,
+      CurveAxis axis,
+      long points,
+      long[] firstX,
+      long[] lastX,
+      long[] minX,
+      long[] maxX,
+      double[] first,
+      double[] last,
+      double[] min,
+      double[] max,
+      long[] count,
+      long[] nanCount) {
     this.runId = Objects.requireNonNull(runId, "runId");
     this.key = Objects.requireNonNull(key, "key");
     this.axis = Objects.requireNonNull(axis, "axis");
@@ -203,25 +218,53 @@ public final class MetricCurve {
 
   @Override
   public int hashCode() {
-    return Objects.hash(runId, key, axis, points, Arrays.hashCode(firstX), Arrays.hashCode(lastX), Arrays.hashCode(minX), Arrays.hashCode(maxX), Arrays.hashCode(first), Arrays.hashCode(last), Arrays.hashCode(min), Arrays.hashCode(max), Arrays.hashCode(count), Arrays.hashCode(nanCount));
+    return Objects.hash(
+        runId,
+        key,
+        axis,
+        points,
+        Arrays.hashCode(firstX),
+        Arrays.hashCode(lastX),
+        Arrays.hashCode(minX),
+        Arrays.hashCode(maxX),
+        Arrays.hashCode(first),
+        Arrays.hashCode(last),
+        Arrays.hashCode(min),
+        Arrays.hashCode(max),
+        Arrays.hashCode(count),
+        Arrays.hashCode(nanCount));
   }
 
   @Override
   public String toString() {
-    return "MetricCurve[runId=" + runId
-        + ", key=" + key
-        + ", axis=" + axis
-        + ", points=" + points
-        + ", firstX=" + Arrays.toString(firstX)
-        + ", lastX=" + Arrays.toString(lastX)
-        + ", minX=" + Arrays.toString(minX)
-        + ", maxX=" + Arrays.toString(maxX)
-        + ", first=" + Arrays.toString(first)
-        + ", last=" + Arrays.toString(last)
-        + ", min=" + Arrays.toString(min)
-        + ", max=" + Arrays.toString(max)
-        + ", count=" + Arrays.toString(count)
-        + ", nanCount=" + Arrays.toString(nanCount)
+    return "MetricCurve[runId="
+        + runId
+        + ", key="
+        + key
+        + ", axis="
+        + axis
+        + ", points="
+        + points
+        + ", firstX="
+        + Arrays.toString(firstX)
+        + ", lastX="
+        + Arrays.toString(lastX)
+        + ", minX="
+        + Arrays.toString(minX)
+        + ", maxX="
+        + Arrays.toString(maxX)
+        + ", first="
+        + Arrays.toString(first)
+        + ", last="
+        + Arrays.toString(last)
+        + ", min="
+        + Arrays.toString(min)
+        + ", max="
+        + Arrays.toString(max)
+        + ", count="
+        + Arrays.toString(count)
+        + ", nanCount="
+        + Arrays.toString(nanCount)
         + "]";
   }
 }

@@ -34,9 +34,11 @@ public final class MetricEvent {
   }
 
   /**
-   * Tells the runs of which points were skipped just before this event, since the watcher was too slow: read them with {@link RunwireClient#getMetricHistory}.
+   * Tells the runs of which points were skipped just before this event, since the watcher was too
+   * slow: read them with {@link RunwireClient#getMetricHistory}.
    *
-   * @return the runs of which points were skipped just before this event, since the watcher was too slow: read them with {@link RunwireClient#getMetricHistory}
+   * @return the runs of which points were skipped just before this event, since the watcher was too
+   *     slow: read them with {@link RunwireClient#getMetricHistory}
    */
   public List<String> resyncRunIds() {
     return resyncRunIds;
@@ -63,9 +65,12 @@ public final class MetricEvent {
 
   @Override
   public String toString() {
-    return "MetricEvent[blocks=" + blocks
-        + ", cursor=" + cursor
-        + ", resyncRunIds=" + resyncRunIds
+    return "MetricEvent[blocks="
+        + blocks
+        + ", cursor="
+        + cursor
+        + ", resyncRunIds="
+        + resyncRunIds
         + "]";
   }
 }

@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.Objects;
 
 /**
- * The points of one metric of one run, by (step, timestamp, arrival), column by column. Values are bit by bit what
- * was logged. The arrays are the caller's: they are not copied.
+ * The points of one metric of one run, by (step, timestamp, arrival), column by column. Values are
+ * bit by bit what was logged. The arrays are the caller's: they are not copied.
  */
 public final class MetricHistory {
   private final String runId;
@@ -94,16 +94,22 @@ public final class MetricHistory {
 
   @Override
   public int hashCode() {
-    return Objects.hash(runId, key, Arrays.hashCode(steps), Arrays.hashCode(timestamps), Arrays.hashCode(values));
+    return Objects.hash(
+        runId, key, Arrays.hashCode(steps), Arrays.hashCode(timestamps), Arrays.hashCode(values));
   }
 
   @Override
   public String toString() {
-    return "MetricHistory[runId=" + runId
-        + ", key=" + key
-        + ", steps=" + Arrays.toString(steps)
-        + ", timestamps=" + Arrays.toString(timestamps)
-        + ", values=" + Arrays.toString(values)
+    return "MetricHistory[runId="
+        + runId
+        + ", key="
+        + key
+        + ", steps="
+        + Arrays.toString(steps)
+        + ", timestamps="
+        + Arrays.toString(timestamps)
+        + ", values="
+        + Arrays.toString(values)
         + "]";
   }
 }

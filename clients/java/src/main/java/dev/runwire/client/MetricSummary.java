@@ -5,8 +5,8 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * What a run keeps of one metric at hand. Latest and first are by (step, timestamp, arrival). NaN is counted, and
- * is never the minimum or the maximum.
+ * What a run keeps of one metric at hand. Latest and first are by (step, timestamp, arrival). NaN
+ * is counted, and is never the minimum or the maximum.
  */
 public final class MetricSummary {
   private final String key;
@@ -23,7 +23,20 @@ public final class MetricSummary {
   private final long firstStep;
   private final long firstTimestamp;
 
-  MetricSummary(String key, double value, long step, long timestamp, long count, long nanCount, OptionalDouble min, OptionalLong minStep, OptionalDouble max, OptionalLong maxStep, double first, long firstStep, long firstTimestamp) {
+  MetricSummary(
+      String key,
+      double value,
+      long step,
+      long timestamp,
+      long count,
+      long nanCount,
+      OptionalDouble min,
+      OptionalLong minStep,
+      OptionalDouble max,
+      OptionalLong maxStep,
+      double first,
+      long firstStep,
+      long firstTimestamp) {
     this.key = Objects.requireNonNull(key, "key");
     this.value = value;
     this.step = step;
@@ -182,24 +195,50 @@ public final class MetricSummary {
 
   @Override
   public int hashCode() {
-    return Objects.hash(key, value, step, timestamp, count, nanCount, min, minStep, max, maxStep, first, firstStep, firstTimestamp);
+    return Objects.hash(
+        key,
+        value,
+        step,
+        timestamp,
+        count,
+        nanCount,
+        min,
+        minStep,
+        max,
+        maxStep,
+        first,
+        firstStep,
+        firstTimestamp);
   }
 
   @Override
   public String toString() {
-    return "MetricSummary[key=" + key
-        + ", value=" + value
-        + ", step=" + step
-        + ", timestamp=" + timestamp
-        + ", count=" + count
-        + ", nanCount=" + nanCount
-        + ", min=" + min
-        + ", minStep=" + minStep
-        + ", max=" + max
-        + ", maxStep=" + maxStep
-        + ", first=" + first
-        + ", firstStep=" + firstStep
-        + ", firstTimestamp=" + firstTimestamp
+    return "MetricSummary[key="
+        + key
+        + ", value="
+        + value
+        + ", step="
+        + step
+        + ", timestamp="
+        + timestamp
+        + ", count="
+        + count
+        + ", nanCount="
+        + nanCount
+        + ", min="
+        + min
+        + ", minStep="
+        + minStep
+        + ", max="
+        + max
+        + ", maxStep="
+        + maxStep
+        + ", first="
+        + first
+        + ", firstStep="
+        + firstStep
+        + ", firstTimestamp="
+        + firstTimestamp
         + "]";
   }
 }

@@ -17,9 +17,9 @@ import java.util.concurrent.TimeUnit;
  * <p>A connection that breaks is made again, with back-off, and goes on where it was: without loss
  * or repeat. The first event comes at once, and may be empty; it says that the watch is in place.
  *
- * <p>{@link #hasNext} waits for an event. It throws {@link NotFoundException} when a watched run was
- * purged, and {@link InvalidArgumentException} if the server can make nothing of the cursor. Apart
- * from {@link #close}, it is for one thread.
+ * <p>{@link #hasNext} waits for an event. It throws {@link NotFoundException} when a watched run
+ * was purged, and {@link InvalidArgumentException} if the server can make nothing of the cursor.
+ * Apart from {@link #close}, it is for one thread.
  */
 public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   private final Core core;
@@ -97,8 +97,7 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
       core.pipeline.deliver(core.given.timeout);
     }
     if (!reached) {
-      core.link.connect(
-          Values.nanoseconds("connectTimeout", core.given.retry.connectTimeout()));
+      core.link.connect(Values.nanoseconds("connectTimeout", core.given.retry.connectTimeout()));
     }
     Context.CancellableContext made = Context.ROOT.withCancellation();
     context = made;

@@ -7,8 +7,8 @@ import java.util.Map;
 import java.util.Objects;
 
 /**
- * Some new points of one run, in their order of arrival: each key has a value at each step. The arrays are the
- * caller's: they are not copied.
+ * Some new points of one run, in their order of arrival: each key has a value at each step. The
+ * arrays are the caller's: they are not copied.
  */
 public final class NewPoints {
   private final String runId;
@@ -81,10 +81,14 @@ public final class NewPoints {
 
   @Override
   public String toString() {
-    return "NewPoints[runId=" + runId
-        + ", steps=" + Arrays.toString(steps)
-        + ", timestamps=" + Arrays.toString(timestamps)
-        + ", values=" + values
+    return "NewPoints[runId="
+        + runId
+        + ", steps="
+        + Arrays.toString(steps)
+        + ", timestamps="
+        + Arrays.toString(timestamps)
+        + ", values="
+        + values
         + "]";
   }
 }

@@ -55,8 +55,7 @@ public final class Page<T> implements Iterable<T> {
       return false;
     }
     Page<?> that = (Page<?>) other;
-    return items.equals(that.items)
-        && nextPageToken.equals(that.nextPageToken);
+    return items.equals(that.items) && nextPageToken.equals(that.nextPageToken);
   }
 
   @Override
@@ -66,8 +65,6 @@ public final class Page<T> implements Iterable<T> {
 
   @Override
   public String toString() {
-    return "Page[items=" + items
-        + ", nextPageToken=" + nextPageToken
-        + "]";
+    return "Page[items=" + items + ", nextPageToken=" + nextPageToken + "]";
   }
 }

@@ -212,8 +212,7 @@ final class Pipeline {
     guard.lock();
     try {
       Lane lane = lanes.current();
-      return lane != null
-          && (given.offline() || (lane.over == null && lane.writer.pending() > 0));
+      return lane != null && (given.offline() || (lane.over == null && lane.writer.pending() > 0));
     } finally {
       guard.unlock();
     }
@@ -240,8 +239,9 @@ final class Pipeline {
     } catch (InterruptedException interrupted) {
       Thread.currentThread().interrupt();
       throw new CancelledException(
-          new Failure("the thread was interrupted while it waited for the delivery; what is logged"
-                  + " is delivered all the same")
+          new Failure(
+                  "the thread was interrupted while it waited for the delivery; what is logged"
+                      + " is delivered all the same")
               .cause(interrupted));
     } finally {
       guard.unlock();

@@ -87,10 +87,7 @@ final class Places {
   /** Finds the user's folder for state; containers may have no home that can be written. */
   private static Path state() {
     String named = variable("XDG_STATE_HOME");
-    Path home =
-        named.isEmpty()
-            ? Paths.get(home(), ".local", "state")
-            : Paths.get(named);
+    Path home = named.isEmpty() ? Paths.get(home(), ".local", "state") : Paths.get(named);
     Path there = home.toAbsolutePath();
     while (!Files.exists(there) && there.getParent() != null) {
       there = there.getParent();

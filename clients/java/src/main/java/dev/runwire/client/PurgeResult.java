@@ -39,8 +39,7 @@ public final class PurgeResult {
       return false;
     }
     PurgeResult that = (PurgeResult) other;
-    return runs == that.runs
-        && experiments == that.experiments;
+    return runs == that.runs && experiments == that.experiments;
   }
 
   @Override
@@ -50,8 +49,6 @@ public final class PurgeResult {
 
   @Override
   public String toString() {
-    return "PurgeResult[runs=" + runs
-        + ", experiments=" + experiments
-        + "]";
+    return "PurgeResult[runs=" + runs + ", experiments=" + experiments + "]";
   }
 }

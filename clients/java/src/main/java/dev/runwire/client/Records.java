@@ -161,9 +161,7 @@ final class Records {
   static LogRecord finish(String runId, RunStatus status, Instant endTime) {
     Rules.runId(runId);
     boolean ended =
-        status == RunStatus.FINISHED
-            || status == RunStatus.FAILED
-            || status == RunStatus.KILLED;
+        status == RunStatus.FINISHED || status == RunStatus.FAILED || status == RunStatus.KILLED;
     if (!ended) {
       throw Rules.invalid("status", "must be FINISHED, FAILED or KILLED");
     }

@@ -30,8 +30,8 @@ import java.util.concurrent.TimeUnit;
  * <p>It is named by the work, not by the process. Whoever logs the same calls in the same order
  * under the same name makes the same frames, for these are cut by what is in them, never by time;
  * the server takes each once, whoever was faster. So the work has to be deterministic in what it
- * logs: its keys, its steps and the number of its points, and where it flushes. Times and values may
- * differ; those that arrived first stay.
+ * logs: its keys, its steps and the number of its points, and where it flushes. Times and values
+ * may differ; those that arrived first stay.
  *
  * <p>The last frame is cut by {@link #complete}, which stands last in the block: an attempt that
  * fails has made a part of that frame only, which must not pass for all of it. Nothing is spooled:
@@ -86,8 +86,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
       String one = Objects.requireNonNull(part, "part").toString();
       text.append(one.length()).append(':').append(one);
     }
-    return Ids.toHex(Ids.sha256(text.toString().getBytes(StandardCharsets.UTF_8)))
-        .substring(0, 32);
+    return Ids.toHex(Ids.sha256(text.toString().getBytes(StandardCharsets.UTF_8))).substring(0, 32);
   }
 
   /** Keeps the frames until they are acknowledged; under the guard. */
@@ -328,19 +327,19 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   }
 
   /**
-   * Ends the work: cuts the last frame, and waits until all that was logged is on the server's disk;
-   * the run goes on.
+   * Ends the work: cuts the last frame, and waits until all that was logged is on the server's
+   * disk; the run goes on.
    *
-   * @throws RunwireException something is not delivered, or was rejected; each further attempt at the
-   *     work is told of what was rejected, too
+   * @throws RunwireException something is not delivered, or was rejected; each further attempt at
+   *     the work is told of what was rejected, too
    */
   public void complete() {
     flush();
   }
 
   /**
-   * Ends the attempt. Without {@link #complete} before, what is not in a whole frame is forgotten, and
-   * so is what is not delivered: the next attempt logs it again.
+   * Ends the attempt. Without {@link #complete} before, what is not in a whole frame is forgotten,
+   * and so is what is not delivered: the next attempt logs it again.
    */
   @Override
   public void close() {

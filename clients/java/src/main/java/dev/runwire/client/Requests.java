@@ -135,8 +135,7 @@ final class Requests {
             .setUpdateMask(FieldMask.newBuilder().addPaths("name"))
             .setRequestId(requestId())
             .build();
-    return Call.unary(
-        ExperimentServiceGrpc.getUpdateExperimentMethod(), request, answer -> null);
+    return Call.unary(ExperimentServiceGrpc.getUpdateExperimentMethod(), request, answer -> null);
   }
 
   static Call<DeleteExperimentRequest, DeleteExperimentResponse, Void> deleteExperiment(
@@ -146,8 +145,7 @@ final class Requests {
             .setExperimentId(experimentId)
             .setRequestId(requestId())
             .build();
-    return Call.unary(
-        ExperimentServiceGrpc.getDeleteExperimentMethod(), request, answer -> null);
+    return Call.unary(ExperimentServiceGrpc.getDeleteExperimentMethod(), request, answer -> null);
   }
 
   static Call<RestoreExperimentRequest, RestoreExperimentResponse, Void> restoreExperiment(
@@ -157,8 +155,7 @@ final class Requests {
             .setExperimentId(experimentId)
             .setRequestId(requestId())
             .build();
-    return Call.unary(
-        ExperimentServiceGrpc.getRestoreExperimentMethod(), request, answer -> null);
+    return Call.unary(ExperimentServiceGrpc.getRestoreExperimentMethod(), request, answer -> null);
   }
 
   static Call<SetExperimentTagsRequest, SetExperimentTagsResponse, Void> setExperimentTags(
@@ -169,8 +166,7 @@ final class Requests {
             .addAllTags(Convert.tags(Values.texts("tags", tags)))
             .setRequestId(requestId())
             .build();
-    return Call.unary(
-        ExperimentServiceGrpc.getSetExperimentTagsMethod(), request, answer -> null);
+    return Call.unary(ExperimentServiceGrpc.getSetExperimentTagsMethod(), request, answer -> null);
   }
 
   static Call<DeleteExperimentTagRequest, DeleteExperimentTagResponse, Void> deleteExperimentTag(
@@ -219,8 +215,7 @@ final class Requests {
 
   static Call<GetRunRequest, GetRunResponse, dev.runwire.client.Run> getRun(
       String runId, dev.runwire.client.RunMask mask) {
-    GetRunRequest request =
-        GetRunRequest.newBuilder().setRunId(runId).setMask(mask(mask)).build();
+    GetRunRequest request = GetRunRequest.newBuilder().setRunId(runId).setMask(mask(mask)).build();
     return Call.unary(
         RunServiceGrpc.getGetRunMethod(), request, answer -> Convert.run(answer.getRun()));
   }
@@ -327,11 +322,9 @@ final class Requests {
     GetMetricCurveRequest.Builder request =
         GetMetricCurveRequest.newBuilder()
             .setMaxPoints(options.maxPoints())
-            .setAxis(
-                dev.runwire.v1.CurveAxis.valueOf("CURVE_AXIS_" + options.axis()));
+            .setAxis(dev.runwire.v1.CurveAxis.valueOf("CURVE_AXIS_" + options.axis()));
     series.forEach(
-        one ->
-            request.addSeries(Series.newBuilder().setRunId(one.runId()).setKey(one.key())));
+        one -> request.addSeries(Series.newBuilder().setRunId(one.runId()).setKey(one.key())));
     if (options.minX() != null) {
       request.setMinX(options.minX());
     }

@@ -6,10 +6,11 @@ import java.util.Objects;
 /**
  * How failed calls are repeated. Each method returns a copy.
  *
- * <p>A call is repeated, with the same request id, when the server or its database can not be reached, when other
- * transactions got in its way, and when a full disk asks for patience. Pauses grow from {@link #initial} by {@link
- * #multiplier} up to {@link #maximum}, each drawn at random between 0 and that; a delay that the server asks for comes on
- * top. All attempts share the call's deadline.
+ * <p>A call is repeated, with the same request id, when the server or its database can not be
+ * reached, when other transactions got in its way, and when a full disk asks for patience. Pauses
+ * grow from {@link #initial} by {@link #multiplier} up to {@link #maximum}, each drawn at random
+ * between 0 and that; a delay that the server asks for comes on top. All attempts share the call's
+ * deadline.
  */
 public final class Retry {
   private final Duration initial;
@@ -43,7 +44,12 @@ public final class Retry {
    * @return a copy with it
    */
   public Retry initial(Duration initial) {
-    return new Retry(Objects.requireNonNull(initial, "initial"), multiplier, maximum, maxAttempts, connectTimeout);
+    return new Retry(
+        Objects.requireNonNull(initial, "initial"),
+        multiplier,
+        maximum,
+        maxAttempts,
+        connectTimeout);
   }
 
   /**
@@ -63,11 +69,17 @@ public final class Retry {
    * @return a copy with it
    */
   public Retry maximum(Duration maximum) {
-    return new Retry(initial, multiplier, Objects.requireNonNull(maximum, "maximum"), maxAttempts, connectTimeout);
+    return new Retry(
+        initial,
+        multiplier,
+        Objects.requireNonNull(maximum, "maximum"),
+        maxAttempts,
+        connectTimeout);
   }
 
   /**
-   * Gives the most attempts of a call; 0 for as many as its deadline has room for, 1 for none but the first.
+   * Gives the most attempts of a call; 0 for as many as its deadline has room for, 1 for none but
+   * the first.
    *
    * @param maxAttempts the most attempts of a call
    * @return a copy with it
@@ -77,13 +89,19 @@ public final class Retry {
   }
 
   /**
-   * Gives the time after which a client that never reached its server gives up. One that did reach it waits for its return until the call's deadline.
+   * Gives the time after which a client that never reached its server gives up. One that did reach
+   * it waits for its return until the call's deadline.
    *
    * @param connectTimeout the time after which a client that never reached its server gives up
    * @return a copy with it
    */
   public Retry connectTimeout(Duration connectTimeout) {
-    return new Retry(initial, multiplier, maximum, maxAttempts, Objects.requireNonNull(connectTimeout, "connectTimeout"));
+    return new Retry(
+        initial,
+        multiplier,
+        maximum,
+        maxAttempts,
+        Objects.requireNonNull(connectTimeout, "connectTimeout"));
   }
 
   Duration initial() {
@@ -105,5 +123,4 @@ public final class Retry {
   Duration connectTimeout() {
     return connectTimeout;
   }
-
 }

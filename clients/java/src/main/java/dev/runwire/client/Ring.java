@@ -8,8 +8,8 @@ import java.util.concurrent.locks.LockSupport;
  * A queue of points that any thread adds to without a lock, and one thread empties: columns in a
  * ring, so that adding makes no objects.
  *
- * <p>A thread claims a place by one atomic addition, writes the columns there, and publishes them by
- * writing what they belong to. The emptying thread takes places in their order, and stops at the
+ * <p>A thread claims a place by one atomic addition, writes the columns there, and publishes them
+ * by writing what they belong to. The emptying thread takes places in their order, and stops at the
  * first that is claimed and not published.
  */
 final class Ring {

@@ -164,8 +164,7 @@ final class Rules {
     for (int i = 0; i < value.length(); i++) {
       char c = value.charAt(i);
       if (Character.isSurrogate(c)) {
-        boolean pair =
-            i + 1 < value.length() && Character.isSurrogatePair(c, value.charAt(i + 1));
+        boolean pair = i + 1 < value.length() && Character.isSurrogatePair(c, value.charAt(i + 1));
         if (!pair) {
           throw invalid(field, "must be text that UTF-8 can hold");
         }

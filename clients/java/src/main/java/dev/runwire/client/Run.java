@@ -23,7 +23,19 @@ public final class Run {
   private final Map<String, MetricSummary> metrics;
   private final List<DatasetInput> inputs;
 
-  Run(String runId, String experimentId, String name, RunStatus status, Optional<Instant> startTime, Optional<Instant> endTime, LifecycleStage lifecycleStage, Optional<String> parentRunId, Map<String, String> params, Map<String, String> tags, Map<String, MetricSummary> metrics, List<DatasetInput> inputs) {
+  Run(
+      String runId,
+      String experimentId,
+      String name,
+      RunStatus status,
+      Optional<Instant> startTime,
+      Optional<Instant> endTime,
+      LifecycleStage lifecycleStage,
+      Optional<String> parentRunId,
+      Map<String, String> params,
+      Map<String, String> tags,
+      Map<String, MetricSummary> metrics,
+      List<DatasetInput> inputs) {
     this.runId = Objects.requireNonNull(runId, "runId");
     this.experimentId = Objects.requireNonNull(experimentId, "experimentId");
     this.name = Objects.requireNonNull(name, "name");
@@ -171,23 +183,47 @@ public final class Run {
 
   @Override
   public int hashCode() {
-    return Objects.hash(runId, experimentId, name, status, startTime, endTime, lifecycleStage, parentRunId, params, tags, metrics, inputs);
+    return Objects.hash(
+        runId,
+        experimentId,
+        name,
+        status,
+        startTime,
+        endTime,
+        lifecycleStage,
+        parentRunId,
+        params,
+        tags,
+        metrics,
+        inputs);
   }
 
   @Override
   public String toString() {
-    return "Run[runId=" + runId
-        + ", experimentId=" + experimentId
-        + ", name=" + name
-        + ", status=" + status
-        + ", startTime=" + startTime
-        + ", endTime=" + endTime
-        + ", lifecycleStage=" + lifecycleStage
-        + ", parentRunId=" + parentRunId
-        + ", params=" + params
-        + ", tags=" + tags
-        + ", metrics=" + metrics
-        + ", inputs=" + inputs
+    return "Run[runId="
+        + runId
+        + ", experimentId="
+        + experimentId
+        + ", name="
+        + name
+        + ", status="
+        + status
+        + ", startTime="
+        + startTime
+        + ", endTime="
+        + endTime
+        + ", lifecycleStage="
+        + lifecycleStage
+        + ", parentRunId="
+        + parentRunId
+        + ", params="
+        + params
+        + ", tags="
+        + tags
+        + ", metrics="
+        + metrics
+        + ", inputs="
+        + inputs
         + "]";
   }
 }

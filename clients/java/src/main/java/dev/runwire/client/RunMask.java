@@ -16,10 +16,7 @@ public final class RunMask {
   }
 
   private RunMask(
-      List<String> fields,
-      List<String> metricKeys,
-      List<String> paramKeys,
-      List<String> tagKeys) {
+      List<String> fields, List<String> metricKeys, List<String> paramKeys, List<String> tagKeys) {
     this.fields = fields;
     this.metricKeys = metricKeys;
     this.paramKeys = paramKeys;
@@ -27,9 +24,11 @@ public final class RunMask {
   }
 
   /**
-   * Gives the fields of {@code Run} in {@code run.proto} to return, such as {@code name} and {@code params}; none for all.
+   * Gives the fields of {@code Run} in {@code run.proto} to return, such as {@code name} and {@code
+   * params}; none for all.
    *
-   * @param fields the fields of {@code Run} in {@code run.proto} to return, such as {@code name} and {@code params}
+   * @param fields the fields of {@code Run} in {@code run.proto} to return, such as {@code name}
+   *     and {@code params}
    * @return a copy with it
    */
   public RunMask fields(Collection<String> fields) {
@@ -81,5 +80,4 @@ public final class RunMask {
   List<String> tagKeys() {
     return tagKeys;
   }
-
 }

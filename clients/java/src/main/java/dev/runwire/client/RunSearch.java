@@ -43,7 +43,8 @@ public final class RunSearch {
    * @return a copy with it
    */
   public RunSearch experimentIds(Collection<String> experimentIds) {
-    return new RunSearch(List.copyOf(experimentIds), filter, orderBy, view, pageSize, pageToken, mask);
+    return new RunSearch(
+        List.copyOf(experimentIds), filter, orderBy, view, pageSize, pageToken, mask);
   }
 
   /**
@@ -53,7 +54,14 @@ public final class RunSearch {
    * @return a copy with it
    */
   public RunSearch filter(String filter) {
-    return new RunSearch(experimentIds, Objects.requireNonNull(filter, "filter"), orderBy, view, pageSize, pageToken, mask);
+    return new RunSearch(
+        experimentIds,
+        Objects.requireNonNull(filter, "filter"),
+        orderBy,
+        view,
+        pageSize,
+        pageToken,
+        mask);
   }
 
   /**
@@ -63,7 +71,8 @@ public final class RunSearch {
    * @return a copy with it
    */
   public RunSearch orderBy(Collection<String> orderBy) {
-    return new RunSearch(experimentIds, filter, List.copyOf(orderBy), view, pageSize, pageToken, mask);
+    return new RunSearch(
+        experimentIds, filter, List.copyOf(orderBy), view, pageSize, pageToken, mask);
   }
 
   /**
@@ -73,7 +82,14 @@ public final class RunSearch {
    * @return a copy with it
    */
   public RunSearch view(LifecycleView view) {
-    return new RunSearch(experimentIds, filter, orderBy, Objects.requireNonNull(view, "view"), pageSize, pageToken, mask);
+    return new RunSearch(
+        experimentIds,
+        filter,
+        orderBy,
+        Objects.requireNonNull(view, "view"),
+        pageSize,
+        pageToken,
+        mask);
   }
 
   /**
@@ -93,7 +109,14 @@ public final class RunSearch {
    * @return a copy with it
    */
   public RunSearch pageToken(String pageToken) {
-    return new RunSearch(experimentIds, filter, orderBy, view, pageSize, Objects.requireNonNull(pageToken, "pageToken"), mask);
+    return new RunSearch(
+        experimentIds,
+        filter,
+        orderBy,
+        view,
+        pageSize,
+        Objects.requireNonNull(pageToken, "pageToken"),
+        mask);
   }
 
   /**
@@ -103,7 +126,14 @@ public final class RunSearch {
    * @return a copy with it
    */
   public RunSearch mask(RunMask mask) {
-    return new RunSearch(experimentIds, filter, orderBy, view, pageSize, pageToken, Objects.requireNonNull(mask, "mask"));
+    return new RunSearch(
+        experimentIds,
+        filter,
+        orderBy,
+        view,
+        pageSize,
+        pageToken,
+        Objects.requireNonNull(mask, "mask"));
   }
 
   List<String> experimentIds() {
@@ -133,5 +163,4 @@ public final class RunSearch {
   RunMask mask() {
     return mask;
   }
-
 }

@@ -52,7 +52,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec name(String name) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -62,7 +72,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec experimentId(String experimentId) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -72,7 +92,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec experimentName(String experimentName) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -82,7 +112,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec runId(String runId) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -92,7 +132,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec parentRunId(String parentRunId) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -102,7 +152,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec startTime(Instant startTime) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -112,7 +172,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec status(RunStatus status) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, Objects.requireNonNull(status, "status"), params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        Objects.requireNonNull(status, "status"),
+        params,
+        tags,
+        allowExisting);
   }
 
   /**
@@ -122,7 +192,17 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec params(Map<String, ?> params) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, Values.texts("params", params), tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        Values.texts("params", params),
+        tags,
+        allowExisting);
   }
 
   /**
@@ -132,17 +212,39 @@ public final class RunSpec {
    * @return a copy with it
    */
   public RunSpec tags(Map<String, ?> tags) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, Values.texts("tags", tags), allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        Values.texts("tags", tags),
+        allowExisting);
   }
 
   /**
-   * Gives whether to return a run that has the id, whatever it was created with, so that the processes of one job can all create the run that they share.
+   * Gives whether to return a run that has the id, whatever it was created with, so that the
+   * processes of one job can all create the run that they share.
    *
-   * @param allowExisting whether to return a run that has the id, whatever it was created with, so that the processes of one job can all create the run that they share
+   * @param allowExisting whether to return a run that has the id, whatever it was created with, so
+   *     that the processes of one job can all create the run that they share
    * @return a copy with it
    */
   public RunSpec allowExisting(boolean allowExisting) {
-    return new RunSpec(name, experimentId, experimentName, runId, parentRunId, startTime, status, params, tags, allowExisting);
+    return new RunSpec(
+        name,
+        experimentId,
+        experimentName,
+        runId,
+        parentRunId,
+        startTime,
+        status,
+        params,
+        tags,
+        allowExisting);
   }
 
   String name() {

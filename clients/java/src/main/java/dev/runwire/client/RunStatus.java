@@ -12,7 +12,10 @@ public enum RunStatus {
   FAILED,
   /** It was ended from outside. */
   KILLED,
-  /** It sent heartbeats once, and then was silent for two minutes. The next write makes it RUNNING again. */
+  /**
+   * It sent heartbeats once, and then was silent for two minutes. The next write makes it RUNNING
+   * again.
+   */
   LOST,
   /** Not asked for, or newer than this client. */
   UNKNOWN

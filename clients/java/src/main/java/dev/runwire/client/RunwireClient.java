@@ -685,7 +685,8 @@ public final class RunwireClient implements AutoCloseable {
    * Changes a run's status or name.
    *
    * @param runId the run
-   * @param status the new status, of which RUNNING and SCHEDULED clear the end time; null to keep it
+   * @param status the new status, of which RUNNING and SCHEDULED clear the end time; null to keep
+   *     it
    * @param name the new name; null to keep it
    * @return the run as it is now, without its data and inputs
    * @throws FailedPreconditionException {@code RUN_DELETED}, {@code RUN_PURGED} or {@code
@@ -727,8 +728,8 @@ public final class RunwireClient implements AutoCloseable {
    * @throws FailedPreconditionException {@code RUN_DELETED}, {@code RUN_PURGED} or {@code
    *     EXPERIMENT_DELETED}
    * @throws NotFoundException there is no such run ({@code RUN_NOT_FOUND})
-   * @throws RunwireException something that was logged before is not delivered, or was rejected; see
-   *     {@link #flush()}
+   * @throws RunwireException something that was logged before is not delivered, or was rejected;
+   *     see {@link #flush()}
    */
   public Run finishRun(String runId, RunStatus status, Instant endTime) {
     core.pipeline.finish(Records.finish(runId, status, endTime));
@@ -772,14 +773,14 @@ public final class RunwireClient implements AutoCloseable {
   /**
    * Waits until everything logged so far is on the server's disk; offline, on this machine's.
    *
-   * @throws DeadlineExceededException not all was delivered in time; the message says where the rest
-   *     lies. It is still delivered when it can be
+   * @throws DeadlineExceededException not all was delivered in time; the message says where the
+   *     rest lies. It is still delivered when it can be
    * @throws FailedPreconditionException the spool and the server disagree ({@code SERVER_BEHIND},
    *     {@code WRITER_UNKNOWN}, {@code WRITER_DIVERGED}, {@code WRITER_FENCED}); the message says
    *     where the spool lies. What is logged from now on is not concerned
    * @throws ServerUnavailableException nothing answers at the address
-   * @throws RunwireException the server rejected something; the message says what, of the class that
-   *     a call would throw. Each rejection is thrown once
+   * @throws RunwireException the server rejected something; the message says what, of the class
+   *     that a call would throw. Each rejection is thrown once
    */
   public void flush() {
     core.pipeline.flush(timeout);
@@ -839,8 +840,8 @@ public final class RunwireClient implements AutoCloseable {
   }
 
   /**
-   * Returns one metric of one run as it is to be drawn: in buckets that hide no spike. Costs as much
-   * as it shows, not as much as the run has logged.
+   * Returns one metric of one run as it is to be drawn: in buckets that hide no spike. Costs as
+   * much as it shows, not as much as the run has logged.
    *
    * @param runId the run, deleted or not
    * @param key the metric

@@ -12,7 +12,9 @@ import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
-/** Sends calls, and repeats them as need be: the core that the blocking and the async client share. */
+/**
+ * Sends calls, and repeats them as need be: the core that the blocking and the async client share.
+ */
 final class Sender {
   private final Settings given;
   private final Link link;

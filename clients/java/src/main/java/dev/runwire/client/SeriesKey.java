@@ -50,8 +50,7 @@ public final class SeriesKey {
       return false;
     }
     SeriesKey that = (SeriesKey) other;
-    return runId.equals(that.runId)
-        && key.equals(that.key);
+    return runId.equals(that.runId) && key.equals(that.key);
   }
 
   @Override
@@ -61,8 +60,6 @@ public final class SeriesKey {
 
   @Override
   public String toString() {
-    return "SeriesKey[runId=" + runId
-        + ", key=" + key
-        + "]";
+    return "SeriesKey[runId=" + runId + ", key=" + key + "]";
   }
 }

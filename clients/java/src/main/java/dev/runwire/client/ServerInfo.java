@@ -14,7 +14,12 @@ public final class ServerInfo {
   private final List<String> features;
   private final Map<String, Long> limits;
 
-  ServerInfo(String version, String apiVersion, String database, List<String> features, Map<String, Long> limits) {
+  ServerInfo(
+      String version,
+      String apiVersion,
+      String database,
+      List<String> features,
+      Map<String, Long> limits) {
     this.version = Objects.requireNonNull(version, "version");
     this.apiVersion = Objects.requireNonNull(apiVersion, "apiVersion");
     this.database = Objects.requireNonNull(database, "database");
@@ -90,11 +95,16 @@ public final class ServerInfo {
 
   @Override
   public String toString() {
-    return "ServerInfo[version=" + version
-        + ", apiVersion=" + apiVersion
-        + ", database=" + database
-        + ", features=" + features
-        + ", limits=" + limits
+    return "ServerInfo[version="
+        + version
+        + ", apiVersion="
+        + apiVersion
+        + ", database="
+        + database
+        + ", features="
+        + features
+        + ", limits="
+        + limits
         + "]";
   }
 }

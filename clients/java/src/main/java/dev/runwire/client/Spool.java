@@ -38,8 +38,8 @@ import java.util.zip.CRC32;
  *
  * <p>A frame's bytes are handed to the operating system before they are sent, so that they outlive
  * the process. They are not synced to disk one by one: online, the server's acknowledgement is the
- * promise; {@link #sync} is for those who have no server. Segments whose frames are all acknowledged
- * are deleted. Guarded by who calls.
+ * promise; {@link #sync} is for those who have no server. Segments whose frames are all
+ * acknowledged are deleted. Guarded by who calls.
  */
 final class Spool implements Frames {
   private static final long SEGMENT_BYTES = 16L * 1024 * 1024;
@@ -90,8 +90,7 @@ final class Spool implements Frames {
   private static void makeFolders(Path path) throws IOException {
     if (path.getFileSystem().supportedFileAttributeViews().contains("posix")) {
       Files.createDirectories(
-          path,
-          PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+          path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     } else {
       Files.createDirectories(path);
     }
@@ -150,8 +149,7 @@ final class Spool implements Frames {
   private void beginSegment() throws IOException {
     Path path = folder.resolve(String.format("%016x.segment", cut.sequence + 1));
     byte[] data = Segments.head(writerId, cut, address);
-    FileChannel made =
-        Segments.open(path, StandardOpenOption.TRUNCATE_EXISTING);
+    FileChannel made = Segments.open(path, StandardOpenOption.TRUNCATE_EXISTING);
     try {
       Segments.writeWhole(made, data, 0);
     } catch (IOException failed) {
@@ -236,8 +234,7 @@ final class Spool implements Frames {
     byte[] whole = Segments.buffer(16).put(data).putInt((int) crc.getValue()).array();
     try {
       if (ackedFile == null) {
-        ackedFile =
-            Segments.open(folder.resolve("acked"));
+        ackedFile = Segments.open(folder.resolve("acked"));
       }
       ackedFile.write(ByteBuffer.wrap(whole), 0);
     } catch (IOException full) {
@@ -278,8 +275,7 @@ final class Spool implements Frames {
     for (Rejection one : rejections) {
       data.writeBytes(Segments.entry(Segments.REJECTION, one.toByteArray()));
     }
-    try (FileChannel notes =
-        Segments.open(rejections())) {
+    try (FileChannel notes = Segments.open(rejections())) {
       Segments.writeWhole(notes, data.toByteArray(), notes.size());
       notes.force(true);
     }

@@ -5,7 +5,9 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 
-/** Gives the frames of a spool to who sends them: from memory where it keeps up, else from files. */
+/**
+ * Gives the frames of a spool to who sends them: from memory where it keeps up, else from files.
+ */
 final class SpoolReader {
   // Frames that are not sent yet stay in memory up to this; beyond it they are read back.
   private static final long TAIL_BYTES = 8L * 1024 * 1024;

@@ -28,7 +28,9 @@ public enum StatusCode {
   RESOURCE_EXHAUSTED,
   /** The token is missing or wrong. */
   UNAUTHENTICATED,
-  /** The server or its database can not serve right now. The call may or may not have been applied. */
+  /**
+   * The server or its database can not serve right now. The call may or may not have been applied.
+   */
   UNAVAILABLE,
   /** The server does not know the method; it may be older than the client. */
   UNIMPLEMENTED,

@@ -74,10 +74,14 @@ public final class StoragePart {
 
   @Override
   public String toString() {
-    return "StoragePart[name=" + name
-        + ", rows=" + rows
-        + ", points=" + points
-        + ", bytes=" + bytes
+    return "StoragePart[name="
+        + name
+        + ", rows="
+        + rows
+        + ", points="
+        + points
+        + ", bytes="
+        + bytes
         + "]";
   }
 }

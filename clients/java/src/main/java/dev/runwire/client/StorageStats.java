@@ -11,7 +11,8 @@ public final class StorageStats {
   private final long databaseBytes;
   private final long walBytes;
 
-  StorageStats(List<StoragePart> parts, long points, long backlogBytes, long databaseBytes, long walBytes) {
+  StorageStats(
+      List<StoragePart> parts, long points, long backlogBytes, long databaseBytes, long walBytes) {
     this.parts = List.copyOf(parts);
     this.points = points;
     this.backlogBytes = backlogBytes;
@@ -87,11 +88,16 @@ public final class StorageStats {
 
   @Override
   public String toString() {
-    return "StorageStats[parts=" + parts
-        + ", points=" + points
-        + ", backlogBytes=" + backlogBytes
-        + ", databaseBytes=" + databaseBytes
-        + ", walBytes=" + walBytes
+    return "StorageStats[parts="
+        + parts
+        + ", points="
+        + points
+        + ", backlogBytes="
+        + backlogBytes
+        + ", databaseBytes="
+        + databaseBytes
+        + ", walBytes="
+        + walBytes
         + "]";
   }
 }

@@ -42,8 +42,7 @@ public final class Violation implements Serializable {
       return false;
     }
     Violation that = (Violation) other;
-    return field.equals(that.field)
-        && description.equals(that.description);
+    return field.equals(that.field) && description.equals(that.description);
   }
 
   @Override
@@ -53,8 +52,6 @@ public final class Violation implements Serializable {
 
   @Override
   public String toString() {
-    return "Violation[field=" + field
-        + ", description=" + description
-        + "]";
+    return "Violation[field=" + field + ", description=" + description + "]";
   }
 }

@@ -16,11 +16,7 @@ public final class WatchSpec {
     this(List.of(), List.of(), "", false);
   }
 
-  private WatchSpec(
-      List<String> runIds,
-      List<String> keys,
-      String cursor,
-      boolean fromStart) {
+  private WatchSpec(List<String> runIds, List<String> keys, String cursor, boolean fromStart) {
     this.runIds = runIds;
     this.keys = keys;
     this.cursor = cursor;
@@ -58,9 +54,11 @@ public final class WatchSpec {
   }
 
   /**
-   * Gives whether to begin, without a cursor, with the first point of each run and not with the next new one.
+   * Gives whether to begin, without a cursor, with the first point of each run and not with the
+   * next new one.
    *
-   * @param fromStart whether to begin, without a cursor, with the first point of each run and not with the next new one
+   * @param fromStart whether to begin, without a cursor, with the first point of each run and not
+   *     with the next new one
    * @return a copy with it
    */
   public WatchSpec fromStart(boolean fromStart) {
@@ -82,5 +80,4 @@ public final class WatchSpec {
   boolean fromStart() {
     return fromStart;
   }
-
 }

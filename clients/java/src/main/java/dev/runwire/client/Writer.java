@@ -17,9 +17,9 @@ import java.util.zip.CRC32;
  * One writer, as its client sees it: the client's side of the protocol of frames, a state machine
  * without I/O and without a clock.
  *
- * <p>It knows which frames were cut, sent and acknowledged, never what is in them. Whoever drives it
- * keeps the frames, carries the messages, and asks it what is next. {@code StreamFrames} in {@code
- * metric.proto} is the protocol.
+ * <p>It knows which frames were cut, sent and acknowledged, never what is in them. Whoever drives
+ * it keeps the frames, carries the messages, and asks it what is next. {@code StreamFrames} in
+ * {@code metric.proto} is the protocol.
  */
 final class Writer {
   /** Reasons after which a writer is over: what it holds has to be set aside. */

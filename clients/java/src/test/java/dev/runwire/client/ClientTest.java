@@ -139,8 +139,7 @@ class ClientTest {
   @Test
   void errorsHaveClassReasonAndFacts() {
     String none = "0".repeat(32);
-    NotFoundException missing =
-        assertThrows(NotFoundException.class, () -> client.getRun(none));
+    NotFoundException missing = assertThrows(NotFoundException.class, () -> client.getRun(none));
     assertEquals("RUN_NOT_FOUND", missing.reason());
     assertEquals(StatusCode.NOT_FOUND, missing.code());
     assertEquals(Map.of("run_id", none), missing.metadata());
@@ -168,8 +167,7 @@ class ClientTest {
     MetricHistory history = client.getMetricHistory(runId, "s");
     assertArrayEquals(values, history.values());
     assertEquals(199_999, history.steps()[199_999]);
-    MetricCurve curve =
-        client.getMetricCurve(runId, "s", new CurveOptions().maxPoints(100));
+    MetricCurve curve = client.getMetricCurve(runId, "s", new CurveOptions().maxPoints(100));
     assertEquals(200_000, curve.points());
     assertTrue(curve.size() <= 100);
     MetricHistory part = client.getMetricHistory(runId, "s", 10L, 19L);
@@ -257,11 +255,9 @@ class ClientTest {
     assertEquals(3, run.metrics().get("m").value());
     CompletionException failed =
         assertThrows(
-            CompletionException.class,
-            () -> async.getRun("0".repeat(32), new RunMask()).join());
+            CompletionException.class, () -> async.getRun("0".repeat(32), new RunMask()).join());
     assertTrue(failed.getCause() instanceof NotFoundException);
-    assertEquals(
-        Optional.empty(), async.getExperimentByName("no such").get(10, TimeUnit.SECONDS));
+    assertEquals(Optional.empty(), async.getExperimentByName("no such").get(10, TimeUnit.SECONDS));
   }
 
   @Test

@@ -51,10 +51,7 @@ class FaultsTest {
   void whatIsLoggedOfflineIsDeliveredByRunwireSync(ServerProcess server) throws Exception {
     String runId;
     try (RunwireClient client =
-        RunwireClient.builder()
-            .mode(Mode.OFFLINE)
-            .spoolDir(folder.resolve("spool"))
-            .build()) {
+        RunwireClient.builder().mode(Mode.OFFLINE).spoolDir(folder.resolve("spool")).build()) {
       ActiveRun run =
           client.startRun(RunSpec.named("far").experimentName("offline-java").tags(wide()));
       runId = run.runId();
@@ -122,8 +119,7 @@ class FaultsTest {
     assertTrue(none.getMessage().contains("runwire server"), none.getMessage());
     runId = client.beginRun(RunSpec.named("away").experimentId("0"));
     client.logger(runId).logMetric("m", 1);
-    ServerUnavailableException left =
-        assertThrows(ServerUnavailableException.class, client::flush);
+    ServerUnavailableException left = assertThrows(ServerUnavailableException.class, client::flush);
     assertEquals(spools().get(0).toString(), left.metadata().get("spool"));
     long start = System.nanoTime();
     assertThrows(ServerUnavailableException.class, () -> client.close(Duration.ofMillis(500)));

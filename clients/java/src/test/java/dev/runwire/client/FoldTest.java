@@ -70,7 +70,9 @@ class FoldTest {
       if (chance.nextBoolean()) {
         String key = List.of("a", "b", "c", "k3").get(chance.nextInt(4));
         fold.point(keys.single(key), i, step, i);
-        expected.computeIfAbsent(key, none -> new ArrayList<>()).add(step + " " + i + " " + (double) i);
+        expected
+            .computeIfAbsent(key, none -> new ArrayList<>())
+            .add(step + " " + i + " " + (double) i);
       } else {
         List<String> set = sets.get(chance.nextInt(3));
         double[] values = new double[set.size()];
@@ -101,8 +103,7 @@ class FoldTest {
       fold.point(keys.single("far"), 1, step, 1);
     }
     fold.finish();
-    List<Block> blocks =
-        Record.parseFrom(records.get(0).data).getBatch().getBlocksList();
+    List<Block> blocks = Record.parseFrom(records.get(0).data).getBatch().getBlocksList();
     assertEquals(-2, blocks.get(0).getRange().getStride());
     assertEquals(List.of(Long.MIN_VALUE, Long.MAX_VALUE), blocks.get(1).getSteps().getStepsList());
   }

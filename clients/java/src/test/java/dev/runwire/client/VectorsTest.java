@@ -161,8 +161,7 @@ class VectorsTest {
       check(expected.get(i).getAsJsonObject(), frames.get(i), groups);
     }
     JsonObject named = told.getAsJsonObject("groups");
-    groups.forEach(
-        (hash, keys) -> assertEquals(texts(named.getAsJsonArray(hash)), keys));
+    groups.forEach((hash, keys) -> assertEquals(texts(named.getAsJsonArray(hash)), keys));
   }
 
   private static List<String> texts(JsonArray items) {

@@ -76,15 +76,13 @@ class WriterTest {
   void twoHistoriesAreToldApart() throws Disagreement {
     Writer writer = writer(false, 2);
     Mark cut = writer.cut();
-    assertThrows(
-        Disagreement.class, () -> writer.welcomed(welcome(3, 1, 10), sequence -> null));
+    assertThrows(Disagreement.class, () -> writer.welcomed(welcome(3, 1, 10), sequence -> null));
     assertThrows(
         Disagreement.class, () -> writer.welcomed(welcome(2, cut.crc + 1, 10), sequence -> null));
     assertThrows(Disagreement.class, () -> writer.welcomed(welcome(1, 5, 10), sequence -> 6));
     writer.welcomed(welcome(2, cut.crc, 10), sequence -> null);
     assertEquals(0, writer.pending());
-    assertThrows(
-        Disagreement.class, () -> writer.welcomed(welcome(1, 5, 10), sequence -> null));
+    assertThrows(Disagreement.class, () -> writer.welcomed(welcome(1, 5, 10), sequence -> null));
     assertThrows(Disagreement.class, () -> writer.acknowledged(ack(9, 0)));
   }
 
@@ -108,8 +106,7 @@ class WriterTest {
   @Test
   void rejectionsAreNewOnceAndConfirmedOnce() {
     Writer writer = writer(false, 1);
-    Rejection one =
-        Rejection.newBuilder().setRunId("r").setReason("X").setLastSequence(4).build();
+    Rejection one = Rejection.newBuilder().setRunId("r").setReason("X").setLastSequence(4).build();
     assertEquals(List.of(one), writer.news(List.of(one)));
     writer.noted(List.of(one));
     assertEquals(List.of(), writer.news(List.of(one)));
@@ -143,8 +140,7 @@ class WriterTest {
           if (!writer.isOpen()) {
             Hello hello = writer.hello();
             assertTrue(hello.getAckedSequence() <= stored.size());
-            writer.welcomed(
-                welcome(stored.size(), serverCrc, 8), at -> cuts.get(at).crc);
+            writer.welcomed(welcome(stored.size(), serverCrc, 8), at -> cuts.get(at).crc);
           }
           break;
         case 3:

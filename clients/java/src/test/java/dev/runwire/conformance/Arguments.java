@@ -141,8 +141,7 @@ final class Arguments {
     for (Arguments one : objects(name)) {
       Dataset dataset =
           Dataset.of(one.text("name"), one.text("digest"))
-              .withSource(
-                  one.optional("source_type").orElse(""), one.optional("source").orElse(""))
+              .withSource(one.optional("source_type").orElse(""), one.optional("source").orElse(""))
               .withSchema(one.optional("schema").orElse(""))
               .withProfile(one.optional("profile").orElse(""));
       found.add(

@@ -165,9 +165,7 @@ final class Ops {
     op(
         "create_experiment",
         (client, args) ->
-            one(
-                "experiment_id",
-                client.createExperiment(args.text("name"), args.pairs("tags"))));
+            one("experiment_id", client.createExperiment(args.text("name"), args.pairs("tags"))));
     op(
         "get_experiment",
         (client, args) -> Shapes.experiment(client.getExperiment(args.text("experiment_id"))));
@@ -187,8 +185,7 @@ final class Ops {
         "rename_experiment",
         (client, args) -> client.renameExperiment(args.text("experiment_id"), args.text("name")));
     deed(
-        "delete_experiment",
-        (client, args) -> client.deleteExperiment(args.text("experiment_id")));
+        "delete_experiment", (client, args) -> client.deleteExperiment(args.text("experiment_id")));
     deed(
         "restore_experiment",
         (client, args) -> client.restoreExperiment(args.text("experiment_id")));
@@ -199,12 +196,10 @@ final class Ops {
                 args.text("experiment_id"), args.text("key"), args.text("value")));
     deed(
         "set_experiment_tags",
-        (client, args) ->
-            client.setExperimentTags(args.text("experiment_id"), args.pairs("tags")));
+        (client, args) -> client.setExperimentTags(args.text("experiment_id"), args.pairs("tags")));
     deed(
         "delete_experiment_tag",
-        (client, args) ->
-            client.deleteExperimentTag(args.text("experiment_id"), args.text("key")));
+        (client, args) -> client.deleteExperimentTag(args.text("experiment_id"), args.text("key")));
     op("server_info", (client, args) -> Shapes.serverInfo(client.serverInfo()));
     op("storage_stats", (client, args) -> Shapes.storageStats(client.storageStats()));
     op("purge", Ops::purge);
@@ -219,8 +214,7 @@ final class Ops {
     return made;
   }
 
-  private static JsonElement raw(RunwireClient client, Arguments args)
-      throws InterruptedException {
+  private static JsonElement raw(RunwireClient client, Arguments args) throws InterruptedException {
     try {
       return RawCalls.send(client, args);
     } catch (ExecutionException failed) {
@@ -244,9 +238,7 @@ final class Ops {
   }
 
   private static LifecycleView view(String name) {
-    return name.equals("all")
-        ? LifecycleView.ALL
-        : LifecycleView.valueOf(upper(name) + "_ONLY");
+    return name.equals("all") ? LifecycleView.ALL : LifecycleView.valueOf(upper(name) + "_ONLY");
   }
 
   private static ExperimentSearch experimentSearch(Arguments args) {
@@ -294,15 +286,11 @@ final class Ops {
   private void runs() {
     op("create_run", (client, args) -> Shapes.run(client.createRun(runSpec(args))));
     op("begin_run", (client, args) -> one("run_id", client.beginRun(runSpec(args))));
-    op(
-        "get_run",
-        (client, args) -> Shapes.run(client.getRun(args.text("run_id"), mask(args))));
+    op("get_run", (client, args) -> Shapes.run(client.getRun(args.text("run_id"), mask(args))));
     op(
         "search_runs",
         (client, args) -> Shapes.page(client.searchRuns(runSearch(args)), Shapes::run));
-    op(
-        "list_runs",
-        (client, args) -> items(client.listRuns(runSearch(args)), args, Shapes::run));
+    op("list_runs", (client, args) -> items(client.listRuns(runSearch(args)), args, Shapes::run));
     op(
         "update_run",
         (client, args) ->
@@ -429,10 +417,7 @@ final class Ops {
     Batch batch = new Batch().params(args.pairs("params")).tags(args.pairs("tags"));
     for (Arguments point : args.objects("metrics")) {
       batch.metric(
-          point.text("key"),
-          point.bits("value"),
-          point.whole("step").orElse(0L),
-          timestamp(point));
+          point.text("key"), point.bits("value"), point.whole("step").orElse(0L), timestamp(point));
     }
     logger(client, args).logBatch(batch);
   }
@@ -542,8 +527,7 @@ final class Ops {
         .orElse(options);
   }
 
-  private JsonElement watchOpen(RunwireClient client, Arguments args)
-      throws InterruptedException {
+  private JsonElement watchOpen(RunwireClient client, Arguments args) throws InterruptedException {
     WatchSpec spec = new WatchSpec().runIds(args.texts("run_ids")).keys(args.texts("keys"));
     spec = args.optional("cursor").map(spec::cursor).orElse(spec);
     spec = args.flag("from_start").map(spec::fromStart).orElse(spec);
