@@ -1,5 +1,5 @@
 # The front door; each target makes the environment it needs.
-.PHONY: demo demo-polyglot test conformance torture check generate vectors bench bench-metrics bench-search bench-clients clean
+.PHONY: demo demo-polyglot test conformance torture check image generate vectors bench bench-metrics bench-search bench-clients clean
 
 demo: ## Shows the main job on real data, in under three minutes.
 	.ci/setup demo
@@ -39,6 +39,11 @@ check: ## Lint, types, import law, generated code in step, buf lint.
 	.venv/bin/lint-imports
 	.venvs/generate/bin/python protos/generate.py --check
 	.venv/bin/buf lint protos
+	.venv/bin/buf breaking protos --against protos/image.binpb
+
+image: ## Takes the protos as they are for what later ones must not break; at releases only.
+	.ci/setup dev
+	.venv/bin/buf build protos --exclude-source-info -o protos/image.binpb
 
 generate: ## Generates python_client/runwire/v1 from the protos.
 	.ci/setup generate

@@ -22,6 +22,8 @@ class RunStatus(StrEnum):
     FINISHED = "FINISHED"
     FAILED = "FAILED"
     KILLED = "KILLED"
+    # Said by servers of runs whose heartbeats have ended; never set by a caller.
+    LOST = "LOST"
 
 
 class ViewType(IntEnum):
@@ -162,7 +164,7 @@ class RunInfo:
         run_id: 32 hex digits.
         experiment_id: The experiment that it belongs to.
         run_name: Its name, not unique.
-        status: `RUNNING`, `SCHEDULED`, `FINISHED`, `FAILED` or `KILLED`.
+        status: `RUNNING`, `SCHEDULED`, `FINISHED`, `FAILED`, `KILLED` or `LOST`.
         start_time: When it began, unix ms; None if not asked for.
         end_time: When it ended, unix ms; None until then.
         lifecycle_stage: `active` or `deleted`.

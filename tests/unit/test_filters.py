@@ -83,6 +83,8 @@ class TestFields:
             ("Run name", Field(Kind.ATTRIBUTE, "run_name", Type.TEXT)),
             ('attributes."Run name"', Field(Kind.ATTRIBUTE, "run_name", Type.TEXT)),
             ("run_name", Field(Kind.ATTRIBUTE, "run_name", Type.TEXT)),
+            ("name", Field(Kind.ATTRIBUTE, "run_name", Type.TEXT)),
+            ("attributes.name", Field(Kind.ATTRIBUTE, "run_name", Type.TEXT)),
         ],
     )
     def test_kinds_and_names_have_aliases(self, text: str, field: Field) -> None:

@@ -42,8 +42,8 @@ rpc_get_experiment <- function(experiment_id = NULL, name = NULL, client = NULL,
 #' Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_FILTER, INVALID_PAGE_TOKEN).
 #'
 #' @param client A client; `NULL` for that of the session.
-#' @param filter A string. Optional. Terms over `name`, `experiment_id`, `creation_time`, `last_update_time` (unix ms) and `tags.KEY`; the grammar of SearchRuns. Empty matches all. At most 16 KiB.
-#' @param order_by A character vector. Optional. `FIELD [ASC|DESC]` over the same attributes. Default `creation_time DESC`; ties are broken by experiment_id, ascending.
+#' @param filter A string. Optional. Terms over `name`, `experiment_id`, `create_time`, `update_time` (unix ms; or `creation_time`, `last_update_time`) and `tags.KEY`; the grammar of SearchRuns. Empty matches all. At most 16 KiB.
+#' @param order_by A character vector. Optional. `FIELD [ASC|DESC]` over the same attributes. Default `create_time DESC`; ties are broken by experiment_id, ascending.
 #' @param view A name of `LifecycleView`. Optional. Which lifecycle stages to look at. Default: active.
 #' @param page_size A number. Optional. Most experiments in a page. 0 means 100; more than 1,000 is 1,000.
 #' @param page_token A string. Optional. next_page_token of the previous page of the same query. Empty: the first page.
@@ -194,7 +194,7 @@ rpc_get_run <- function(run_id = NULL, mask = NULL, client = NULL, timeout = NUL
 #' A filter is made of comparisons, AND, OR, NOT and parentheses:
 #'   metrics.KEY, metrics.KEY.min, .max, .first, .count   = != < <= > >=  IS [NOT] NULL
 #'   params.KEY, tags.KEY         = != [NOT] LIKE, ILIKE, IN (...)  IS [NOT] NULL
-#'   attributes.NAME or NAME      run_id, run_name, status, parent_run_id: = != LIKE ILIKE IN IS NULL;
+#'   attributes.NAME or NAME      run_id, name (or run_name), status, parent_run_id: = != LIKE ILIKE IN IS NULL;
 #'                                start_time, end_time (unix ms): = != < <= > >= IS NULL
 #'   dataset.name, .digest, .context    = != LIKE ILIKE IN
 #' Keys with other characters than letters, digits, _ . / and - stand in backticks or double

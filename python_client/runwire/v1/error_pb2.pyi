@@ -156,7 +156,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 31
     """RESOURCE_EXHAUSTED. A limit of `Limits` that no repeat will pass. Example: {reason:
-    "LIMIT_EXCEEDED", metadata: {"limit": "max_series_per_run", "max": "1000000"}}.
+    "LIMIT_EXCEEDED", metadata: {"limit": "max_run_series", "max": "1000000"}}.
     """
     ERROR_REASON_INVALID_CURSOR: _ErrorReason.ValueType  # 32
     """INVALID_ARGUMENT. The cursor is garbled, or was made for other runs. Example: {reason:
@@ -305,7 +305,7 @@ Example: {reason: "FRAME_OUT_OF_ORDER", metadata: {"sequence": "9", "expected_se
 """
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 31
 """RESOURCE_EXHAUSTED. A limit of `Limits` that no repeat will pass. Example: {reason:
-"LIMIT_EXCEEDED", metadata: {"limit": "max_series_per_run", "max": "1000000"}}.
+"LIMIT_EXCEEDED", metadata: {"limit": "max_run_series", "max": "1000000"}}.
 """
 ERROR_REASON_INVALID_CURSOR: ErrorReason.ValueType  # 32
 """INVALID_ARGUMENT. The cursor is garbled, or was made for other runs. Example: {reason:

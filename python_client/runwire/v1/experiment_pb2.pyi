@@ -254,8 +254,9 @@ class SearchExperimentsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     filter: builtins.str
-    """Optional. Terms over `name`, `experiment_id`, `creation_time`, `last_update_time` (unix ms)
-    and `tags.KEY`; the grammar of SearchRuns. Empty matches all. At most 16 KiB.
+    """Optional. Terms over `name`, `experiment_id`, `create_time`, `update_time` (unix ms; or
+    `creation_time`, `last_update_time`) and `tags.KEY`; the grammar of SearchRuns. Empty matches all. At most
+    16 KiB.
     """
     view: global___LifecycleView.ValueType
     """Optional. Which lifecycle stages to look at. Default: active."""
@@ -265,7 +266,7 @@ class SearchExperimentsRequest(google.protobuf.message.Message):
     """Optional. next_page_token of the previous page of the same query. Empty: the first page."""
     @property
     def order_by(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Optional. `FIELD [ASC|DESC]` over the same attributes. Default `creation_time DESC`; ties are
+        """Optional. `FIELD [ASC|DESC]` over the same attributes. Default `create_time DESC`; ties are
         broken by experiment_id, ascending.
         """
 

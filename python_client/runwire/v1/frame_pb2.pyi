@@ -105,7 +105,7 @@ class Frame(google.protobuf.message.Message):
     previous_crc: builtins.int
     """Required. The chained CRC of the frame before it; 0 for the first. A frame's chained CRC is the CRC-32 (of
     zlib and gzip) of these 4 bytes, little-endian, followed by the payload; so it stands for all
-    frames up to its own.
+    frames up to its own. 32 bits without a sign, whatever a language has for them.
     """
     payload: builtins.bytes
     """Required. A serialised FramePayload. Cut once: what is sent again is the same bytes."""

@@ -173,7 +173,9 @@ class DatasetInput(google.protobuf.message.Message):
     DATASET_FIELD_NUMBER: builtins.int
     CONTEXT_FIELD_NUMBER: builtins.int
     context: builtins.str
-    """Optional. What the run uses it for, such as `training`. At most 250 characters."""
+    """Optional. What the run uses it for, such as `training`; empty if that is not said. At most 250
+    characters.
+    """
     @property
     def dataset(self) -> global___Dataset:
         """Required. The data set."""

@@ -62,7 +62,7 @@ class RunServiceStub:
     A filter is made of comparisons, AND, OR, NOT and parentheses:
       metrics.KEY, metrics.KEY.min, .max, .first, .count   = != < <= > >=  IS [NOT] NULL
       params.KEY, tags.KEY         = != [NOT] LIKE, ILIKE, IN (...)  IS [NOT] NULL
-      attributes.NAME or NAME      run_id, run_name, status, parent_run_id: = != LIKE ILIKE IN IS NULL;
+      attributes.NAME or NAME      run_id, name (or run_name), status, parent_run_id: = != LIKE ILIKE IN IS NULL;
                                    start_time, end_time (unix ms): = != < <= > >= IS NULL
       dataset.name, .digest, .context    = != LIKE ILIKE IN
     Keys with other characters than letters, digits, _ . / and - stand in backticks or double
@@ -197,7 +197,7 @@ class RunServiceAsyncStub:
     A filter is made of comparisons, AND, OR, NOT and parentheses:
       metrics.KEY, metrics.KEY.min, .max, .first, .count   = != < <= > >=  IS [NOT] NULL
       params.KEY, tags.KEY         = != [NOT] LIKE, ILIKE, IN (...)  IS [NOT] NULL
-      attributes.NAME or NAME      run_id, run_name, status, parent_run_id: = != LIKE ILIKE IN IS NULL;
+      attributes.NAME or NAME      run_id, name (or run_name), status, parent_run_id: = != LIKE ILIKE IN IS NULL;
                                    start_time, end_time (unix ms): = != < <= > >= IS NULL
       dataset.name, .digest, .context    = != LIKE ILIKE IN
     Keys with other characters than letters, digits, _ . / and - stand in backticks or double
@@ -338,7 +338,7 @@ class RunServiceServicer(metaclass=abc.ABCMeta):
         A filter is made of comparisons, AND, OR, NOT and parentheses:
           metrics.KEY, metrics.KEY.min, .max, .first, .count   = != < <= > >=  IS [NOT] NULL
           params.KEY, tags.KEY         = != [NOT] LIKE, ILIKE, IN (...)  IS [NOT] NULL
-          attributes.NAME or NAME      run_id, run_name, status, parent_run_id: = != LIKE ILIKE IN IS NULL;
+          attributes.NAME or NAME      run_id, name (or run_name), status, parent_run_id: = != LIKE ILIKE IN IS NULL;
                                        start_time, end_time (unix ms): = != < <= > >= IS NULL
           dataset.name, .digest, .context    = != LIKE ILIKE IN
         Keys with other characters than letters, digits, _ . / and - stand in backticks or double

@@ -152,7 +152,7 @@ RUNS = Vocabulary(
         "start_time": Type.INTEGER,
         "end_time": Type.INTEGER,
     },
-    aliases={"run name": "run_name", "created": "start_time"},
+    aliases={"name": "run_name", "run name": "run_name", "created": "start_time"},
 )
 
 EXPERIMENTS = Vocabulary(
