@@ -24,7 +24,9 @@ class ShadedJarIT {
 
   private static String run(String address, Path folder, Path... jars)
       throws IOException, InterruptedException {
-    StringBuilder path = new StringBuilder(Paths.get("target/test-classes").toString());
+    StringBuilder path =
+        new StringBuilder(
+            CrowdedProgram.class.getProtectionDomain().getCodeSource().getLocation().getPath());
     for (Path jar : jars) {
       path.append(File.pathSeparator).append(jar);
     }
