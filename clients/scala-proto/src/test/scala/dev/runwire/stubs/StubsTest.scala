@@ -26,7 +26,8 @@ class StubsTest extends munit.FunSuite {
   }
 
   test("stubs call the server, blocking and as futures") {
-    val run = RunServiceGrpc.blockingStub(channel).createRun(CreateRunRequest(experimentId = "0", name = "raw"))
+    val run =
+      RunServiceGrpc.blockingStub(channel).createRun(CreateRunRequest(experimentId = "0", name = "raw"))
     val runId = run.getRun.runId
     val block = Block(
       keys = Seq("loss"),

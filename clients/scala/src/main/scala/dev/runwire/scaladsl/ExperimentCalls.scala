@@ -12,17 +12,22 @@ trait ExperimentCalls {
 
   /** Creates an experiment.
     *
-    * @param name 1 to 500 characters, unique also among deleted experiments
-    * @param tags its first tags; values are sent as text
-    * @return the new experiment's id
-    * @throws AlreadyExistsException the name is taken
+    * @param name
+    *   1 to 500 characters, unique also among deleted experiments
+    * @param tags
+    *   its first tags; values are sent as text
+    * @return
+    *   the new experiment's id
+    * @throws AlreadyExistsException
+    *   the name is taken
     */
   def createExperiment(name: String, tags: Map[String, Any] = Map.empty): String =
     underlying.createExperiment(name, Convert.texts(tags))
 
   /** Returns one experiment, deleted or not.
     *
-    * @throws NotFoundException there is none
+    * @throws NotFoundException
+    *   there is none
     */
   def getExperiment(experimentId: String): Experiment =
     Convert.experiment(underlying.getExperiment(experimentId))
@@ -37,12 +42,18 @@ trait ExperimentCalls {
 
   /** Returns a page of the experiments that match a filter.
     *
-    * @param filter such as `name LIKE 'wine%'`; empty matches all
-    * @param orderBy such as `name ASC`
-    * @param view which lifecycle stages to look at
-    * @param pageSize most experiments in the page, at most 1,000
-    * @param pageToken token of the page before; empty for the first
-    * @throws InvalidArgumentException the filter, order or token can not be read
+    * @param filter
+    *   such as `name LIKE 'wine%'`; empty matches all
+    * @param orderBy
+    *   such as `name ASC`
+    * @param view
+    *   which lifecycle stages to look at
+    * @param pageSize
+    *   most experiments in the page, at most 1,000
+    * @param pageToken
+    *   token of the page before; empty for the first
+    * @throws InvalidArgumentException
+    *   the filter, order or token can not be read
     */
   def searchExperiments(
       filter: String = "",
@@ -55,7 +66,9 @@ trait ExperimentCalls {
     Convert.page(underlying.searchExperiments(search))(Convert.experiment)
   }
 
-  /** Goes through all experiments that match a filter, page by page as they are needed; see `searchExperiments`. */
+  /** Goes through all experiments that match a filter, page by page as they are needed; see
+    * `searchExperiments`.
+    */
   def experiments(
       filter: String = "",
       orderBy: Seq[String] = Nil,
@@ -68,22 +81,27 @@ trait ExperimentCalls {
 
   /** Renames an experiment.
     *
-    * @throws AlreadyExistsException another experiment has the name
-    * @throws FailedPreconditionException the experiment is deleted, or is Default
-    * @throws NotFoundException there is none
+    * @throws AlreadyExistsException
+    *   another experiment has the name
+    * @throws FailedPreconditionException
+    *   the experiment is deleted, or is Default
+    * @throws NotFoundException
+    *   there is none
     */
   def renameExperiment(experimentId: String, name: String): Unit =
     underlying.renameExperiment(experimentId, name)
 
   /** Deletes an experiment, and all its runs with it, until it is restored or purged.
     *
-    * @throws NotFoundException there is none
+    * @throws NotFoundException
+    *   there is none
     */
   def deleteExperiment(experimentId: String): Unit = underlying.deleteExperiment(experimentId)
 
   /** Takes the deletion of an experiment back.
     *
-    * @throws NotFoundException there is none
+    * @throws NotFoundException
+    *   there is none
     */
   def restoreExperiment(experimentId: String): Unit = underlying.restoreExperiment(experimentId)
 
@@ -97,7 +115,8 @@ trait ExperimentCalls {
 
   /** Removes one tag of an experiment.
     *
-    * @throws NotFoundException there is no such experiment or tag
+    * @throws NotFoundException
+    *   there is no such experiment or tag
     */
   def deleteExperimentTag(experimentId: String, key: String): Unit =
     underlying.deleteExperimentTag(experimentId, key)

@@ -13,9 +13,12 @@ trait MetricCalls {
 
   /** Returns the points of one metric of one run; none if the run has no such metric.
     *
-    * @param minStep only points with a step of at least this
-    * @param maxStep only points with a step of at most this
-    * @throws NotFoundException there is no such run
+    * @param minStep
+    *   only points with a step of at least this
+    * @param maxStep
+    *   only points with a step of at most this
+    * @throws NotFoundException
+    *   there is no such run
     */
   def getMetricHistory(
       runId: String,
@@ -27,12 +30,18 @@ trait MetricCalls {
 
   /** Returns the points of several metrics of several runs in one call.
     *
-    * @param runIds 1 to 100 runs, deleted or not
-    * @param keys the metrics; empty for all that each run has
-    * @param minStep only points with a step of at least this
-    * @param maxStep only points with a step of at most this
-    * @return for each run, by id, the history of each metric that it has, by key
-    * @throws NotFoundException there is no such run
+    * @param runIds
+    *   1 to 100 runs, deleted or not
+    * @param keys
+    *   the metrics; empty for all that each run has
+    * @param minStep
+    *   only points with a step of at least this
+    * @param maxStep
+    *   only points with a step of at most this
+    * @return
+    *   for each run, by id, the history of each metric that it has, by key
+    * @throws NotFoundException
+    *   there is no such run
     */
   def getMetricHistories(
       runIds: Seq[String],
@@ -43,14 +52,19 @@ trait MetricCalls {
     underlying.getMetricHistories(runIds.asJava, keys.asJava, Specs.orNull(minStep), Specs.orNull(maxStep))
   )
 
-  /** Returns one metric of one run as it is to be drawn: in buckets that hide no spike. Costs as much as it shows,
-    * not as much as the run has logged.
+  /** Returns one metric of one run as it is to be drawn: in buckets that hide no spike. Costs as much as it
+    * shows, not as much as the run has logged.
     *
-    * @param maxPoints most buckets, at most 10,000
-    * @param axis what x is
-    * @param minX only points with an x of at least this
-    * @param maxX only points with an x of at most this
-    * @throws NotFoundException there is no such run
+    * @param maxPoints
+    *   most buckets, at most 10,000
+    * @param axis
+    *   what x is
+    * @param minX
+    *   only points with an x of at least this
+    * @param maxX
+    *   only points with an x of at most this
+    * @throws NotFoundException
+    *   there is no such run
     */
   def getMetricCurve(
       runId: String,
@@ -63,8 +77,10 @@ trait MetricCalls {
 
   /** Returns several curves in one call; see `getMetricCurve`.
     *
-    * @param series 1 to 100 pairs of a run and a metric
-    * @return the curves, in the order asked for
+    * @param series
+    *   1 to 100 pairs of a run and a metric
+    * @return
+    *   the curves, in the order asked for
     */
   def getMetricCurves(
       series: Seq[(String, String)],
@@ -81,11 +97,16 @@ trait MetricCalls {
 
   /** Watches runs: gives each new point as soon as it is on the server's disk.
     *
-    * @param runIds 1 to 100 runs, deleted or not
-    * @param keys the metrics; empty for all
-    * @param cursor the cursor of an earlier watch of the same runs, to go on behind it; empty for none
-    * @param fromStart without a cursor: begin with the first point of each run, not with the next new one
-    * @return events, for ever
+    * @param runIds
+    *   1 to 100 runs, deleted or not
+    * @param keys
+    *   the metrics; empty for all
+    * @param cursor
+    *   the cursor of an earlier watch of the same runs, to go on behind it; empty for none
+    * @param fromStart
+    *   without a cursor: begin with the first point of each run, not with the next new one
+    * @return
+    *   events, for ever
     */
   def watchMetrics(
       runIds: Seq[String],
@@ -100,7 +121,8 @@ trait MetricCalls {
 
   /** Says that runs are alive; a run that began to and is then silent for 2 minutes becomes LOST.
     *
-    * @return those of the runs that are alive now
+    * @return
+    *   those of the runs that are alive now
     */
   def heartbeat(runIds: Seq[String]): Seq[String] = underlying.heartbeat(runIds.asJava).asScala.toList
 }

@@ -13,8 +13,10 @@ object Reason {
 
   /** Matches a `RunwireException`.
     *
-    * @param error what was thrown
-    * @return the name of an `ErrorReason` in `error.proto`, empty if the failure carried none, and its metadata
+    * @param error
+    *   what was thrown
+    * @return
+    *   the name of an `ErrorReason` in `error.proto`, empty if the failure carried none, and its metadata
     */
   def unapply(error: Throwable): Option[(String, Map[String, String])] = error match {
     case failed: RunwireException => Some((failed.reason, failed.metadata.asScala.toMap))
@@ -27,8 +29,10 @@ object Violations {
 
   /** Matches an `InvalidArgumentException`.
     *
-    * @param error what was thrown
-    * @return pairs of a field's path and a description, in their order
+    * @param error
+    *   what was thrown
+    * @return
+    *   pairs of a field's path and a description, in their order
     */
   def unapply(error: Throwable): Option[Seq[(String, String)]] = error match {
     case failed: InvalidArgumentException =>

@@ -25,17 +25,26 @@ trait RunLife {
     * }
     * }}}
     *
-    * @param name the run's name; empty for a readable one that is made up
-    * @param experiment name of its experiment, which is created if there is none; empty for its parent's, else the
-    *   client's
-    * @param experimentId id of its experiment, instead of the name
-    * @param runId its id, 32 lower-case hex digits; empty for a new one
-    * @param parentRunId the run of the same experiment that it is a part of
-    * @param params its first params; values are sent as text
-    * @param tags its first tags; values are sent as text
-    * @param body what to do
-    * @return what the body returns
-    * @throws RunwireException the run can not be created, or something is not delivered or was rejected
+    * @param name
+    *   the run's name; empty for a readable one that is made up
+    * @param experiment
+    *   name of its experiment, which is created if there is none; empty for its parent's, else the client's
+    * @param experimentId
+    *   id of its experiment, instead of the name
+    * @param runId
+    *   its id, 32 lower-case hex digits; empty for a new one
+    * @param parentRunId
+    *   the run of the same experiment that it is a part of
+    * @param params
+    *   its first params; values are sent as text
+    * @param tags
+    *   its first tags; values are sent as text
+    * @param body
+    *   what to do
+    * @return
+    *   what the body returns
+    * @throws RunwireException
+    *   the run can not be created, or something is not delivered or was rejected
     */
   def run[A](
       name: String = "",
@@ -50,9 +59,12 @@ trait RunLife {
 
   /** Does something in a new run as `run` does, which ends when the future does.
     *
-    * @param body what to do; the run is FINISHED when its future succeeds, and FAILED when that or the body fails
-    * @param executor where the run is started and ended
-    * @return what the body's future becomes, once all that was logged is delivered
+    * @param body
+    *   what to do; the run is FINISHED when its future succeeds, and FAILED when that or the body fails
+    * @param executor
+    *   where the run is started and ended
+    * @return
+    *   what the body's future becomes, once all that was logged is delivered
     */
   def runAsync[A](
       name: String = "",
@@ -69,10 +81,11 @@ trait RunLife {
 
   /** Starts a run, to be ended by who calls its `finish`. See `run`, which does so by itself.
     *
-    * The first run that is started without an id goes on with the run RUNWIRE_RUN_ID where the environment names
-    * one.
+    * The first run that is started without an id goes on with the run RUNWIRE_RUN_ID where the environment
+    * names one.
     *
-    * @param startTime when it began; None for now
+    * @param startTime
+    *   when it began; None for now
     */
   def startRun(
       name: String = "",
@@ -91,19 +104,27 @@ trait RunLife {
 
   /** Goes on with a run, which is RUNNING again, to be ended by who calls its `finish`.
     *
-    * @throws FailedPreconditionException the run is deleted or purged
-    * @throws NotFoundException there is no such run
+    * @throws FailedPreconditionException
+    *   the run is deleted or purged
+    * @throws NotFoundException
+    *   there is no such run
     */
   def resumeRun(runId: String): ActiveRun = new ActiveRun(underlying.resumeRun(runId))
 
   /** Creates a run, with its first params and tags, in one step, and leaves it to others to end it.
     *
-    * @param startTime when it began; None for now
-    * @param status Running or Scheduled
-    * @param allowExisting return the run if the id exists, whatever it was created with
-    * @throws AlreadyExistsException the id belongs to a run that was created with other content
-    * @throws FailedPreconditionException the experiment is deleted, the parent is not one, or the id was purged
-    * @throws NotFoundException there is no such experiment
+    * @param startTime
+    *   when it began; None for now
+    * @param status
+    *   Running or Scheduled
+    * @param allowExisting
+    *   return the run if the id exists, whatever it was created with
+    * @throws AlreadyExistsException
+    *   the id belongs to a run that was created with other content
+    * @throws FailedPreconditionException
+    *   the experiment is deleted, the parent is not one, or the id was purged
+    * @throws NotFoundException
+    *   there is no such experiment
     */
   def createRun(
       name: String = "",
@@ -127,10 +148,11 @@ trait RunLife {
 
   /** Begins a run without waiting for the server, as a point is logged; also offline.
     *
-    * What can not be (the experiment is deleted, the id was purged ...) is thrown by the next flush. Heartbeats are
-    * sent for the run until it is finished or the client closed.
+    * What can not be (the experiment is deleted, the id was purged ...) is thrown by the next flush.
+    * Heartbeats are sent for the run until it is finished or the client closed.
     *
-    * @return the run's id
+    * @return
+    *   the run's id
     */
   def beginRun(
       name: String = "",
@@ -150,17 +172,22 @@ trait RunLife {
 
   /** Ends a run, behind all that was logged to it, and waits until that is delivered.
     *
-    * @param status Finished, Failed or Killed
-    * @param endTime when it ended; None for now
-    * @return the run as it is now, without its data and inputs; offline, what is known of it here
-    * @throws RunwireException something is not delivered, or was rejected
+    * @param status
+    *   Finished, Failed or Killed
+    * @param endTime
+    *   when it ended; None for now
+    * @return
+    *   the run as it is now, without its data and inputs; offline, what is known of it here
+    * @throws RunwireException
+    *   something is not delivered, or was rejected
     */
   def finishRun(runId: String, status: RunStatus = RunStatus.Finished, endTime: Option[Instant] = None): Run =
     Convert.run(underlying.finishRun(runId, status.java, endTime.orNull))
 
   /** Ends a run without waiting for the server.
     *
-    * @param status Finished, Failed or Killed
+    * @param status
+    *   Finished, Failed or Killed
     */
   def endRun(runId: String, status: RunStatus = RunStatus.Finished): Unit =
     underlying.endRun(runId, status.java)
@@ -184,7 +211,9 @@ private object Loan {
     result
   }
 
-  def runAsync[A](run: ActiveRun)(body: ActiveRun => Future[A])(implicit executor: ExecutionContext): Future[A] = {
+  def runAsync[A](
+      run: ActiveRun
+  )(body: ActiveRun => Future[A])(implicit executor: ExecutionContext): Future[A] = {
     val done =
       try body(run)
       catch { case NonFatal(error) => Future.failed[A](error) }

@@ -11,11 +11,16 @@ import dev.runwire.client.RunwireClient
   * Pauses grow from `initial` by `multiplier` up to `maximum`, each drawn at random between 0 and that. All
   * attempts share the call's deadline.
   *
-  * @param initial longest first pause
-  * @param multiplier growth of the pause from one attempt to the next
-  * @param maximum longest pause
-  * @param maxAttempts most attempts of a call; None for as many as its deadline has room for
-  * @param connectTimeout after which a client that never reached its server gives up
+  * @param initial
+  *   longest first pause
+  * @param multiplier
+  *   growth of the pause from one attempt to the next
+  * @param maximum
+  *   longest pause
+  * @param maxAttempts
+  *   most attempts of a call; None for as many as its deadline has room for
+  * @param connectTimeout
+  *   after which a client that never reached its server gives up
   */
 final case class Retry(
     initial: FiniteDuration = 100.millis,
@@ -39,23 +44,35 @@ object Runwire {
 
   /** Connects to a server. What is not given is as the environment says, or the default.
     *
-    * @param address `runwire://host:port` (plain text), `runwires://host:port` (TLS), `unix:path` or `host:port`; or
-    *   a folder such as `./runwire-data`, whose running server is joined. Empty for the environment's
+    * @param address
+    *   `runwire://host:port` (plain text), `runwires://host:port` (TLS), `unix:path` or `host:port`; or a
+    *   folder such as `./runwire-data`, whose running server is joined. Empty for the environment's
     *   RUNWIRE_TRACKING_URI
-    * @param token the server's token; empty for the environment's RUNWIRE_TOKEN, else none
-    * @param tlsCa PEM file with the certificates to trust; None for the environment's RUNWIRE_TLS_CA, else those
-    *   that Java trusts
-    * @param timeout how long a call may take, its repeats included
-    * @param retry how failed calls are repeated
-    * @param mode whether there is a server; None for the environment's RUNWIRE_MODE, else online
-    * @param spoolDir folder for what is logged and not delivered; None for the environment's RUNWIRE_SPOOL_DIR, else
+    * @param token
+    *   the server's token; empty for the environment's RUNWIRE_TOKEN, else none
+    * @param tlsCa
+    *   PEM file with the certificates to trust; None for the environment's RUNWIRE_TLS_CA, else those that
+    *   Java trusts
+    * @param timeout
+    *   how long a call may take, its repeats included
+    * @param retry
+    *   how failed calls are repeated
+    * @param mode
+    *   whether there is a server; None for the environment's RUNWIRE_MODE, else online
+    * @param spoolDir
+    *   folder for what is logged and not delivered; None for the environment's RUNWIRE_SPOOL_DIR, else
     *   `./runwire-offline` offline, and online a folder of the user's
-    * @param spoolBytes most bytes of that
-    * @param onSpoolFull what a call that logs does then
-    * @param shutdownTimeout how long the exit of the process may wait for the delivery of what was logged
-    * @param experiment name of the experiment of runs that are started without one; empty for the environment's
+    * @param spoolBytes
+    *   most bytes of that
+    * @param onSpoolFull
+    *   what a call that logs does then
+    * @param shutdownTimeout
+    *   how long the exit of the process may wait for the delivery of what was logged
+    * @param experiment
+    *   name of the experiment of runs that are started without one; empty for the environment's
     *   RUNWIRE_EXPERIMENT, else Default
-    * @return the client; it connects at the first call
+    * @return
+    *   the client; it connects at the first call
     */
   def connect(
       address: String = "",
@@ -89,7 +106,8 @@ object Runwire {
   /** Takes up a client of the Java API, for what its builder has and `connect` has not: a ready channel, an
     * executor.
     *
-    * @param client the client; closing either closes both
+    * @param client
+    *   the client; closing either closes both
     */
   def of(client: RunwireClient): Client = new Client(client)
 }

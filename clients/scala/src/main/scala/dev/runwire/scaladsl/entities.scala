@@ -4,12 +4,18 @@ import java.time.Instant
 
 /** An experiment: a named group of runs.
   *
-  * @param experimentId decimal digits; "0" is Default
-  * @param name its name, unique until it is purged
-  * @param lifecycleStage whether it is deleted
-  * @param createTime when it was created
-  * @param updateTime when its name, tags or lifecycle last changed
-  * @param tags its tags
+  * @param experimentId
+  *   decimal digits; "0" is Default
+  * @param name
+  *   its name, unique until it is purged
+  * @param lifecycleStage
+  *   whether it is deleted
+  * @param createTime
+  *   when it was created
+  * @param updateTime
+  *   when its name, tags or lifecycle last changed
+  * @param tags
+  *   its tags
   */
 final case class Experiment(
     experimentId: String,
@@ -22,18 +28,30 @@ final case class Experiment(
 
 /** A run: what it is, what it holds, what it reads. What was not asked for is empty.
   *
-  * @param runId 32 hex digits
-  * @param experimentId the experiment that it belongs to
-  * @param name its name, not unique
-  * @param status what it is doing
-  * @param startTime when it began
-  * @param endTime when it ended; None until then
-  * @param lifecycleStage whether it is deleted
-  * @param parentRunId the run that it is a part of
-  * @param params its params
-  * @param tags its tags
-  * @param metrics a summary of each of its metrics
-  * @param inputs the data sets it reads, in the order they were logged
+  * @param runId
+  *   32 hex digits
+  * @param experimentId
+  *   the experiment that it belongs to
+  * @param name
+  *   its name, not unique
+  * @param status
+  *   what it is doing
+  * @param startTime
+  *   when it began
+  * @param endTime
+  *   when it ended; None until then
+  * @param lifecycleStage
+  *   whether it is deleted
+  * @param parentRunId
+  *   the run that it is a part of
+  * @param params
+  *   its params
+  * @param tags
+  *   its tags
+  * @param metrics
+  *   a summary of each of its metrics
+  * @param inputs
+  *   the data sets it reads, in the order they were logged
   */
 final case class Run(
     runId: String,
@@ -52,19 +70,32 @@ final case class Run(
 
 /** What a run keeps of one metric. Latest and first are by (step, timestamp, arrival).
   *
-  * @param key the metric
-  * @param value the latest value
-  * @param step the latest point's step
-  * @param timestamp the latest point's time, unix ms
-  * @param count how many points there are, NaN included
-  * @param nanCount how many of them are NaN
-  * @param min the smallest value; None when all are NaN
-  * @param minStep the lowest step that has it
-  * @param max the largest value; None when all are NaN
-  * @param maxStep the lowest step that has it
-  * @param first the first value
-  * @param firstStep the first point's step
-  * @param firstTimestamp the first point's time, unix ms
+  * @param key
+  *   the metric
+  * @param value
+  *   the latest value
+  * @param step
+  *   the latest point's step
+  * @param timestamp
+  *   the latest point's time, unix ms
+  * @param count
+  *   how many points there are, NaN included
+  * @param nanCount
+  *   how many of them are NaN
+  * @param min
+  *   the smallest value; None when all are NaN
+  * @param minStep
+  *   the lowest step that has it
+  * @param max
+  *   the largest value; None when all are NaN
+  * @param maxStep
+  *   the lowest step that has it
+  * @param first
+  *   the first value
+  * @param firstStep
+  *   the first point's step
+  * @param firstTimestamp
+  *   the first point's time, unix ms
   */
 final case class MetricSummary(
     key: String,
@@ -84,12 +115,18 @@ final case class MetricSummary(
 
 /** A data set, described; its contents stay where they are.
   *
-  * @param name 1 to 500 characters
-  * @param digest a fingerprint of the contents, 1 to 64 characters
-  * @param sourceType the kind of source, such as `s3`
-  * @param source where it comes from; the server never follows it
-  * @param schema its columns and types, JSON by custom
-  * @param profile statistics of it, JSON by custom
+  * @param name
+  *   1 to 500 characters
+  * @param digest
+  *   a fingerprint of the contents, 1 to 64 characters
+  * @param sourceType
+  *   the kind of source, such as `s3`
+  * @param source
+  *   where it comes from; the server never follows it
+  * @param schema
+  *   its columns and types, JSON by custom
+  * @param profile
+  *   statistics of it, JSON by custom
   */
 final case class Dataset(
     name: String,
@@ -102,24 +139,32 @@ final case class Dataset(
 
 /** A data set in the role of a run's input.
   *
-  * @param dataset the data set
-  * @param context what the run uses it for, such as `training`
+  * @param dataset
+  *   the data set
+  * @param context
+  *   what the run uses it for, such as `training`
   */
 final case class DatasetInput(dataset: Dataset, context: String = "")
 
 /** A page of a search.
   *
-  * @param items what the page holds
-  * @param nextPageToken what to pass as `pageToken` to get the next page; None on the last
+  * @param items
+  *   what the page holds
+  * @param nextPageToken
+  *   what to pass as `pageToken` to get the next page; None on the last
   */
 final case class Page[+A](items: Seq[A], nextPageToken: Option[String])
 
 /** One point of a metric.
   *
-  * @param key the metric
-  * @param value the value
-  * @param step the step
-  * @param timestamp when it was measured, unix ms; None where it is to be the time of the call
+  * @param key
+  *   the metric
+  * @param value
+  *   the value
+  * @param step
+  *   the step
+  * @param timestamp
+  *   when it was measured, unix ms; None where it is to be the time of the call
   */
 final case class Metric(key: String, value: Double, step: Long = 0, timestamp: Option[Long] = None)
 
@@ -127,11 +172,16 @@ final case class Metric(key: String, value: Double, step: Long = 0, timestamp: O
   *
   * The arrays are the caller's own, and are not compared by value.
   *
-  * @param runId the run
-  * @param key the metric
-  * @param steps the steps
-  * @param timestamps the times, unix ms
-  * @param values the values, bit for bit what was logged
+  * @param runId
+  *   the run
+  * @param key
+  *   the metric
+  * @param steps
+  *   the steps
+  * @param timestamps
+  *   the times, unix ms
+  * @param values
+  *   the values, bit for bit what was logged
   */
 final class MetricHistory private[scaladsl] (
     val runId: String,
@@ -153,23 +203,37 @@ final class MetricHistory private[scaladsl] (
 
 /** A series in buckets, which hide no spike: entry i of each column belongs to bucket i, ascending by x.
   *
-  * A series of few points has a bucket for each. NaN is counted, and can be first or last; minimum and maximum
-  * are NaN only where a bucket has nothing else. The arrays are the caller's own.
+  * A series of few points has a bucket for each. NaN is counted, and can be first or last; minimum and
+  * maximum are NaN only where a bucket has nothing else. The arrays are the caller's own.
   *
-  * @param runId the run
-  * @param key the metric
-  * @param axis what x is
-  * @param points how many points of the series are in the range that was asked for
-  * @param firstX x of each bucket's first point
-  * @param lastX x of its last point
-  * @param minX x of its lowest point
-  * @param maxX x of its highest point
-  * @param first value of its first point
-  * @param last value of its last point
-  * @param min its lowest value
-  * @param max its highest value
-  * @param count how many points it stands for
-  * @param nanCount how many of them are NaN
+  * @param runId
+  *   the run
+  * @param key
+  *   the metric
+  * @param axis
+  *   what x is
+  * @param points
+  *   how many points of the series are in the range that was asked for
+  * @param firstX
+  *   x of each bucket's first point
+  * @param lastX
+  *   x of its last point
+  * @param minX
+  *   x of its lowest point
+  * @param maxX
+  *   x of its highest point
+  * @param first
+  *   value of its first point
+  * @param last
+  *   value of its last point
+  * @param min
+  *   its lowest value
+  * @param max
+  *   its highest value
+  * @param count
+  *   how many points it stands for
+  * @param nanCount
+  *   how many of them are NaN
   */
 final class MetricCurve private[scaladsl] (
     val runId: String,
@@ -196,10 +260,14 @@ final class MetricCurve private[scaladsl] (
 
 /** Some new points of one run, in their order of arrival: each key has a value at each step.
   *
-  * @param runId the run
-  * @param steps the steps
-  * @param timestamps as many times, unix ms
-  * @param values for each key a column of as many values
+  * @param runId
+  *   the run
+  * @param steps
+  *   the steps
+  * @param timestamps
+  *   as many times, unix ms
+  * @param values
+  *   for each key a column of as many values
   */
 final class NewPoints private[scaladsl] (
     val runId: String,
@@ -213,19 +281,27 @@ final class NewPoints private[scaladsl] (
 
 /** What is new in watched runs.
   *
-  * @param blocks new points, in their order of arrival within each run
-  * @param cursor what a watch takes to continue behind this event
-  * @param resyncRunIds runs of which points were skipped just before this event: read their histories
+  * @param blocks
+  *   new points, in their order of arrival within each run
+  * @param cursor
+  *   what a watch takes to continue behind this event
+  * @param resyncRunIds
+  *   runs of which points were skipped just before this event: read their histories
   */
 final case class MetricEvent(blocks: Seq[NewPoints], cursor: String, resyncRunIds: Seq[String])
 
 /** What a server is and allows.
   *
-  * @param version the server's version
-  * @param apiVersion the API's version
-  * @param database the kind of database
-  * @param features names of what it can do beyond the first release of the API
-  * @param limits the limits in force, by the field names of `Limits` in `server.proto`
+  * @param version
+  *   the server's version
+  * @param apiVersion
+  *   the API's version
+  * @param database
+  *   the kind of database
+  * @param features
+  *   names of what it can do beyond the first release of the API
+  * @param limits
+  *   the limits in force, by the field names of `Limits` in `server.proto`
   */
 final case class ServerInfo(
     version: String,
@@ -240,20 +316,29 @@ final case class PurgeResult(runs: Long, experiments: Long)
 
 /** What one part of the metric store holds.
   *
-  * @param name `log`, `stripes`, `chunks`, `groups` or `summaries`
-  * @param rows how many rows
-  * @param points how many points; of `summaries` how many series, of `groups` how many keys
-  * @param bytes bytes of its data
+  * @param name
+  *   `log`, `stripes`, `chunks`, `groups` or `summaries`
+  * @param rows
+  *   how many rows
+  * @param points
+  *   how many points; of `summaries` how many series, of `groups` how many keys
+  * @param bytes
+  *   bytes of its data
   */
 final case class StoragePart(name: String, rows: Long, points: Long, bytes: Long)
 
 /** What metric points take on a server's disk.
   *
-  * @param parts the parts of the metric store
-  * @param points all points of all runs, counted once each
-  * @param backlogBytes bytes in the log that wait to be compacted
-  * @param databaseBytes size of the database, with all else that is in it
-  * @param walBytes size of SQLite's write-ahead log; 0 on PostgreSQL
+  * @param parts
+  *   the parts of the metric store
+  * @param points
+  *   all points of all runs, counted once each
+  * @param backlogBytes
+  *   bytes in the log that wait to be compacted
+  * @param databaseBytes
+  *   size of the database, with all else that is in it
+  * @param walBytes
+  *   size of SQLite's write-ahead log; 0 on PostgreSQL
   */
 final case class StorageStats(
     parts: Seq[StoragePart],

@@ -12,9 +12,9 @@ package dev.runwire
   * client.close()
   * }}}
   *
-  * It is a facade over the Java client, with its guarantees. Calls that ask the server block; [[Client.async]]
-  * has them as futures. What a failed call throws are the Java client's exceptions, which have their names here
-  * too.
+  * It is a facade over the Java client, with its guarantees. Calls that ask the server block;
+  * [[Client.async]] has them as futures. What a failed call throws are the Java client's exceptions, which
+  * have their names here too.
   */
 package object scaladsl {
 

@@ -54,8 +54,12 @@ private[conformance] class ScalaOps {
 
   private def life: Map[String, Op] = Map(
     plain("connect")(connect),
-    deed("close")((client, args) => seconds(args, "timeout").fold(client.close())(time => client.close(time))),
-    deed("flush")((client, args) => seconds(args, "timeout").fold(client.flush())(time => client.flush(time))),
+    deed("close")((client, args) =>
+      seconds(args, "timeout").fold(client.close())(time => client.close(time))
+    ),
+    deed("flush")((client, args) =>
+      seconds(args, "timeout").fold(client.flush())(time => client.flush(time))
+    ),
     plain("exit") { args =>
       text(args, "how") match {
         case "hard" => Runtime.getRuntime.halt(0)

@@ -9,8 +9,8 @@ import com.google.gson.JsonArray
 import com.google.gson.JsonObject
 import dev.runwire.scaladsl._
 
-/** A watch whose events can be waited for with a time limit. Made, it waits for the first event, which says that the
-  * watch is in place.
+/** A watch whose events can be waited for with a time limit. Made, it waits for the first event, which says
+  * that the watch is in place.
   */
 final private[conformance] class ScalaWatching(watch: MetricWatch) {
   private val events = new LinkedBlockingQueue[Either[RunwireException, MetricEvent]]

@@ -12,10 +12,11 @@ class ClientTest extends ServerSuite {
 
   test("a run that is lent is finished, and its body's result returned") {
     withClient { client =>
-      val runId = client.run("first", experiment = "loans", params = Map("alpha" -> 0.1, "epochs" -> 3)) { run =>
-        for (step <- 0 until 3) run.logMetric("loss", 1.0 / (step + 1), step)
-        run.setTag("team", 'a')
-        run.runId
+      val runId = client.run("first", experiment = "loans", params = Map("alpha" -> 0.1, "epochs" -> 3)) {
+        run =>
+          for (step <- 0 until 3) run.logMetric("loss", 1.0 / (step + 1), step)
+          run.setTag("team", 'a')
+          run.runId
       }
       val found = client.getRun(runId)
       assertEquals(found.status, RunStatus.Finished: RunStatus)
@@ -55,12 +56,12 @@ class ClientTest extends ServerSuite {
         }
       }
       assertEquals(client.getRun(runId).status, RunStatus.Finished: RunStatus)
-      intercept[InterruptedException] {
-        client.run("interrupted") { run =>
+      try
+        client.run[Unit]("interrupted") { run =>
           runId = run.runId
           throw new InterruptedException
         }
-      }
+      catch { case _: InterruptedException => () }
       assertEquals(client.getRun(runId).status, RunStatus.Killed: RunStatus)
     }
   }
@@ -77,7 +78,8 @@ class ClientTest extends ServerSuite {
       val ended = runs.map(run => Await.ready(run, 30.seconds).value.get)
       assertEquals(ended.map(_.isSuccess), Seq(true, true, true, false))
       val Some(experiment) = client.getExperimentByName("futures"): @unchecked
-      val found = client.runs(Seq(experiment.experimentId), orderBy = Seq("metrics.i ASC"), pageSize = 3).toList
+      val found =
+        client.runs(Seq(experiment.experimentId), orderBy = Seq("metrics.i ASC"), pageSize = 3).toList
       assertEquals(found.map(_.name), List("async-1", "async-2", "async-3", "async-4"))
       assertEquals(found.map(_.status.toString), List("FINISHED", "FINISHED", "FINISHED", "FAILED"))
     }

@@ -16,7 +16,10 @@ class FaultsTest extends munit.FunSuite {
   }
 
   private def connect(server: ServerProcess): Client =
-    Runwire.connect(s"runwire://${server.address}", spoolDir = Some(Files.createTempDirectory("runwire-spool")))
+    Runwire.connect(
+      s"runwire://${server.address}",
+      spoolDir = Some(Files.createTempDirectory("runwire-spool"))
+    )
 
   test("a server that is killed in the middle of a run has each point once") {
     withServer { server =>

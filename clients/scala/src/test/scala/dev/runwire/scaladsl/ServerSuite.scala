@@ -19,7 +19,7 @@ abstract class ServerSuite extends munit.FunSuite {
     process = new ServerProcess(spools.resolve("server")).start()
   }
 
-  override def afterAll(): Unit = process.close()
+  override def afterAll(): Unit = Option(process).foreach(_.close())
 
   def server: ServerProcess = process
 

@@ -24,7 +24,9 @@ class SurfaceTest extends munit.FunSuite {
   )
 
   private def shown(found: Class[_]): Seq[Method] =
-    found.getDeclaredMethods.toSeq.filter(method => Modifier.isPublic(method.getModifiers) && !method.isSynthetic)
+    found.getDeclaredMethods.toSeq.filter(method =>
+      Modifier.isPublic(method.getModifiers) && !method.isSynthetic
+    )
 
   test("no collection, optional or future of Java is in sight") {
     for (one <- facade; method <- shown(one)) {

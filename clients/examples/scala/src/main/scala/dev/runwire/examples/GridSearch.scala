@@ -10,7 +10,8 @@ import scala.concurrent.Future
 
 import dev.runwire.scaladsl._
 
-/** Looks for the best linear model of a table: a grid of settings, all tried at once, each in a run of its own.
+/** Looks for the best linear model of a table: a grid of settings, all tried at once, each in a run of its
+  * own.
   *
   * The address of the server is RUNWIRE_TRACKING_URI. Arguments: the table, and the column to predict.
   */
@@ -27,13 +28,15 @@ object GridSearch {
   }
 
   private def search(client: Client, table: Table, path: Path): Unit = {
-    val parent = client.run("scala-grid", experiment = Experiment, tags = Map("language" -> "scala")) { grid =>
-      grid.logParams(Map("model" -> "ridge", "data" -> path.getFileName, "epochs" -> Epochs))
-      val runs = for (rate <- Seq(0.003, 0.01, 0.03, 0.1); penalty <- Seq(0.0, 0.1, 1.0))
-        yield attempt(client, grid.runId, table, Ridge(rate, penalty))
-      val scores = Await.result(Future.sequence(runs), 5.minutes)
-      grid.logMetric("best_r2", scores.max)
-      grid.runId
+    val parent = client.run("scala-grid", experiment = Experiment, tags = Map("language" -> "scala")) {
+      grid =>
+        grid.logParams(Map("model" -> "ridge", "data" -> path.getFileName, "epochs" -> Epochs))
+        val runs =
+          for (rate <- Seq(0.003, 0.01, 0.03, 0.1); penalty <- Seq(0.0, 0.1, 1.0))
+            yield attempt(client, grid.runId, table, Ridge(rate, penalty))
+        val scores = Await.result(Future.sequence(runs), 5.minutes)
+        grid.logMetric("best_r2", scores.max)
+        grid.runId
     }
     report(client, parent)
   }

@@ -2,18 +2,25 @@ package dev.runwire.examples
 
 /** A linear model with a penalty on large weights, fitted by gradient descent.
   *
-  * @param rate how far a step goes
-  * @param penalty how much large weights cost
+  * @param rate
+  *   how far a step goes
+  * @param penalty
+  *   how much large weights cost
   */
 final case class Ridge(rate: Double, penalty: Double) {
 
   /** Fits the model to some rows.
     *
-    * @param rows the features of each row
-    * @param target what to predict
-    * @param epochs how many steps to take
-    * @param watch is told the mean squared error of each step
-    * @return the weights, the intercept last
+    * @param rows
+    *   the features of each row
+    * @param target
+    *   what to predict
+    * @param epochs
+    *   how many steps to take
+    * @param watch
+    *   is told the mean squared error of each step
+    * @return
+    *   the weights, the intercept last
     */
   def fit(rows: Array[Array[Double]], target: Array[Double], epochs: Int)(
       watch: (Int, Double) => Unit

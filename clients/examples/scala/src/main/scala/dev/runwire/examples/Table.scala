@@ -10,10 +10,14 @@ import dev.runwire.scaladsl.Dataset
 
 /** A table of numbers with a column to predict, each feature scaled to mean 0 and deviation 1.
   *
-  * @param features the names of the features
-  * @param rows the features of each row
-  * @param target what to predict, for each row
-  * @param dataset what to log about where it comes from
+  * @param features
+  *   the names of the features
+  * @param rows
+  *   the features of each row
+  * @param target
+  *   what to predict, for each row
+  * @param dataset
+  *   what to log about where it comes from
   */
 final case class Table(
     features: Seq[String],
@@ -27,7 +31,11 @@ object Table {
 
   /** Reads a file of comma-separated values with a header. The columns that are not numbers are left out. */
   def read(path: Path, target: String): Table = {
-    val lines = Files.readAllLines(path).asScala.toList.map(_.split(',').map(_.trim.stripPrefix("\"").stripSuffix("\"")))
+    val lines = Files
+      .readAllLines(path)
+      .asScala
+      .toList
+      .map(_.split(',').map(_.trim.stripPrefix("\"").stripSuffix("\"")))
     val columns = lines.head.zip(lines.tail.toArray.transpose).toMap
     val numbers = columns.collect {
       case (name, values) if values.forall(_.toDoubleOption.isDefined) => name -> values.map(_.toDouble)

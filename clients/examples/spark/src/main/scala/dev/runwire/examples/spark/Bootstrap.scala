@@ -5,11 +5,11 @@ import scala.util.Random
 import dev.runwire.scaladsl._
 import org.apache.spark.sql.SparkSession
 
-/** How sure is the slope of a regression? Each task draws samples of a table, with replacement, and fits a line to
-  * each by gradient descent; its steps are metrics of the job's one run.
+/** How sure is the slope of a regression? Each task draws samples of a table, with replacement, and fits a
+  * line to each by gradient descent; its steps are metrics of the job's one run.
   *
-  * The address of the server is RUNWIRE_TRACKING_URI. Arguments: the table, the column to predict, and the column to
-  * predict it from.
+  * The address of the server is RUNWIRE_TRACKING_URI. Arguments: the table, the column to predict, and the
+  * column to predict it from.
   */
 object Bootstrap {
   private val Tasks = 8
@@ -27,7 +27,9 @@ object Bootstrap {
         val mean = slopes.sum / slopes.length
         val deviation = math.sqrt(slopes.map(slope => math.pow(slope - mean, 2)).sum / (slopes.length - 1))
         run.logMetrics(Map("slope" -> mean, "slope_deviation" -> deviation, "r2" -> r2(points)))
-        println(f"$target falls by ${-mean}%.3f for each $feature (standard error $deviation%.3f), run ${run.runId}")
+        println(
+          f"$target falls by ${-mean}%.3f for each $feature (standard error $deviation%.3f), run ${run.runId}"
+        )
       }
     finally {
       client.close()
@@ -35,7 +37,12 @@ object Bootstrap {
     }
   }
 
-  private def read(spark: SparkSession, path: String, target: String, feature: String): Array[(Double, Double)] =
+  private def read(
+      spark: SparkSession,
+      path: String,
+      target: String,
+      feature: String
+  ): Array[(Double, Double)] =
     spark.read
       .options(Map("header" -> "true", "inferSchema" -> "true"))
       .csv(path)

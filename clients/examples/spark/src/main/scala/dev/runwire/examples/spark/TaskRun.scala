@@ -8,20 +8,25 @@ import org.apache.spark.TaskContext
 
 /** A run that the tasks of a Spark job log to: what travels to the executors.
   *
-  * A task may be done more than once: it fails and is tried again, its executor is lost, a slow one gets a rival.
-  * So tasks log as replayable writers, named by application, stage and partition, which are the same in each
-  * attempt. Whatever an attempt logs that another has logged before is stored once.
+  * A task may be done more than once: it fails and is tried again, its executor is lost, a slow one gets a
+  * rival. So tasks log as replayable writers, named by application, stage and partition, which are the same
+  * in each attempt. Whatever an attempt logs that another has logged before is stored once.
   *
-  * @param address the server
-  * @param runId the run
-  * @param application the Spark application
+  * @param address
+  *   the server
+  * @param runId
+  *   the run
+  * @param application
+  *   the Spark application
   */
 final case class TaskRun(address: String, runId: String, application: String) {
 
   /** Logs from within a task. All attempts at the task must log the same records in the same order.
     *
-    * @param body what to log; when it has ended, all of it is on the server's disk
-    * @return what the body returns
+    * @param body
+    *   what to log; when it has ended, all of it is on the server's disk
+    * @return
+    *   what the body returns
     */
   def log[A](body: ReplayLogger => A): A = {
     val task = TaskContext.get()
@@ -34,9 +39,12 @@ object TaskRun {
 
   /** Makes what to send to the tasks of a job.
     *
-    * @param client the driver's client
-    * @param run the run that they log to, which the driver ends
-    * @param spark the application
+    * @param client
+    *   the driver's client
+    * @param run
+    *   the run that they log to, which the driver ends
+    * @param spark
+    *   the application
     */
   def of(client: Client, run: RunLogger, spark: SparkContext): TaskRun = {
     // Tasks find the run on the server, and not in what the driver has yet to send.

@@ -9,8 +9,8 @@ import org.apache.spark.SparkConf
 import org.apache.spark.SparkContext
 import org.apache.spark.TaskContext
 
-/** A job whose two tasks do the same work at once, on two executors, as attempts at one task do. Arguments: the server,
-  * the run, and a folder where they wait for each other.
+/** A job whose two tasks do the same work at once, on two executors, as attempts at one task do. Arguments:
+  * the server, the run, and a folder where they wait for each other.
   */
 object RivalsJob {
   val Steps = 5500
