@@ -153,6 +153,8 @@ trait RunLife {
     *
     * @return
     *   the run's id
+    * @throws IllegalArgumentException
+    *   not exactly one of name and id of the experiment is given
     */
   def beginRun(
       name: String = "",

@@ -36,6 +36,13 @@ object RunStatus {
   /** All of them. */
   val values: Seq[RunStatus] = Seq(Running, Scheduled, Finished, Failed, Killed, Lost, Unknown)
 
+  /** Finds the status of a name, such as `FINISHED`.
+    *
+    * @throws IllegalArgumentException
+    *   there is none
+    */
+  def withName(name: String): RunStatus = of(client.RunStatus.valueOf(name))
+
   private[scaladsl] def of(status: client.RunStatus): RunStatus =
     values.find(_.java == status).getOrElse(Unknown)
 }

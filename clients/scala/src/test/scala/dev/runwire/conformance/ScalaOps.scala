@@ -91,7 +91,7 @@ private[conformance] class ScalaOps {
       tlsCa = asked(args, "tls_ca").map(Paths.get(_)),
       timeout = seconds(args, "timeout").getOrElse(30.seconds),
       retry = retry,
-      mode = asked(args, "mode").map(name => if (name == "offline") Mode.Offline else Mode.Online),
+      mode = asked(args, "mode").map(mode),
       spoolDir = asked(args, "spool_dir").map(Paths.get(_)),
       spoolBytes = found(args.real("spool_bytes")).fold(1L << 30)(_.longValue),
       onSpoolFull =
@@ -103,6 +103,12 @@ private[conformance] class ScalaOps {
       "address" -> ScalaShapes.text(client.address),
       "mode" -> ScalaShapes.text(if (client.mode == Mode.Offline) "offline" else "online")
     )
+  }
+
+  private def mode(name: String): Mode = name match {
+    case "online" => Mode.Online
+    case "offline" => Mode.Offline
+    case other => throw new IllegalArgumentException(s"there is no mode $other")
   }
 
   private def view(args: Arguments): LifecycleView = text(args, "view") match {
@@ -155,11 +161,7 @@ private[conformance] class ScalaOps {
     }
   )
 
-  private def status(args: Arguments): Option[RunStatus] = asked(args, "status").map { name =>
-    RunStatus.values
-      .find(_.toString == name)
-      .getOrElse(throw new IllegalArgumentException(s"there is no status $name"))
-  }
+  private def status(args: Arguments): Option[RunStatus] = asked(args, "status").map(RunStatus.withName)
 
   private def runs: Map[String, Op] = Map(
     op("create_run") { (client, args) =>

@@ -119,7 +119,7 @@ class ClientTest extends ServerSuite {
     withClient { client =>
       val odd = java.lang.Double.longBitsToDouble(0x7ff8000000000abcL)
       val values = Array(odd, Double.PositiveInfinity, -0.0, Double.MinPositiveValue)
-      val runId = client.beginRun("bits")
+      val runId = client.beginRun("bits", experimentId = "0")
       client.logger(runId).logSeries("m", values, Array(Long.MinValue, -1, 0, Long.MaxValue))
       val found = client.getMetricHistory(runId, "m")
       assertEquals(
