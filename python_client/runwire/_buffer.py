@@ -112,7 +112,7 @@ class Buffer:
         if len(keys) == 1:
             self._append((run_id, keys[0], values[0], step, timestamp), 0)
         else:
-            self._append((run_id, known, values, step, timestamp), _weight(len(keys)))
+            self._append((run_id, known, values, step, timestamp), weight_of(len(keys)))
 
     def record(self, record: Record) -> None:
         """Adds a record that is ready."""
@@ -223,9 +223,12 @@ class Buffer:
         pop = self.items.popleft
         return [pop() for _ in range(len(self.items))]
 
-    def release(self, taken: list[Item]) -> None:
-        """Says that what was taken out is in frames, or forgotten."""
-        weight = sum(map(_weight_of, taken))
+    def release(self, weight: int) -> None:
+        """Says that what was taken out is in frames, or forgotten.
+
+        Args:
+            weight: The bytes of it, by `weight_of`.
+        """
         with self._room:
             self._bytes -= weight
             self._room.notify_all()
@@ -238,14 +241,9 @@ def _time(key: str, timestamp: int) -> int:
     return found
 
 
-def _weight(width: int) -> int:
+def weight_of(width: int) -> int:
+    """Returns the bytes that a row counts for; narrow ones, which are most, count by their number."""
     return _CELL_BYTES * width if width > _NARROW else 0
-
-
-def _weight_of(item: Item) -> int:
-    if item.__class__ is tuple:
-        return _weight(len(item[1])) if item[1].__class__ is tuple else 0
-    return len(item.data) if isinstance(item, Record) else 0
 
 
 def closed() -> Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
 import threading
@@ -208,22 +209,26 @@ class Delivery:
         if response.HasField("welcome"):
             welcome = response.welcome
             writer.welcomed(welcome, lane.spool.crc_at)
-            self._reject(lane, welcome.rejections)
             self._back()
+            rejections = welcome.rejections
         else:
             writer.acknowledged(response.ack)
-            self._reject(lane, response.ack.rejections)
             self._failures = 0
+            rejections = response.ack.rejections
+        # First, because it frees disk.
         lane.spool.acknowledge(writer.acked)
+        self._reject(lane, rejections)
         self._guard.notify_all()
 
     def _reject(self, lane: Lane, rejections: Any) -> None:
         if not rejections:
             return
         news = lane.writer.news(rejections)
-        lane.spool.notes.note(news)
-        lane.writer.noted(rejections)
-        self.rejections.extend(news)
+        self.rejections.extend(one for one in news if one not in self.rejections)
+        # On a full disk they are in memory only, and with the server, which is not told that it may forget.
+        with contextlib.suppress(OSError):
+            lane.spool.notes.note(news)
+            lane.writer.noted(rejections)
 
     def _requests(self, stream: _Stream) -> Iterator[Request]:
         """Says what there is to say, on a thread of gRPC's."""

@@ -106,7 +106,7 @@ class Lanes:
             self._buffer.refuse(errors.ResourceExhausted(why))
 
     def _unstick(self) -> None:
-        if self.stuck:
+        if self.stuck and not self.closing:
             self.stuck = ""
             self._buffer.refuse(None)
 
@@ -132,7 +132,8 @@ class Lanes:
             groups: What it names.
 
         Returns:
-            Whether it was cut; not if the writer is over meanwhile.
+            Whether it was cut; not if the writer is over meanwhile, or its spool needs another segment: to
+            be made again for what `open_lane` finds.
         """
         while True:
             with self._guard:
@@ -141,12 +142,16 @@ class Lanes:
                 before = lane.writer.cut
                 try:
                     lane.spool.append(lane.writer.cut_frame(data), data, groups.values())
+                    self._unstick()
                     self._guard.notify_all()
                     return True
                 except OSError as error:
                     lane.writer.cut = before
+                    if lane.spool.reclaim():
+                        return False
                     self._stick(f"the spool {lane.spool.folder} can not be written: {error}")
                     self._guard.wait(PULSE)
+            self._pulse()
             if self.closing:
                 raise Closing
 

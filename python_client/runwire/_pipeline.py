@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from runwire import _failures, errors
-from runwire._buffer import Buffer, Item, Mark, closed
+from runwire._buffer import Buffer, Item, Mark, closed, weight_of
 from runwire._channel import Settings, seconds
 from runwire._cutter import Begin, Closing, Cutter
 from runwire._delivery import Delivery, Lane
@@ -56,6 +56,7 @@ class Pipeline:
         self._started = False
         self._closing = False
         self._busy = False
+        self._broken: errors.RunwireError | None = None
         self._hooked = False
         # A forked child leaves it to its parent.
         self._offered = offered
@@ -109,19 +110,30 @@ class Pipeline:
             if self.buffer.wait(PULSE):
                 # Before the buffer looks empty.
                 self._busy = True
-                taken = self.buffer.drain()
                 try:
-                    self._fold(taken)
+                    self._fold(self.buffer.drain())
                 except Closing:
                     return
-                finally:
-                    self.buffer.release(taken)
+                except Exception as error:
+                    self._break(error)
+                    return
                 self._busy = False
                 self._offer()
             self._pulse()
 
+    def _break(self, error: Exception) -> None:
+        """Ends the folding for good, and lets nobody believe that it goes on."""
+        broken = errors.InternalError(f"the client failed, and takes nothing more: {error!r}")
+        broken.__cause__ = error
+        with self._guard:
+            self._broken = broken
+            if not self._closing:
+                self.buffer.refuse(broken)
+            self._guard.notify_all()
+
     def _fold(self, taken: list[Item]) -> None:
         fold = Fold(self._groups, self._cutter.add)
+        weight = 0
         last: Any = None
         columns: Any = None
         for item in taken:
@@ -129,8 +141,12 @@ class Pipeline:
                 run_id = item[0]
                 if run_id is not last:
                     columns, last = fold.columns(run_id), run_id
-                columns[item[1]].append(item)
+                key = item[1]
+                if key.__class__ is tuple:
+                    weight += weight_of(len(key))
+                columns[key].append(item)
             elif isinstance(item, Record):
+                weight += len(item.data)
                 fold.record(item)
                 last = None
             elif isinstance(item, Mark):
@@ -143,6 +159,7 @@ class Pipeline:
                     self._guard.notify_all()
         fold.finish()
         self._cutter.cut()
+        self.buffer.release(weight)
 
     def _offer(self) -> None:
         """Tells once of what earlier processes left."""
@@ -246,8 +263,8 @@ class Pipeline:
     def _given_up(self, start: float, now: float) -> errors.RunwireError | None:
         """Says whether there is no hope for the server."""
         delivery = self._delivery
-        if delivery is None:
-            return None
+        if self._broken is not None or delivery is None:
+            return self._broken
         if delivery.refusal is not None:
             return delivery.refusal
         never = not delivery.reached and isinstance(delivery.away, errors.ServerUnavailable)
@@ -310,12 +327,12 @@ class Pipeline:
             self._end()
 
     def _end(self) -> None:
-        self._closing = self._lanes.closing = True
         not_at_exit(self.close_at_exit)
-        self.buffer.refuse(closed())
-        self.buffer.hurry()
         with self._guard:
+            self._closing = self._lanes.closing = True
+            self.buffer.refuse(closed())
             self._guard.notify_all()
+        self.buffer.hurry()
         if self._delivery is not None:
             self._delivery.stop(5.0)
         if self._thread is not None and self._thread is not threading.current_thread():

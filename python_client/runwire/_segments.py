@@ -83,6 +83,11 @@ class Segment:
     last: int
     size: int
 
+    @property
+    def filled(self) -> bool:
+        """Whether it has any frame."""
+        return self.last > self.before.sequence
+
 
 def entry(kind: int, body: bytes) -> bytes:
     """Writes an entry."""

@@ -51,6 +51,7 @@ SEGMENT_BYTES: Final = 16 * 1024 * 1024
 NO_LIMIT: Final = 1 << 62
 _ACKED: Final = struct.Struct("<QII")
 _OVERHEAD: Final = 64
+_LEAST_OF_FREE: Final = 256 * 1024
 
 
 class Spool:
@@ -78,7 +79,7 @@ class Spool:
         self.torn: list[str] = []
         self.notes = Notes(folder)
         self._limit = limit
-        self._segment_bytes = max(4096, min(SEGMENT_BYTES, limit // 8))
+        self._segment_bytes = 0
         self._lock_file = held
         self._guard = threading.Lock()
         self._segments: list[Segment] = []
@@ -222,13 +223,14 @@ class Spool:
         size += _OVERHEAD
         with self._guard:
             current = self._segments[-1] if self._file >= 0 else None
-            done = current is not None and current.last <= self.acked.sequence
-            if current is not None and done and (current.size > self._segment_bytes // 2):
-                self._drop(len(self._segments))
-                current = None
+            if current is not None and current.last <= self.acked.sequence:
+                most = self._segment_bytes
+                if current.filled and (current.size > most // 2 or current.size + size > most):
+                    self._drop(len(self._segments))
+                    current = None
             if self.pending and self.size + size > self._limit:
                 return None
-            if current is None or current.size + size > self._segment_bytes:
+            if current is None or (current.filled and current.size + size > self._segment_bytes):
                 self._begin_segment()
             return self._segments[-1].before.sequence
 
@@ -246,7 +248,14 @@ class Spool:
         self._close_file()
         self._file = descriptor
         self._declared = set()
+        self._segment_bytes = self._segment_bound()
         self._segments.append(Segment(path, self.cut, self.cut.sequence, len(data)))
+
+    def _segment_bound(self) -> int:
+        """Says how large a segment may grow: to a part of what is free, so that acks free some."""
+        found = os.statvfs(self.folder)
+        free = max(_LEAST_OF_FREE, found.f_bavail * found.f_frsize // 4)
+        return max(4096, min(SEGMENT_BYTES, self._limit // 8, free))
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -312,17 +321,29 @@ class Spool:
             if mark.sequence <= self.acked.sequence:
                 return
             self.acked = mark
-            if self._acked_file < 0:
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                self._acked_file = os.open(self.folder / "acked", flags, 0o600)
             data = struct.pack("<QI", *mark)
             # A mark that a full disk does not take is a longer welcome, and no loss.
             with contextlib.suppress(OSError):
+                if self._acked_file < 0:
+                    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+                    self._acked_file = os.open(self.folder / "acked", flags, 0o600)
                 os.pwrite(self._acked_file, data + struct.pack("<I", zlib.crc32(data)), 0)
             whole = 0
             while whole < len(self._segments) - 1 and self._segments[whole].last <= mark.sequence:
                 whole += 1
             self._drop(whole)
+
+    def reclaim(self) -> bool:
+        """Deletes what is written if all of it is acknowledged: the way on when the disk is full.
+
+        Returns:
+            Whether that freed anything; the next frame needs `prepare` then.
+        """
+        with self._guard:
+            if self.pending or not any(segment.filled for segment in self._segments):
+                return False
+            self._drop(len(self._segments))
+            return True
 
     def _drop(self, count: int) -> None:
         """Deletes the first segments."""

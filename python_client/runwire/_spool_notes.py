@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from runwire._segments import REJECTION, entries, entry
+from runwire._segments import REJECTION, entries, entry, write_whole
 from runwire.v1 import frame_pb2
 
 
@@ -34,10 +34,13 @@ class Notes:
         """
         if not rejections:
             return
-        with (self._folder / "rejections").open("ab") as file:
-            file.write(b"".join(entry(REJECTION, one.SerializeToString()) for one in rejections))
-            file.flush()
-            os.fsync(file.fileno())
+        data = b"".join(entry(REJECTION, one.SerializeToString()) for one in rejections)
+        descriptor = os.open(self._folder / "rejections", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            write_whole(descriptor, data, os.fstat(descriptor).st_size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def rejections(self) -> list[frame_pb2.Rejection]:
         """Returns the rejections that are noted."""
