@@ -66,7 +66,8 @@ class MetricEngine:
         self._flusher = Flusher(self.summaries, store, shared=shared)
         self._store = store
         self._shared = shared
-        self.stores = replace(stores, runs=OverlaidRuns(stores.runs, self.summaries, self._flusher))
+        self._runs = OverlaidRuns(stores.runs, self.summaries, self._flusher)
+        self.stores = replace(stores, runs=self._runs)
         self.points = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -91,6 +92,7 @@ class MetricEngine:
 
     async def close(self) -> None:
         """Stops working, and stores what it can in a few seconds; a server that dies loses nothing either."""
+        await self._runs.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from runwire_server.metrics.flusher import Flusher
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.storage.base import RunStore
 
+T = TypeVar("T")
+
 # Runs with more series are put together in a thread, so that nobody waits for their reader.
 THREADED_SERIES = 500
 
@@ -31,6 +33,12 @@ class OverlaidRuns:
         self._runs = runs
         self._summaries = summaries
         self._flusher = flusher
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Returns once no call is on its way to storage any more."""
+        while self._calls:
+            await asyncio.wait(self._calls)
 
     async def create(self, request: run_pb2.CreateRunRequest) -> run_pb2.CreateRunResponse:
         """See `RunStore.create`."""
@@ -94,7 +102,7 @@ class OverlaidRuns:
 
     async def finish(self, request: run_pb2.FinishRunRequest) -> run_pb2.FinishRunResponse:
         """See `RunStore.finish`."""
-        return await self._runs.finish(request)
+        return await self._to_its_end(self._runs.finish(request))
 
     async def delete(self, request: run_pb2.DeleteRunRequest) -> run_pb2.DeleteRunResponse:
         """See `RunStore.delete`."""
@@ -107,7 +115,20 @@ class OverlaidRuns:
     async def log_batch(self, request: Any, blocks: Sequence[Points]) -> run_pb2.LogBatchResponse:
         """See `RunStore.log_batch`."""
         self._summaries.check_room(request.run_id, blocks)
-        return await self._runs.log_batch(request, blocks)
+        return await self._to_its_end(self._runs.log_batch(request, blocks))
+
+    async def _to_its_end(self, call: Coroutine[Any, Any, T]) -> T:
+        """Makes a call also when its caller leaves: what is stored by then has to be folded, and told."""
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        # Looked at, or asyncio complains that nobody did.
+        if not task.cancelled():
+            task.exception()
 
     async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:
         """See `RunStore.set_tags`."""
