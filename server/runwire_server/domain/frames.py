@@ -82,6 +82,11 @@ class Contents:
         known.points += points
 
 
+def failure() -> RunwireError:
+    """Makes the error of a record on which the server itself fails."""
+    return RunwireError("INTERNAL", "the server could not apply the record; see its log")
+
+
 def declared(sent: frame_pb2.Group) -> Group:
     """Reads a declaration. One with unsound keys stands, so that what uses it is rejected once it comes.
 

@@ -71,7 +71,8 @@ class FrameStream:
         waiting: Whether it waits for a turn.
         committing: Whether a turn is on its way.
         following: The last turn whose frames are stored, but not acknowledged yet.
-        careful: Whether each frame is stored apart, since one has failed in a way that nobody expected.
+        careful: Up to this sequence each frame is stored apart: one of them has failed in a way that
+            nobody expected.
     """
 
     def __init__(self, intake: Intake, writer: OpenWriter) -> None:
@@ -84,7 +85,7 @@ class FrameStream:
         self.waiting = False
         self.committing = False
         self.following: asyncio.Task[None] | None = None
-        self.careful = False
+        self.careful = 0
         self._intake = intake
         self._received = writer.state
         self._rejections: list[frame_pb2.Rejection] = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,8 +24,9 @@ from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued
+from runwire_server.metrics.suspects import Suspects
 from runwire_server.storage.base import AfterCommit
-from runwire_server.storage.writer_base import Applied, OpenWriter, WriterStore
+from runwire_server.storage.writer_base import Applied, Care, OpenWriter, WriterStore
 
 # Unacknowledged bytes of all streams together.
 SERVER_BYTES = 64 * 1024 * 1024
@@ -65,6 +67,7 @@ class Ingest:
         self.queued_bytes = 0
         self.streams: set[FrameStream] = set()
         self.frames = self.rejected = 0
+        self._suspects = Suspects()
         self._ready: deque[FrameStream] = deque()
         self._committing_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -173,8 +176,10 @@ class Ingest:
         try:
             part = await self._read(stream, taken)
             after = taken[-1].after
-            applied = await self._store.apply(stream.writer, stream.stored, after, part, stream.careful)
+            care = self._care(stream, taken[0])
+            applied = await self._store.apply(stream.writer, stream.stored, after, part, care)
             stream.stored = after
+            self._suspects.passed(stream.writer.writer_id)
             self.frames += len(taken)
             self.rejected += sum(rejection.records for rejection in applied.rejections)
         except Exception as error:
@@ -192,31 +197,55 @@ class Ingest:
 
     def _failed(self, stream: FrameStream, taken: Sequence[Queued], error: Exception) -> None:
         """Ends a stream; after a failure that nobody expected, its frames are tried again with care first."""
-        if isinstance(error, RunwireError) or stream.careful:
-            self.release(stream, sum(frame.weight for frame in taken))
-            stream.fail(error)
-        else:
-            log.exception("frames are stored with care", writer_id=stream.writer.writer_id)
-            stream.careful = True
+        writer_id, first = stream.writer.writer_id, taken[0].after.sequence
+        known = isinstance(error, RunwireError)
+        if not known and first > stream.careful:
+            log.exception("frames are stored with care", writer_id=writer_id)
+            stream.careful = taken[-1].after.sequence
             stream.queue.extendleft(reversed(taken))
+            return
+        if not known:
+            self._suspects.failed(writer_id, first)
+        self.release(stream, sum(frame.weight for frame in taken))
+        stream.fail(error)
+
+    def _care(self, stream: FrameStream, first: Queued) -> Care:
+        sequence = first.after.sequence
+        if sequence > stream.careful:
+            return Care.NONE
+        return self._suspects.care(stream.writer.writer_id, sequence)
 
     async def _read(self, stream: FrameStream, taken: list[Queued]) -> list[Contents]:
         """Reads frames that can be stored together; the others of those taken go back to the queue."""
+        if taken[0].after.sequence <= stream.careful:
+            self._put_back(stream, taken, 1)
+            sequence, writer_id = taken[0].after.sequence, stream.writer.writer_id
+            return [self._suspects.read(writer_id, sequence, partial(self._contents, stream, taken[0]))]
         part: list[Contents] = []
         for frame in taken:
             if LARGE_FRAME < len(frame.payload) <= MAX_FRAME_BYTES:
                 groups = dict(stream.groups)
                 contents = await asyncio.to_thread(frames.read, frame.after.sequence, frame.payload, groups)
+                self._check_series(contents)
             else:
-                contents = frames.read(frame.after.sequence, frame.payload, stream.groups)
-            self._check_series(contents)
+                contents = self._contents(stream, frame)
             # One that names a strange group may have to be refused: it is stored apart.
-            if part and (stream.careful or contents.undeclared or part[0].undeclared):
+            if part and (contents.undeclared or part[0].undeclared):
                 break
             part.append(contents)
-        while len(taken) > len(part):
-            stream.queue.appendleft(taken.pop())
+        self._put_back(stream, taken, len(part))
         return part
+
+    @staticmethod
+    def _put_back(stream: FrameStream, taken: list[Queued], kept: int) -> None:
+        """Has all but some first frames wait for the next turn."""
+        while len(taken) > kept:
+            stream.queue.appendleft(taken.pop())
+
+    def _contents(self, stream: FrameStream, frame: Queued) -> Contents:
+        contents = frames.read(frame.after.sequence, frame.payload, stream.groups)
+        self._check_series(contents)
+        return contents
 
     def _check_series(self, contents: Contents) -> None:
         """Rejects what would give a run too many series."""
