@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import random
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from runwire._link import Link
 from runwire._segments import Stored
 from runwire._spool import Spool
 from runwire._status import to_error
+from runwire._stderr import say
 from runwire._writer import Disagreement, Writer, chained
 from runwire.v1 import frame_pb2, metric_pb2
 
@@ -192,10 +192,11 @@ class Delivery:
         except Disagreement as disagreement:
             stream.call.cancel()
             return errors.FailedPrecondition(disagreement.message, reason=disagreement.reason)
-        except (errors.RunwireError, OSError) as error:
+        # The thread lives on whatever happens: who waits for a delivery is told of it when his time is over.
+        except Exception as error:
             if stream.call is not None:
                 stream.call.cancel()
-            return error if isinstance(error, errors.RunwireError) else errors.Unavailable(str(error))
+            return error if isinstance(error, errors.RunwireError) else errors.Unavailable(repr(error))
         finally:
             with self._guard:
                 stream.over = True
@@ -311,10 +312,9 @@ class Delivery:
             self._away_since = now
         elif not self._told and now - self._away_since > _PATIENCE:
             self._told = True
-            print(
-                f"runwire: no answer from {self._given.address.text}; what is logged waits in "
-                f"{lane.spool.folder} and is sent when the server is back",
-                file=sys.stderr,
+            say(
+                f"no answer from {self._given.address.text}; what is logged waits in {lane.spool.folder} "
+                "and is sent when the server is back"
             )
 
     def _back(self) -> None:
@@ -322,4 +322,4 @@ class Delivery:
         self.away = self.refusal = None
         if self._told:
             self._told = False
-            print(f"runwire: {self._given.address.text} is back; sending what waited", file=sys.stderr)
+            say(f"{self._given.address.text} is back; sending what waited")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +14,7 @@ from runwire._delivery import Lane
 from runwire._ids import uuid7
 from runwire._places import Options
 from runwire._spool import Spool
+from runwire._stderr import say
 from runwire.v1 import frame_pb2
 
 PULSE: Final = 1.0
@@ -100,7 +100,7 @@ class Lanes:
 
     def _stick(self, why: str) -> None:
         if not self.stuck and why:
-            print(f"runwire: {why}", file=sys.stderr)
+            say(why)
         self.stuck = why
         if self._options.on_spool_full == "error" or self._options.offline:
             self._buffer.refuse(errors.ResourceExhausted(why))

@@ -8,7 +8,6 @@ first thing that is logged. Without a server (offline mode) there is no delivery
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from runwire._lanes import PULSE, Lanes
 from runwire._leftovers import offer
 from runwire._places import Options
 from runwire._process import at_exit, not_at_exit
+from runwire._stderr import say
 
 _HEARTBEAT: Final = 30.0
 _PROGRESS: Final = 2.0
@@ -169,7 +169,7 @@ class Pipeline:
         with contextlib.suppress(OSError):
             told = offer(self._options.root)
             if told:
-                print(f"runwire: {told}", file=sys.stderr)
+                say(told)
 
     def _pulse(self) -> None:
         if self._delivery is None:
@@ -284,11 +284,7 @@ class Pipeline:
     def _say_progress(self, left: float) -> None:
         lane = self._lanes.lane
         size = lane.spool.size if lane else 0
-        print(
-            f"runwire: delivering {size / 1e6:.1f} MB to {self._given.address.text}; "
-            f"giving up in {left:.0f} s",
-            file=sys.stderr,
-        )
+        say(f"delivering {size / 1e6:.1f} MB to {self._given.address.text}; giving up in {left:.0f} s")
 
     def _raise(self) -> None:
         """Raises what went wrong for good, once."""
@@ -384,4 +380,4 @@ class Pipeline:
                 self._before_exit()
             self.close(timeout or self._options.shutdown_timeout, progress=True)
         except (errors.RunwireError, OSError) as error:
-            print(f"runwire: {error}", file=sys.stderr)
+            say(str(error))
