@@ -44,7 +44,7 @@ async def test_a_run_that_can_not_be_compacted_keeps_no_other_waiting(
 
     async def done() -> None:
         waiting = sa.select(sa.func.count()).where(metric_log.c.run.in_(others))
-        while await engine.read(lambda c: c.scalar(waiting)):
+        while await engine.read(lambda c: c.scalar(waiting)):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
     try:
