@@ -70,6 +70,7 @@ class FrameStream:
         credit: What its next turn may take beyond the usual; below 0 for a frame that was larger.
         waiting: Whether it waits for a turn.
         committing: Whether a turn is on its way.
+        resting: Whether it has to wait for compaction before its next turn.
         following: The last turn whose frames are stored, but not acknowledged yet.
         careful: Up to this sequence each frame is stored apart: one of them has failed in a way that
             nobody expected.
@@ -84,6 +85,7 @@ class FrameStream:
         self.credit = 0
         self.waiting = False
         self.committing = False
+        self.resting = False
         self.following: asyncio.Task[None] | None = None
         self.careful = 0
         self._intake = intake

@@ -9,6 +9,7 @@ committed is folded and acknowledged while the next units commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
@@ -24,6 +25,7 @@ from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued
+from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.suspects import Suspects
 from runwire_server.storage.base import AfterCommit
 from runwire_server.storage.writer_base import Applied, Care, OpenWriter, WriterStore
@@ -53,16 +55,20 @@ class Ingest:
         rejected: How many records of theirs were rejected.
     """
 
-    def __init__(self, store: WriterStore, after_commit: AfterCommit, check_room: CheckRoom) -> None:
+    def __init__(
+        self, store: WriterStore, after_commit: AfterCommit, check_room: CheckRoom, pace: Pace
+    ) -> None:
         """Takes its neighbours.
 
         Args:
             store: Where frames go.
             after_commit: Is told what they have added to runs.
             check_room: Refuses blocks with which a run would have too many series.
+            pace: Says how long streams rest between turns.
         """
         self._store = store
         self._check_room = check_room
+        self._pace = pace
         self._after_commit = after_commit
         self.queued_bytes = 0
         self.streams: set[FrameStream] = set()
@@ -72,6 +78,7 @@ class Ingest:
         self._committing_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     async def open(self, hello: frame_pb2.Hello) -> FrameStream:
         """Opens a stream of a writer.
@@ -100,11 +107,19 @@ class Ingest:
 
     async def room_for(self, stream: FrameStream, weight: int) -> None:
         """See `Intake.room_for`."""
-        while (stream.weight and stream.weight + weight > MAX_STREAM_BYTES) or (
-            self.queued_bytes and self.queued_bytes + weight > SERVER_BYTES
-        ):
+        while not self._has_room(stream, weight):
             self._room.clear()
             await self._room.wait()
+
+    def _has_room(self, stream: FrameStream, weight: int) -> bool:
+        if stream.weight and stream.weight + weight > MAX_STREAM_BYTES:
+            return False
+        total = self.queued_bytes + weight
+        if total <= SERVER_BYTES // 2 or not self.queued_bytes:
+            return True
+        # The other half is shared out: who brings little finds room, whatever others bring.
+        share = SERVER_BYTES // 2 // max(1, len(self.streams))
+        return total <= SERVER_BYTES and (not stream.weight or stream.weight + weight <= share)
 
     def enqueue(self, stream: FrameStream, frame: Queued) -> None:
         """See `Intake.enqueue`."""
@@ -130,6 +145,7 @@ class Ingest:
 
     def stop(self, error: RunwireError) -> None:
         """Has all streams end with an error, once what they have sent is acknowledged."""
+        self._stopping.set()
         for stream in self.streams:
             stream.end(error)
 
@@ -139,7 +155,7 @@ class Ingest:
             await asyncio.wait(self._tasks)
 
     def _make_ready(self, stream: FrameStream) -> None:
-        if not stream.waiting and not stream.committing and stream.queue:
+        if stream.queue and not (stream.waiting or stream.committing or stream.resting):
             stream.waiting = True
             self._ready.append(stream)
 
@@ -187,6 +203,7 @@ class Ingest:
         turn = stream.following
         if applied is not None:
             stream.following = asyncio.current_task()
+            self._rest(stream, sum(frame.weight for frame in taken))
         stream.committing = False
         self._committing_bytes -= weight
         self._make_ready(stream)
@@ -194,6 +211,19 @@ class Ingest:
         if applied is not None:
             await self._follow(stream, turn, taken, applied)
         stream.settled()
+
+    def _rest(self, stream: FrameStream, weight: int) -> None:
+        """Keeps a stream from its next turn for a while, if compaction lags."""
+        if (seconds := self._pace.rest(weight, len(self.streams))) and not self._stopping.is_set():
+            stream.resting = True
+            self._start(self._rested(stream, seconds))
+
+    async def _rested(self, stream: FrameStream, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        stream.resting = False
+        self._make_ready(stream)
+        self._take_turns()
 
     def _failed(self, stream: FrameStream, taken: Sequence[Queued], error: Exception) -> None:
         """Ends a stream; after a failure that nobody expected, its frames are tried again with care first."""

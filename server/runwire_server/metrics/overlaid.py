@@ -10,12 +10,13 @@ import numpy as np
 
 from runwire.v1 import run_pb2
 from runwire_server.domain import filters
-from runwire_server.domain.blocks import Points
+from runwire_server.domain.blocks import NUMBER, Points
 from runwire_server.domain.filter_ast import Kind, fields_of
 from runwire_server.domain.folding import SummaryTable
 from runwire_server.domain.summaries import add_to
 from runwire_server.errors import InvalidArgument
 from runwire_server.metrics.flusher import Flusher
+from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.storage.base import RunStore
 
@@ -28,8 +29,16 @@ THREADED_SERIES = 500
 class OverlaidRuns:
     """See `storage.base.RunStore`: reads see all points that were acknowledged here before they began."""
 
-    def __init__(self, runs: RunStore, summaries: Summaries, flusher: Flusher) -> None:
-        """Lays summaries over the runs of a store, which tells them of what it adds."""
+    def __init__(self, runs: RunStore, summaries: Summaries, flusher: Flusher, pace: Pace) -> None:
+        """Lays summaries over the runs of a store, which tells them of what it adds.
+
+        Args:
+            runs: The store.
+            summaries: What is laid over.
+            flusher: Stores them where a search needs that.
+            pace: Says how long a batch waits.
+        """
+        self._pace = pace
         self._runs = runs
         self._summaries = summaries
         self._flusher = flusher
@@ -115,6 +124,7 @@ class OverlaidRuns:
     async def log_batch(self, request: Any, blocks: Sequence[Points]) -> run_pb2.LogBatchResponse:
         """See `RunStore.log_batch`."""
         self._summaries.check_room(request.run_id, blocks)
+        await self._pace.wait(sum(block.size + 2 * block.rows for block in blocks) * NUMBER)
         return await self._to_its_end(self._runs.log_batch(request, blocks))
 
     async def _to_its_end(self, call: Coroutine[Any, Any, T]) -> T:
