@@ -11,9 +11,9 @@ test: ## Passes every test; installs what is missing (as root, Debian packages t
 	.ci/setup versions
 	.venv/bin/python -m pytest -n 2 --dist loadgroup
 
-torture: ## Passes the tests that kill, cut and fill for an hour.
+torture: ## Passes the tests of faults in their long forms, for an hour.
 	.ci/setup dev
-	.venv/bin/python -m pytest -m torture -s tests/faults
+	.venv/bin/python -m pytest -m "" -k "not short" -n 2 --dist load -v --durations=20 tests/faults
 
 check: ## Lint, types, import law, generated code in step, buf lint.
 	.ci/setup dev
