@@ -80,7 +80,10 @@ class Buffer:
             step = 0
         elif step.__class__ is not int or not _LOW <= step <= _HIGH:
             step = integer(f"metric {key!r}: step", step)
-        timestamp = time_ns() // 1_000_000 if timestamp is None else _time(key, timestamp)
+        if timestamp is None:
+            timestamp = time_ns() // 1_000_000
+        elif timestamp.__class__ is not int or not 0 <= timestamp <= _HIGH:
+            timestamp = _time(key, timestamp)
         if key not in self._keys or run_id not in self._runs:
             self._admit(run_id, (key,))
         items = self.items
