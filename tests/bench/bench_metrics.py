@@ -27,6 +27,8 @@ from tests.support.postgres import Postgres
 
 ROWS = (*metric_rows.ROWS, *metric_read_rows.ROWS)
 CLIENTS = 4
+# Early rows may take more than their share of the time: many later ones take less.
+GENEROUS = 2.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -57,10 +59,11 @@ def measure(
         folder = Path(stack.enter_context(temporary))
         known.update(facts.machine(folder))
         bench = prepared(stack, options, folder, known)
-        for result in results:
+        for number, result in enumerate(results):
             since = time.monotonic()
+            left = began + options.minutes * 60 - since
             say(began, f"{result.row.name} ...")
-            take(result, bench, options)
+            take(result, bench, options, since + GENEROUS * left / (len(results) - number))
             result.seconds = time.monotonic() - since
             say(began, f"{result.row.name}: {metric_report.figure(result)} {result.row.unit}")
 
@@ -76,6 +79,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--no-peers", action="store_true", help="without FastTrackML and MLflow")
     parser.add_argument("--no-postgres", action="store_true", help="without PostgreSQL")
     parser.add_argument("--repetitions", type=int, help="fewer than the rows would take")
+    parser.add_argument("--minutes", type=float, default=25, help="rows that take longer repeat less often")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there")
     parser.add_argument(
         "--folder", type=Path, help="where all data lies meanwhile; default: the repository's disk"
@@ -133,17 +137,29 @@ def say(began: float, text: str) -> None:
     print(f"[{(time.monotonic() - began) / 60:4.1f} min] {text}", file=sys.stderr, flush=True)
 
 
-def take(result: metric_report.Result, bench: Bench, options: argparse.Namespace) -> None:
-    """Measures a row; what fails is noted and left out, so that nothing else is lost."""
+def take(result: metric_report.Result, bench: Bench, options: argparse.Namespace, end: float) -> None:
+    """Measures a row; what fails is noted and left out, so that nothing else is lost.
+
+    Args:
+        result: Where to put it.
+        bench: What all rows share.
+        options: Of the command line.
+        end: The row's time (monotonic): a repetition that would pass it is left out, but for the first.
+    """
     row = result.row
     repetitions = 1 if options.quick else min(row.repetitions, options.repetitions or row.repetitions)
     try:
         with row.setup(bench) as calls:
-            for _ in range(repetitions):
+            took = 0.0
+            for number in range(repetitions):
+                began = time.monotonic()
+                if number and began + took > end:
+                    break
                 for column, call in calls.items():
                     # What has failed once would fail again, and may take minutes to.
                     if column not in result.failures:
                         attempt(result, column, call)
+                took = time.monotonic() - began
     except Exception as error:
         result.failures[row.name] = metric_report.reason(error)
 

@@ -174,7 +174,8 @@ def _beside(result: Result) -> list[str]:
             if name.startswith(prefix)
         ]
         if facts and column not in _OTHERS:
-            lines.append(f"- {result.row.name}, {column}: {', '.join(facts)}")
+            times = f"{len(result.samples[column])} x"
+            lines.append(f"- {result.row.name}, {column} ({times}): {', '.join(facts)}")
     return lines
 
 
