@@ -268,6 +268,9 @@ class Pipeline:
         if delivery.refusal is not None:
             return delivery.refusal
         never = not delivery.reached and isinstance(delivery.away, errors.ServerUnavailable)
+        if self._given.address.folder is not None:
+            # One that does not answer yet is being started, or replaced.
+            never = isinstance(delivery.away, errors.LocalServerFailed)
         return delivery.away if never and now - start > self._given.retry.connect_timeout else None
 
     def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
