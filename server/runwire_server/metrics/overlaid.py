@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from runwire.v1 import run_pb2
-from runwire_server.domain import filters
+from runwire_server.domain import filters, paging
 from runwire_server.domain.blocks import NUMBER, Points
 from runwire_server.domain.filter_ast import Kind, fields_of
 from runwire_server.domain.folding import SummaryTable
@@ -88,7 +88,11 @@ class OverlaidRuns:
             if dropped.isdisjoint(run.run_id for run in response.runs):
                 for run in response.runs:
                     await self._overlay(run, request.mask)
-                return response
+                fits, _ = paging.fitting(response.runs)
+                if fits == len(response.runs):
+                    return response
+                # What is in memory only makes the page too large: a shorter one has its own token.
+                request = _shorter(request, fits)
 
     async def _overlay(self, run: run_pb2.Run, mask: run_pb2.RunMask | None) -> None:
         series = self._summaries.find(run.run_id)
@@ -178,6 +182,13 @@ def lay_over(run: run_pb2.Run, keys: Sequence[str], ours: SummaryTable) -> None:
         fresh = run_pb2.Run(metrics=[merged[key] for key in sorted(merged)])
     run.ClearField("metrics")
     run.MergeFrom(fresh)
+
+
+def _shorter(request: run_pb2.SearchRunsRequest, size: int) -> run_pb2.SearchRunsRequest:
+    shorter = run_pb2.SearchRunsRequest()
+    shorter.CopyFrom(request)
+    shorter.page_size = size
+    return shorter
 
 
 def _shows_metrics(mask: run_pb2.RunMask) -> bool:
