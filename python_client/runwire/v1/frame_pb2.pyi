@@ -267,7 +267,7 @@ class Ack(google.protobuf.message.Message):
     @property
     def rejections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rejection]:
         """Output only. What of the newly acknowledged frames was rejected, at most 1,000; of all others the next
-        Welcome tells. Empty in the ack of a repeat.
+        Welcome tells.
         """
 
     def __init__(
