@@ -18,5 +18,6 @@ def mounted(folder: Path, size: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: a test that failed may have left a process with open files there, and its failure is what counts.
+        # Lazily: a test that failed may have left a process with open files there, and its failure is what
+        # counts.
         subprocess.run(["umount", "--lazy", folder], check=True)
