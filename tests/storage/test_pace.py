@@ -15,7 +15,7 @@ from runwire_server.app import clock, working
 from runwire_server.errors import Unavailable
 from runwire_server.metrics import backlogs, compactor, pace
 from runwire_server.metrics.frame_stream import FrameStream
-from runwire_server.metrics.ingest import SERVER_BYTES, Ingest
+from runwire_server.metrics.ingest import COMMIT_BYTES, SERVER_BYTES, Ingest
 from runwire_server.metrics.pace import Pace
 from runwire_server.storage.base import Appended
 from runwire_server.storage.engine import Engine
@@ -151,3 +151,19 @@ async def test_the_more_it_lags_the_longer(lag: Lag, lagging: float, seconds: fl
     lag.now = lagging
     assert Pace(lag).rest(MIB // 2, 4) == pytest.approx(seconds)
     assert Pace(lag).rest(MIB * 64, 100) <= pace.LONGEST_REST
+
+
+async def test_a_firehose_does_not_keep_others_from_their_turn(ingest: Ingest) -> None:
+    firehose, small = await Writer.open(ingest), await Writer.open(ingest)
+    for _ in range(3):
+        filling = asyncio.ensure_future(firehose.sends(*fill(firehose)))
+        # Its window is full, and all of it waits before the other's frame.
+        while firehose.stream.weight < 7 * MIB:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        before = firehose.stream.stored.sequence
+        await small.sends(small.points(1))
+        await small.acked()
+        # What was on its way already, what shared its commit, and one that was larger than its turn.
+        assert firehose.stream.committed.sequence - before <= 2 * COMMIT_BYTES // MIB + 1
+        await filling
+        await firehose.acked()
