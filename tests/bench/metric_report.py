@@ -60,9 +60,7 @@ def markdown(facts: Mapping[str, str], results: Results) -> str:
     """Returns the whole report."""
     lines = [f"- {name}: {fact}" for name, fact in facts.items()]
     most = max((len(taken) for one in results for taken in one.samples.values()), default=0)
-    lines.append(
-        f"- measured: {most} times at most, in {sum(one.seconds for one in results) / 60:.0f} minutes"
-    )
+    lines.append(f"- repetitions: {most} at most, in {sum(one.seconds for one in results) / 60:.0f} minutes")
     lines += ["", _LEGEND, ""]
     lines += [_line(["work", RUNWIRE, *_OTHERS, "goal"]), _line(["---"] * 6)]
     lines += [_line(_cells(one)) for one in results]
