@@ -68,7 +68,9 @@ class MetricEngine:
         self.summaries = Summaries(store, stores.metrics)
         self.compactor = Compactor(stores.compaction, busy=lambda: self.ingest.queued_bytes > 0)
         self.watches = Watches(stores.metrics, SHARED_WATCH_SECONDS if shared else WATCH_SECONDS)
-        self._flusher = Flusher(self.summaries, store, shared=shared)
+        self._flusher = Flusher(
+            self.summaries, store, shared=shared, busy=lambda: shared or self.ingest.queued_bytes > 0
+        )
         self._store = store
         self._shared = shared
         self._runs = OverlaidRuns(stores.runs, self.summaries, self._flusher, pace)
