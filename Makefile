@@ -9,7 +9,7 @@ test: ## Passes every test; installs what is missing (as root, Debian packages t
 	.ci/setup dev
 	.ci/setup generate
 	.ci/setup versions
-	.venv/bin/python -m pytest -n 2 --dist loadgroup
+	.venv/bin/python -m pytest -n 3 --dist loadgroup
 
 torture: ## Passes the tests of faults in their long forms, for an hour.
 	.ci/setup dev
