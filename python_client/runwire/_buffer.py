@@ -27,6 +27,7 @@ _MOST_KNOWN: Final = 300_000
 _NARROW: Final = 8
 _CELL_BYTES: Final = 40
 _LINGER: Final = 0.05
+_FLOATS: Final = {float}
 
 
 class Mark:
@@ -80,7 +81,10 @@ class Buffer:
             step = 0
         elif step.__class__ is not int or not _LOW <= step <= _HIGH:
             step = integer(f"metric {key!r}: step", step)
-        timestamp = time_ns() // 1_000_000 if timestamp is None else _time(key, timestamp)
+        if timestamp is None:
+            timestamp = time_ns() // 1_000_000
+        elif timestamp.__class__ is not int or not 0 <= timestamp <= _HIGH:
+            timestamp = _time(key, timestamp)
         if key not in self._keys or run_id not in self._runs:
             self._admit(run_id, (key,))
         items = self.items
@@ -94,25 +98,31 @@ class Buffer:
         """Adds a point to each of several metrics; see `Client.log_metrics`."""
         keys = tuple(metrics)
         values = tuple(metrics.values())
-        name = keys[0] if keys else ""
-        if set(map(type, values)) != {float}:
+        if set(map(type, values)) != _FLOATS:
             values = tuple(number(key, value) for key, value in zip(keys, values, strict=True))
-        step = 0 if step is None else integer(f"metric {name!r}: step", step)
+        name = keys[0] if keys else ""
+        if step is None:
+            step = 0
+        elif step.__class__ is not int or not _LOW <= step <= _HIGH:
+            step = integer(f"metric {name!r}: step", step)
         timestamp = time_ns() // 1_000_000 if timestamp is None else _time(name, timestamp)
-        if run_id not in self._runs or keys not in self._rows:
-            self._admit(run_id, keys)
-            if len(keys) > MOST_ROW_KEYS:
-                raise ValueError(f"log_metrics takes at most {MOST_ROW_KEYS} metrics, and got {len(keys)}")
-            if len(self._rows) * max(1, len(keys)) > _MOST_KNOWN:
-                self._rows.clear()
-            self._rows[keys] = keys
-        if not keys:
-            return
-        known = self._rows.get(keys, keys)
-        if len(keys) == 1:
-            self._append((run_id, keys[0], values[0], step, timestamp), 0)
-        else:
-            self._append((run_id, known, values, step, timestamp), _weight(len(keys)))
+        # The same tuple for the same keys: it takes less memory, and the fold finds it faster.
+        known = self._rows.get(keys)
+        if known is None or run_id not in self._runs:
+            known = self._admit_row(run_id, keys)
+        width = len(keys)
+        if width > 1:
+            self._append((run_id, known, values, step, timestamp), weight_of(width))
+        elif width:
+            self._append((run_id, name, values[0], step, timestamp), 0)
+
+    def _admit_row(self, run_id: str, keys: tuple[str, ...]) -> tuple[str, ...]:
+        self._admit(run_id, keys)
+        if len(keys) > MOST_ROW_KEYS:
+            raise ValueError(f"log_metrics takes at most {MOST_ROW_KEYS} metrics, and got {len(keys)}")
+        if len(self._rows) * max(1, len(keys)) > _MOST_KNOWN:
+            self._rows.clear()
+        return self._rows.setdefault(keys, keys)
 
     def record(self, record: Record) -> None:
         """Adds a record that is ready."""
@@ -223,9 +233,12 @@ class Buffer:
         pop = self.items.popleft
         return [pop() for _ in range(len(self.items))]
 
-    def release(self, taken: list[Item]) -> None:
-        """Says that what was taken out is in frames, or forgotten."""
-        weight = sum(map(_weight_of, taken))
+    def release(self, weight: int) -> None:
+        """Says that what was taken out is in frames, or forgotten.
+
+        Args:
+            weight: The bytes of it, by `weight_of`.
+        """
         with self._room:
             self._bytes -= weight
             self._room.notify_all()
@@ -238,14 +251,9 @@ def _time(key: str, timestamp: int) -> int:
     return found
 
 
-def _weight(width: int) -> int:
+def weight_of(width: int) -> int:
+    """Returns the bytes that a row counts for; narrow ones, which are most, count by their number."""
     return _CELL_BYTES * width if width > _NARROW else 0
-
-
-def _weight_of(item: Item) -> int:
-    if item.__class__ is tuple:
-        return _weight(len(item[1])) if item[1].__class__ is tuple else 0
-    return len(item.data) if isinstance(item, Record) else 0
 
 
 def closed() -> Exception:

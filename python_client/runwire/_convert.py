@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -191,12 +192,44 @@ def as_numpy(columns: Sequence[array.array[Any]]) -> list[Any]:
     return [numpy.frombuffer(column, dtype=f"{column.typecode}") for column in columns]
 
 
-def steps(block: block_pb2.Block) -> Iterable[int]:
+def steps(block: block_pb2.Block) -> array.array[int]:
     """Lists the steps of a block."""
     if block.WhichOneof("axis") == "steps":
-        return block.steps.steps
+        return packed("q", block_pb2.StepList(), "steps", block.steps)
     count, first, stride = len(block.timestamps_ms), block.range.first, block.range.stride
-    return [first + i * stride for i in range(count)]
+    return array.array("q", [first + i * stride for i in range(count)])
+
+
+def times(block: block_pb2.Block) -> array.array[int]:
+    """Lists the times of a block, unix ms."""
+    return packed("q", block_pb2.Block(), "timestamps_ms", block)
+
+
+def values(block: block_pb2.Block) -> array.array[float]:
+    """Lists the values of a block, step after step."""
+    return packed("d", block_pb2.Block(), "values", block)
+
+
+def packed(typecode: str, empty: Any, name: str, message: Any) -> array.array[Any]:
+    """Reads a packed field at once, as the bytes that it is on the wire, not number by number.
+
+    Args:
+        typecode: `q` for sfixed64, `d` for double.
+        empty: A new message of the same class, which is filled.
+        name: The field.
+        message: The message.
+
+    Returns:
+        The numbers, bit for bit.
+    """
+    field = getattr(message, name)
+    getattr(empty, name).MergeFrom(field)
+    found = array.array(typecode)
+    # The only field, so its numbers are the end of the message.
+    found.frombytes(empty.SerializeToString()[-8 * len(field) :] if field else b"")
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
 
 
 def histories(
@@ -215,14 +248,12 @@ def histories(
     for response in responses:
         for part in response.blocks:
             block, width = part.block, len(part.block.keys)
-            numbers = array.array("q", steps(block))
-            times = array.array("q", block.timestamps_ms)
-            values = array.array("d", block.values)
+            own_steps, own_times, own_values = steps(block), times(block), values(block)
             for index, key in enumerate(block.keys):
                 columns = found.setdefault(part.run_id, {}).setdefault(key, _Columns())
-                columns.steps.extend(numbers)
-                columns.times.extend(times)
-                columns.values.extend(values[index::width])
+                columns.steps.extend(own_steps)
+                columns.times.extend(own_times)
+                columns.values.extend(own_values[index::width])
     return {
         run_id: {key: columns.history(run_id, key) for key, columns in series.items()}
         for run_id, series in found.items()

@@ -42,7 +42,7 @@ class Out(Protocol):
         """Says how large the next frame should be."""
 
     def write(self, lane: Lane, data: bytes, groups: dict[bytes, frame_pb2.Group]) -> bool:
-        """Cuts a frame; returns whether the writer still takes any."""
+        """Cuts a frame; returns whether it fitted where `open_lane` said."""
 
 
 class Closing(Exception):
@@ -116,7 +116,7 @@ class Cutter:
             given, self._given = self._given, []
             self._records, self._groups, self._size = [], {}, 0
             if not cut:
-                # The writer ended: its successor's spool has to begin the runs again.
+                # The writer or its segment ended: what follows on it has to begin the runs again.
                 for record in given:
                     self.add(record)
                 continue

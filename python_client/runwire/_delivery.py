@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ from runwire._link import Link
 from runwire._segments import Stored
 from runwire._spool import Spool
 from runwire._status import to_error
+from runwire._stderr import say
 from runwire._writer import Disagreement, Writer, chained
 from runwire.v1 import frame_pb2, metric_pb2
 
@@ -191,10 +192,11 @@ class Delivery:
         except Disagreement as disagreement:
             stream.call.cancel()
             return errors.FailedPrecondition(disagreement.message, reason=disagreement.reason)
-        except (errors.RunwireError, OSError) as error:
+        # The thread lives on whatever happens: who waits for a delivery is told of it when his time is over.
+        except Exception as error:
             if stream.call is not None:
                 stream.call.cancel()
-            return error if isinstance(error, errors.RunwireError) else errors.Unavailable(str(error))
+            return error if isinstance(error, errors.RunwireError) else errors.Unavailable(repr(error))
         finally:
             with self._guard:
                 stream.over = True
@@ -208,22 +210,26 @@ class Delivery:
         if response.HasField("welcome"):
             welcome = response.welcome
             writer.welcomed(welcome, lane.spool.crc_at)
-            self._reject(lane, welcome.rejections)
             self._back()
+            rejections = welcome.rejections
         else:
             writer.acknowledged(response.ack)
-            self._reject(lane, response.ack.rejections)
             self._failures = 0
+            rejections = response.ack.rejections
+        # First, because it frees disk.
         lane.spool.acknowledge(writer.acked)
+        self._reject(lane, rejections)
         self._guard.notify_all()
 
     def _reject(self, lane: Lane, rejections: Any) -> None:
         if not rejections:
             return
         news = lane.writer.news(rejections)
-        lane.spool.notes.note(news)
-        lane.writer.noted(rejections)
-        self.rejections.extend(news)
+        self.rejections.extend(one for one in news if one not in self.rejections)
+        # On a full disk they are in memory only, and with the server, which is not told that it may forget.
+        with contextlib.suppress(OSError):
+            lane.spool.notes.note(news)
+            lane.writer.noted(rejections)
 
     def _requests(self, stream: _Stream) -> Iterator[Request]:
         """Says what there is to say, on a thread of gRPC's."""
@@ -306,10 +312,9 @@ class Delivery:
             self._away_since = now
         elif not self._told and now - self._away_since > _PATIENCE:
             self._told = True
-            print(
-                f"runwire: no answer from {self._given.address.text}; what is logged waits in "
-                f"{lane.spool.folder} and is sent when the server is back",
-                file=sys.stderr,
+            say(
+                f"no answer from {self._given.address.text}; what is logged waits in {lane.spool.folder} "
+                "and is sent when the server is back"
             )
 
     def _back(self) -> None:
@@ -317,4 +322,4 @@ class Delivery:
         self.away = self.refusal = None
         if self._told:
             self._told = False
-            print(f"runwire: {self._given.address.text} is back; sending what waited", file=sys.stderr)
+            say(f"{self._given.address.text} is back; sending what waited")

@@ -70,7 +70,7 @@ def axis(steps: Sequence[int]) -> bytes:
     """Writes the steps of a block: regular ones, the usual case, in 20 bytes, others in 8 each.
 
     Args:
-        steps: At least one, as a tuple or a range.
+        steps: At least one.
 
     Returns:
         The field.
@@ -87,7 +87,7 @@ def _regular(steps: Sequence[int], stride: int) -> bool:
         return True
     if stride == 0:
         return steps.count(steps[0]) == len(steps)
-    return tuple(steps) == tuple(range(steps[0], steps[-1] + stride, stride))
+    return list(steps) == list(range(steps[0], steps[-1] + stride, stride))
 
 
 def regular_axis(first: int, stride: int) -> bytes:

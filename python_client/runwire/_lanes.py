@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +14,7 @@ from runwire._delivery import Lane
 from runwire._ids import uuid7
 from runwire._places import Options
 from runwire._spool import Spool
+from runwire._stderr import say
 from runwire.v1 import frame_pb2
 
 PULSE: Final = 1.0
@@ -100,13 +100,13 @@ class Lanes:
 
     def _stick(self, why: str) -> None:
         if not self.stuck and why:
-            print(f"runwire: {why}", file=sys.stderr)
+            say(why)
         self.stuck = why
         if self._options.on_spool_full == "error" or self._options.offline:
             self._buffer.refuse(errors.ResourceExhausted(why))
 
     def _unstick(self) -> None:
-        if self.stuck:
+        if self.stuck and not self.closing:
             self.stuck = ""
             self._buffer.refuse(None)
 
@@ -132,7 +132,8 @@ class Lanes:
             groups: What it names.
 
         Returns:
-            Whether it was cut; not if the writer is over meanwhile.
+            Whether it was cut; not if the writer is over meanwhile, or its spool needs another segment: to
+            be made again for what `open_lane` finds.
         """
         while True:
             with self._guard:
@@ -141,12 +142,16 @@ class Lanes:
                 before = lane.writer.cut
                 try:
                     lane.spool.append(lane.writer.cut_frame(data), data, groups.values())
+                    self._unstick()
                     self._guard.notify_all()
                     return True
                 except OSError as error:
                     lane.writer.cut = before
+                    if lane.spool.reclaim():
+                        return False
                     self._stick(f"the spool {lane.spool.folder} can not be written: {error}")
                     self._guard.wait(PULSE)
+            self._pulse()
             if self.closing:
                 raise Closing
 

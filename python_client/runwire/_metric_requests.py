@@ -11,7 +11,8 @@ from runwire._requests import Call
 from runwire.v1 import metric_pb2, server_pb2
 
 _AXES: Final = {"step": metric_pb2.CURVE_AXIS_STEP, "time": metric_pb2.CURVE_AXIS_TIME}
-_INTEGERS: Final = ("first_x", "last_x", "min_x", "max_x", "count", "nan_count")
+_PLACES: Final = ("first_x", "last_x", "min_x", "max_x")
+_COUNTS: Final = ("count", "nan_count")
 _FLOATS: Final = ("first", "last", "min", "max")
 
 
@@ -78,11 +79,14 @@ def _series(pair: Sequence[str]) -> metric_pb2.Series:
 
 
 def _curve(message: metric_pb2.Curve, axis: str) -> curves.MetricCurve:
-    integers = [array.array("q", getattr(message, name)) for name in _INTEGERS]
-    floats = [array.array("d", getattr(message, name)) for name in _FLOATS]
-    columns = dict(zip(_INTEGERS + _FLOATS, _convert.as_numpy([*integers, *floats]), strict=True))
+    columns = [
+        *(_convert.packed("q", metric_pb2.Curve(), name, message) for name in _PLACES),
+        *(_convert.packed("d", metric_pb2.Curve(), name, message) for name in _FLOATS),
+        *(array.array("q", getattr(message, name)) for name in _COUNTS),
+    ]
+    named = dict(zip(_PLACES + _FLOATS + _COUNTS, _convert.as_numpy(columns), strict=True))
     return curves.MetricCurve(
-        message.series.run_id, message.series.key, axis=axis, points=message.points, **columns
+        message.series.run_id, message.series.key, axis=axis, points=message.points, **named
     )
 
 
@@ -107,8 +111,8 @@ def _event(message: metric_pb2.WatchMetricsResponse) -> curves.MetricEvent:
 
 def _new_points(part: Any) -> curves.NewPoints:
     block, width = part.block, len(part.block.keys)
-    values = array.array("d", block.values)
-    columns = [array.array("q", _convert.steps(block)), array.array("q", block.timestamps_ms)]
+    values = _convert.values(block)
+    columns: list[Any] = [_convert.steps(block), _convert.times(block)]
     columns += [values[index::width] for index in range(width)]
     steps, times, *found = _convert.as_numpy(columns)
     return curves.NewPoints(part.run_id, steps, times, dict(zip(block.keys, found, strict=True)))

@@ -8,14 +8,13 @@ first thing that is logged. Without a server (offline mode) there is no delivery
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from runwire import _failures, errors
-from runwire._buffer import Buffer, Item, Mark, closed
+from runwire._buffer import Buffer, Item, Mark, closed, weight_of
 from runwire._channel import Settings, seconds
 from runwire._cutter import Begin, Closing, Cutter
 from runwire._delivery import Delivery, Lane
@@ -24,6 +23,7 @@ from runwire._lanes import PULSE, Lanes
 from runwire._leftovers import offer
 from runwire._places import Options
 from runwire._process import at_exit, not_at_exit
+from runwire._stderr import say
 
 _HEARTBEAT: Final = 30.0
 _PROGRESS: Final = 2.0
@@ -56,6 +56,7 @@ class Pipeline:
         self._started = False
         self._closing = False
         self._busy = False
+        self._broken: errors.RunwireError | None = None
         self._hooked = False
         # A forked child leaves it to its parent.
         self._offered = offered
@@ -109,19 +110,30 @@ class Pipeline:
             if self.buffer.wait(PULSE):
                 # Before the buffer looks empty.
                 self._busy = True
-                taken = self.buffer.drain()
                 try:
-                    self._fold(taken)
+                    self._fold(self.buffer.drain())
                 except Closing:
                     return
-                finally:
-                    self.buffer.release(taken)
+                except Exception as error:
+                    self._break(error)
+                    return
                 self._busy = False
                 self._offer()
             self._pulse()
 
+    def _break(self, error: Exception) -> None:
+        """Ends the folding for good, and lets nobody believe that it goes on."""
+        broken = errors.InternalError(f"the client failed, and takes nothing more: {error!r}")
+        broken.__cause__ = error
+        with self._guard:
+            self._broken = broken
+            if not self._closing:
+                self.buffer.refuse(broken)
+            self._guard.notify_all()
+
     def _fold(self, taken: list[Item]) -> None:
         fold = Fold(self._groups, self._cutter.add)
+        weight = 0
         last: Any = None
         columns: Any = None
         for item in taken:
@@ -129,8 +141,12 @@ class Pipeline:
                 run_id = item[0]
                 if run_id is not last:
                     columns, last = fold.columns(run_id), run_id
-                columns[item[1]].append(item)
+                key = item[1]
+                if key.__class__ is tuple:
+                    weight += weight_of(len(key))
+                columns[key].append(item)
             elif isinstance(item, Record):
+                weight += len(item.data)
                 fold.record(item)
                 last = None
             elif isinstance(item, Mark):
@@ -143,6 +159,7 @@ class Pipeline:
                     self._guard.notify_all()
         fold.finish()
         self._cutter.cut()
+        self.buffer.release(weight)
 
     def _offer(self) -> None:
         """Tells once of what earlier processes left."""
@@ -152,7 +169,7 @@ class Pipeline:
         with contextlib.suppress(OSError):
             told = offer(self._options.root)
             if told:
-                print(f"runwire: {told}", file=sys.stderr)
+                say(told)
 
     def _pulse(self) -> None:
         if self._delivery is None:
@@ -246,11 +263,14 @@ class Pipeline:
     def _given_up(self, start: float, now: float) -> errors.RunwireError | None:
         """Says whether there is no hope for the server."""
         delivery = self._delivery
-        if delivery is None:
-            return None
+        if self._broken is not None or delivery is None:
+            return self._broken
         if delivery.refusal is not None:
             return delivery.refusal
         never = not delivery.reached and isinstance(delivery.away, errors.ServerUnavailable)
+        if self._given.address.folder is not None:
+            # One that does not answer yet is being started, or replaced.
+            never = isinstance(delivery.away, errors.LocalServerFailed)
         return delivery.away if never and now - start > self._given.retry.connect_timeout else None
 
     def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
@@ -267,11 +287,7 @@ class Pipeline:
     def _say_progress(self, left: float) -> None:
         lane = self._lanes.lane
         size = lane.spool.size if lane else 0
-        print(
-            f"runwire: delivering {size / 1e6:.1f} MB to {self._given.address.text}; "
-            f"giving up in {left:.0f} s",
-            file=sys.stderr,
-        )
+        say(f"delivering {size / 1e6:.1f} MB to {self._given.address.text}; giving up in {left:.0f} s")
 
     def _raise(self) -> None:
         """Raises what went wrong for good, once."""
@@ -310,12 +326,12 @@ class Pipeline:
             self._end()
 
     def _end(self) -> None:
-        self._closing = self._lanes.closing = True
         not_at_exit(self.close_at_exit)
-        self.buffer.refuse(closed())
-        self.buffer.hurry()
         with self._guard:
+            self._closing = self._lanes.closing = True
+            self.buffer.refuse(closed())
             self._guard.notify_all()
+        self.buffer.hurry()
         if self._delivery is not None:
             self._delivery.stop(5.0)
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -367,4 +383,4 @@ class Pipeline:
                 self._before_exit()
             self.close(timeout or self._options.shutdown_timeout, progress=True)
         except (errors.RunwireError, OSError) as error:
-            print(f"runwire: {error}", file=sys.stderr)
+            say(str(error))

@@ -43,9 +43,7 @@ def renewed(old: Spool) -> Spool:
 def _copied(old: Spool, root: Path) -> str:
     made = Spool.create(root, uuid7().hex, old.address, NO_LIMIT, hidden=True)
     writer = Writer(made.writer_id)
-    for sequence in range(old.cut.sequence - old.undelivered + 1, old.cut.sequence + 1):
-        stored = old.take(sequence)
-        assert stored is not None
+    for stored in old.left():
         made.prepare(len(stored.payload))
         made.append(writer.cut_frame(stored.payload), stored.payload, stored.groups)
     made.notes.note(old.notes.rejections())

@@ -76,12 +76,34 @@ class Segment:
         before: The place in front of its first frame.
         last: Sequence of its last frame; that of `before` if it has none.
         size: Bytes of its whole entries.
+        synced: How many of these were synced to the disk.
     """
 
     path: Path
     before: Mark
     last: int
     size: int
+    synced: int = 0
+
+    @property
+    def filled(self) -> bool:
+        """Whether it has any frame."""
+        return self.last > self.before.sequence
+
+    def sync(self) -> None:
+        """Has it on the disk.
+
+        Raises:
+            OSError: The disk failed.
+        """
+        if self.synced < self.size:
+            size = self.size
+            descriptor = os.open(self.path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self.synced = size
 
 
 def entry(kind: int, body: bytes) -> bytes:

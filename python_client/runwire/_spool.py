@@ -21,15 +21,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import struct
 import threading
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from runwire._segments import (
     GROUP,
+    Cursor,
     Head,
     Scan,
     Segment,
@@ -49,8 +48,8 @@ from runwire.v1 import frame_pb2
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
 # The bound of a spool that nobody adds to.
 NO_LIMIT: Final = 1 << 62
-_ACKED: Final = struct.Struct("<QII")
 _OVERHEAD: Final = 64
+_LEAST_OF_FREE: Final = 256 * 1024
 
 
 class Spool:
@@ -78,14 +77,14 @@ class Spool:
         self.torn: list[str] = []
         self.notes = Notes(folder)
         self._limit = limit
-        self._segment_bytes = max(4096, min(SEGMENT_BYTES, limit // 8))
+        self._segment_bytes = 0
         self._lock_file = held
         self._guard = threading.Lock()
         self._segments: list[Segment] = []
+        self._strays: list[Segment] = []
         self._file = -1
         self._declared: set[bytes] = set()
         self._reader = Reader(cut.sequence + 1)
-        self._acked_file = -1
         self._floor: int | None = None
 
     @classmethod
@@ -142,38 +141,24 @@ class Spool:
         whole = [scan for scan in scans if scan.head is not None]
         first = whole[0].head if whole else None
         base = whole[0].segment.before if whole else START
-        spool = cls(
-            folder,
-            first.writer_id if first else folder.name,
-            first.address if first else "",
-            held,
-            limit,
-            base,
-            base,
-        )
+        writer_id, address = (first.writer_id, first.address) if first else (folder.name, "")
+        spool = cls(folder, writer_id, address, held, limit, base, base)
         for scan in scans:
             if scan.torn:
                 spool.torn.append(f"{scan.torn} bytes at the end of {scan.segment.path} are not whole")
             if scan.head is None:
                 continue
-            if scan.segment.before != spool.cut:
+            if spool._strays or scan.segment.before != spool.cut:
                 spool.torn.append(f"{scan.segment.path} does not follow on what is in front of it")
-                break
+                spool._strays.append(scan.segment)
+                continue
             spool._segments.append(scan.segment)
             spool.cut = scan.end
-        spool.acked = spool._read_acked(base)
+        spool.acked = max(base, spool.notes.acked() or base)
         spool._reader = Reader(spool.acked.sequence + 1)
         aside = spool.notes.aside()
         spool._floor = None if aside is None else int(str(aside["delivered"]))
         return spool
-
-    def _read_acked(self, base: Mark) -> Mark:
-        with contextlib.suppress(FileNotFoundError):
-            data = (self.folder / "acked").read_bytes()
-            if len(data) == _ACKED.size and zlib.crc32(data[:12]) == _ACKED.unpack(data)[2]:
-                sequence, crc, _ = _ACKED.unpack(data)
-                return max(base, Mark(sequence, crc))
-        return base
 
     @property
     def size(self) -> int:
@@ -188,10 +173,32 @@ class Spool:
     @property
     def undelivered(self) -> int:
         """How many frames are held that the server does not have, as far as is known."""
+        return max(0, self.cut.sequence - self._delivered) + self.stray
+
+    @property
+    def stray(self) -> int:
+        """How many of these stand behind a damaged place, so that they can not go on as this writer."""
+        return sum(max(0, one.last - max(one.before.sequence, self._delivered)) for one in self._strays)
+
+    @property
+    def _delivered(self) -> int:
+        """The last frame that the server has, as far as is known, or that is not held."""
         if self._floor is None:
-            return self.pending
-        base = self._segments[0].before.sequence if self._segments else self.cut.sequence
-        return max(0, self.cut.sequence - max(base, self._floor))
+            return self.acked.sequence
+        return max(self._floor, self._segments[0].before.sequence if self._segments else self.cut.sequence)
+
+    def left(self) -> Iterator[Stored]:
+        """Yields the frames that are undelivered.
+
+        Raises:
+            OSError: One can not be read.
+        """
+        for segment in (*self._segments, *self._strays):
+            with contextlib.closing(Cursor(segment)) as cursor:
+                for sequence in range(max(segment.before.sequence, self._delivered) + 1, segment.last + 1):
+                    stored = cursor.read(sequence)
+                    assert stored is not None
+                    yield stored
 
     def set_aside(self, reason: str, message: str, delivered: int) -> None:
         """Notes that the frames can not go on as this writer.
@@ -222,13 +229,14 @@ class Spool:
         size += _OVERHEAD
         with self._guard:
             current = self._segments[-1] if self._file >= 0 else None
-            done = current is not None and current.last <= self.acked.sequence
-            if current is not None and done and (current.size > self._segment_bytes // 2):
-                self._drop(len(self._segments))
-                current = None
+            if current is not None and current.last <= self.acked.sequence:
+                most = self._segment_bytes
+                if current.filled and (current.size > most // 2 or current.size + size > most):
+                    self._drop(len(self._segments))
+                    current = None
             if self.pending and self.size + size > self._limit:
                 return None
-            if current is None or current.size + size > self._segment_bytes:
+            if current is None or (current.filled and current.size + size > self._segment_bytes):
                 self._begin_segment()
             return self._segments[-1].before.sequence
 
@@ -246,7 +254,14 @@ class Spool:
         self._close_file()
         self._file = descriptor
         self._declared = set()
+        self._segment_bytes = self._segment_bound()
         self._segments.append(Segment(path, self.cut, self.cut.sequence, len(data)))
+
+    def _segment_bound(self) -> int:
+        """Says how large a segment may grow: to a part of what is free, so that acks free some."""
+        found = os.statvfs(self.folder)
+        free = max(_LEAST_OF_FREE, found.f_bavail * found.f_frsize // 4)
+        return max(4096, min(SEGMENT_BYTES, self._limit // 8, free))
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -312,17 +327,25 @@ class Spool:
             if mark.sequence <= self.acked.sequence:
                 return
             self.acked = mark
-            if self._acked_file < 0:
-                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-                self._acked_file = os.open(self.folder / "acked", flags, 0o600)
-            data = struct.pack("<QI", *mark)
             # A mark that a full disk does not take is a longer welcome, and no loss.
             with contextlib.suppress(OSError):
-                os.pwrite(self._acked_file, data + struct.pack("<I", zlib.crc32(data)), 0)
+                self.notes.acknowledge(mark)
             whole = 0
             while whole < len(self._segments) - 1 and self._segments[whole].last <= mark.sequence:
                 whole += 1
             self._drop(whole)
+
+    def reclaim(self) -> bool:
+        """Deletes what is written if all of it is acknowledged: the way on when the disk is full.
+
+        Returns:
+            Whether that freed anything; the next frame needs `prepare` then.
+        """
+        with self._guard:
+            if self.pending or not any(segment.filled for segment in self._segments):
+                return False
+            self._drop(len(self._segments))
+            return True
 
     def _drop(self, count: int) -> None:
         """Deletes the first segments."""
@@ -340,8 +363,8 @@ class Spool:
             OSError: The disk failed.
         """
         with self._guard:
-            if self._file >= 0:
-                os.fsync(self._file)
+            for segment in self._segments:
+                segment.sync()
             descriptor = os.open(self.folder, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
@@ -368,9 +391,7 @@ class Spool:
         """Lets go of the spool, also in a child that inherited it: the lock stays with the parent then."""
         self._close_file()
         self._reader.close()
-        if self._acked_file >= 0:
-            os.close(self._acked_file)
-            self._acked_file = -1
+        self.notes.close()
         if self._lock_file >= 0:
             os.close(self._lock_file)
             self._lock_file = -1

@@ -1,14 +1,21 @@
-"""What lies beside the frames of a spool: rejections to tell of, and why its writer is over."""
+"""What lies beside the frames of a spool: how far it is delivered, rejections, why its writer is over."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import struct
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from runwire._segments import REJECTION, entries, entry
+from runwire._segments import REJECTION, entries, entry, write_whole
+from runwire._writer import Mark
 from runwire.v1 import frame_pb2
+
+_MARK: Final = struct.Struct("<QII")
 
 
 class Notes:
@@ -17,6 +24,36 @@ class Notes:
     def __init__(self, folder: Path) -> None:
         """Reads and writes notes in a folder."""
         self._folder = folder
+        self._mark_file = -1
+
+    def acked(self) -> Mark | None:
+        """Returns what `acknowledge` noted last; None if that is not there, or not whole."""
+        with contextlib.suppress(FileNotFoundError):
+            data = (self._folder / "acked").read_bytes()
+            if len(data) == _MARK.size and zlib.crc32(data[:12]) == _MARK.unpack(data)[2]:
+                sequence, crc, _ = _MARK.unpack(data)
+                return Mark(sequence, crc)
+        return None
+
+    def acknowledge(self, mark: Mark) -> None:
+        """Notes how far the frames are on the server's disk.
+
+        Args:
+            mark: The last one that is.
+
+        Raises:
+            OSError: The disk is full, or failed.
+        """
+        if self._mark_file < 0:
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            self._mark_file = os.open(self._folder / "acked", flags, 0o600)
+        os.pwrite(self._mark_file, _MARK.pack(*mark, zlib.crc32(_MARK.pack(*mark, 0)[:12])), 0)
+
+    def close(self) -> None:
+        """Closes the file that it keeps open."""
+        if self._mark_file >= 0:
+            os.close(self._mark_file)
+            self._mark_file = -1
 
     @property
     def kept(self) -> bool:
@@ -34,10 +71,13 @@ class Notes:
         """
         if not rejections:
             return
-        with (self._folder / "rejections").open("ab") as file:
-            file.write(b"".join(entry(REJECTION, one.SerializeToString()) for one in rejections))
-            file.flush()
-            os.fsync(file.fileno())
+        data = b"".join(entry(REJECTION, one.SerializeToString()) for one in rejections)
+        descriptor = os.open(self._folder / "rejections", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            write_whole(descriptor, data, os.fstat(descriptor).st_size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def rejections(self) -> list[frame_pb2.Rejection]:
         """Returns the rejections that are noted."""

@@ -89,6 +89,8 @@ def _deliver(spool: Spool, given: _channel.Settings, outcome: Outcome, say: Call
     if aside is not None:
         outcome.problem = f"{aside['message']} ({aside['reason']}); --as-new-writer delivers what is left"
         return
+    if spool.stray:
+        outcome.problem = f"{spool.stray} frames stand behind a damaged place; --as-new-writer delivers them"
     if not spool.pending:
         return
     guard = threading.Condition(threading.Lock())
@@ -99,7 +101,7 @@ def _deliver(spool: Spool, given: _channel.Settings, outcome: Outcome, say: Call
     try:
         with guard:
             delivery.carry(lane)
-            outcome.problem = _wait(lane, delivery, guard, given, say)
+            outcome.problem = _wait(lane, delivery, guard, given, say) or outcome.problem
     finally:
         delivery.stop(5.0)
     outcome.delivered = spool.acked.sequence - start

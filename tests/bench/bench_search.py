@@ -129,7 +129,7 @@ class _Times:
         self.ids: list[float] = []
         for attempt in range(repeat + 2):
             began, began_cpu = time.perf_counter(), time.process_time()
-            keys, _ = search_runs(connection, request)
+            keys = search_runs(connection, request).keys
             middle = time.perf_counter()
             load_runs(connection, keys, None)
             end, end_cpu = time.perf_counter(), time.process_time()
@@ -181,7 +181,8 @@ def _turn_to(connection: sa.Connection, request: run_pb2.SearchRunsRequest, page
     """Turns to a page; whether there is one."""
     began = time.perf_counter()
     for _ in range(page - 1):
-        _, request.page_token = search_runs(connection, request)
+        turned = search_runs(connection, request)
+        request.page_token = turned.token(len(turned.keys))
         if not request.page_token or time.perf_counter() - began > 20:
             return False
     return True

@@ -80,14 +80,14 @@ class Row:
 
 def at_least(bound: float, column: str = RUNWIRE) -> Goal:
     """The goal of a figure, or a fact beside it, that is no less."""
-    return Goal(f">= {bound:,g}", lambda medians: medians[column] >= bound if column in medians else None)
+    return Goal(f">= {bound:,.12g}", lambda medians: medians[column] >= bound if column in medians else None)
 
 
 def at_most(bound: float, column: str = RUNWIRE) -> Goal:
     """The goal of a figure, or a fact beside it, that is no more."""
     what = f"{column.partition('.')[2].replace('_', ' ')} " if "." in column else ""
     return Goal(
-        f"{what}<= {bound:,g}", lambda medians: medians[column] <= bound if column in medians else None
+        f"{what}<= {bound:,.12g}", lambda medians: medians[column] <= bound if column in medians else None
     )
 
 

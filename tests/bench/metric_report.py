@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.bench.metric_bench import (
@@ -17,10 +18,6 @@ from tests.bench.metric_bench import (
     Row,
 )
 
-# What was measured of a row, by column.
-Samples = Mapping[str, Sequence[Measured]]
-Results = Sequence[tuple[Row, Samples]]
-
 _OTHERS = (FASTTRACKML, MLFLOW, LIMIT)
 _LEGEND = f"""\
 Medians, with the range in brackets where there are several. `N x`: Runwire is so many times as fast.
@@ -28,10 +25,30 @@ Medians, with the range in brackets where there are several. `N x`: Runwire is s
 8 MiB a commit. Two processes of Runwire on PostgreSQL share the clients, of which each has one at least."""
 
 
-def medians(row: Row, samples: Samples) -> dict[str, float]:
+@dataclass
+class Result:
+    """What came of a row.
+
+    Attributes:
+        row: The row.
+        samples: What was measured, by column.
+        failures: What failed, by column; by the row's name if that was none of them.
+        seconds: How long all of it took.
+    """
+
+    row: Row
+    samples: dict[str, list[Measured]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+Results = Sequence[Result]
+
+
+def medians(result: Result) -> dict[str, float]:
     """Returns the median of each column, and of each `column.fact`."""
     found: dict[str, float] = {}
-    for column, taken in samples.items():
+    for column, taken in result.samples.items():
         if taken:
             found[column] = statistics.median(one.figure for one in taken)
             for fact in taken[0].beside:
@@ -42,21 +59,37 @@ def medians(row: Row, samples: Samples) -> dict[str, float]:
 def markdown(facts: Mapping[str, str], results: Results) -> str:
     """Returns the whole report."""
     lines = [f"- {name}: {fact}" for name, fact in facts.items()]
+    most = max((len(taken) for one in results for taken in one.samples.values()), default=0)
+    lines.append(f"- repetitions: {most} at most, in {sum(one.seconds for one in results) / 60:.0f} minutes")
     lines += ["", _LEGEND, ""]
     lines += [_line(["work", RUNWIRE, *_OTHERS, "goal"]), _line(["---"] * 6)]
-    lines += [_line(_cells(row, samples)) for row, samples in results]
+    lines += [_line(_cells(one)) for one in results]
     lines += _postgres(results)
     lines += ["", "Beside them:", ""]
-    lines += [line for row, samples in results for line in _beside(row, samples)]
-    verdicts = [met for row, samples in results for _, met in judged(row, samples) if met is not None]
+    lines += [line for one in results for line in _beside(one)]
+    failed = [f"- {one.row.name}, {what}: {why}" for one in results for what, why in one.failures.items()]
+    lines += ["", "What failed:", "", *failed] if failed else []
+    verdicts = [met for one in results for _, met in judged(one) if met is not None]
     lines += ["", f"Goals met: {verdicts.count(True)} of {len(verdicts)}."]
     return "\n".join(lines)
 
 
-def judged(row: Row, samples: Samples) -> list[tuple[str, bool | None]]:
+def judged(result: Result) -> list[tuple[str, bool | None]]:
     """Returns the goals of a row with their verdicts."""
-    found = medians(row, samples)
-    return [(goal.text, goal.met(found)) for goal in row.goals]
+    found = medians(result)
+    return [(goal.text, goal.met(found)) for goal in result.row.goals]
+
+
+def figure(result: Result) -> str:
+    """Returns the figure of a row for a person, with its range."""
+    return "failed" if RUNWIRE in result.failures else _figure(result.samples.get(RUNWIRE, ()))
+
+
+def reason(error: Exception) -> str:
+    """Returns what an error says, in a line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    # Of a traceback, the last line says it.
+    return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"
 
 
 def as_json(facts: Mapping[str, str], results: Results) -> dict[str, Any]:
@@ -65,27 +98,29 @@ def as_json(facts: Mapping[str, str], results: Results) -> dict[str, Any]:
         "facts": dict(facts),
         "rows": [
             {
-                "name": row.name,
-                "title": row.title,
-                "unit": row.unit,
-                "medians": medians(row, samples),
-                "goals": [{"text": text, "met": met} for text, met in judged(row, samples)],
+                "name": one.row.name,
+                "title": one.row.title,
+                "unit": one.row.unit,
+                "seconds": one.seconds,
+                "medians": medians(one),
+                "goals": [{"text": text, "met": met} for text, met in judged(one)],
+                "failures": one.failures,
                 "samples": {
-                    column: [{"figure": one.figure, **one.beside} for one in taken]
-                    for column, taken in samples.items()
+                    column: [{"figure": sample.figure, **sample.beside} for sample in taken]
+                    for column, taken in one.samples.items()
                 },
             }
-            for row, samples in results
+            for one in results
         ],
     }
 
 
-def _cells(row: Row, samples: Samples) -> list[str]:
-    found = medians(row, samples)
+def _cells(result: Result) -> list[str]:
+    row, found = result.row, medians(result)
     others = [_other(row, column, found) for column in _OTHERS]
     words = {True: "met", False: "**missed**", None: "not measured"}
-    goals = "; ".join(f"{text}: {words[met]}" for text, met in judged(row, samples))
-    return [row.title, f"{_figure(samples.get(RUNWIRE, ()))} {row.unit}", *others, goals]
+    goals = "; ".join(f"{text}: {words[met]}" for text, met in judged(result))
+    return [row.title, f"{figure(result)} {row.unit}", *others, goals]
 
 
 def _other(row: Row, column: str, found: Mapping[str, float]) -> str:
@@ -111,9 +146,14 @@ def _figure(taken: Sequence[Measured]) -> str:
 def _postgres(results: Results) -> list[str]:
     columns = (ONE_PROCESS, TWO_PROCESSES)
     lines = [
-        _line([f"{row.title}, {row.unit}", *(_figure(samples[column]) for column in columns)])
-        for row, samples in results
-        if all(samples.get(column) for column in columns)
+        _line(
+            [
+                f"{one.row.title}, {one.row.unit}",
+                *(_figure(one.samples.get(column, ())) for column in columns),
+            ]
+        )
+        for one in results
+        if any(one.samples.get(column) for column in columns)
     ]
     if not lines:
         return []
@@ -121,10 +161,10 @@ def _postgres(results: Results) -> list[str]:
     return ["", _line(["work", *heads]), _line(["---"] * 3), *lines]
 
 
-def _beside(row: Row, samples: Samples) -> list[str]:
+def _beside(result: Result) -> list[str]:
     lines = []
-    found = medians(row, samples)
-    for column in samples:
+    found = medians(result)
+    for column in result.samples:
         prefix = f"{column}."
         facts = [
             f"{name.removeprefix(prefix).replace('_', ' ')} {number(value)}"
@@ -132,7 +172,8 @@ def _beside(row: Row, samples: Samples) -> list[str]:
             if name.startswith(prefix)
         ]
         if facts and column not in _OTHERS:
-            lines.append(f"- {row.name}, {column}: {', '.join(facts)}")
+            times = f"{len(result.samples[column])} x"
+            lines.append(f"- {result.row.name}, {column} ({times}): {', '.join(facts)}")
     return lines
 
 

@@ -162,24 +162,34 @@ def firehose(address: str, width: int, seconds: float, run_id: str, window: int 
     return _work(address, prepare)
 
 
-def repeats(address: str, writer_id: str, sequence: int, crc: int, payload: bytes, count: int) -> Works:
-    """Sends the last frame of a writer again, as after an answer that was lost: with a hello, by itself."""
+def repeats(address: str, lasts: dict[str, dict[str, Any]], count: int) -> Works:
+    """Sends the last frames of some writers again, as after an answer that was lost: with a hello, in turns.
 
-    async def prepare(channel: grpc.aio.Channel) -> Timed:
-        stub = metric_pb2_grpc.MetricServiceStub(channel)
-        request = metric_pb2.AppendFramesRequest(
+    Args:
+        address: Of the server.
+        lasts: writer_id, sequence, crc and payload of each, by a name for its time.
+        count: How often.
+    """
+
+    def request_of(writer_id: str, sequence: int, crc: int, payload: bytes) -> metric_pb2.AppendFramesRequest:
+        return metric_pb2.AppendFramesRequest(
             hello=frame_pb2.Hello(writer_id=writer_id, acked_sequence=sequence - 1, acked_crc=crc),
             frames=[frame_pb2.Frame(sequence=sequence, previous_crc=crc, payload=payload)],
         )
 
+    async def prepare(channel: grpc.aio.Channel) -> Timed:
+        stub = metric_pb2_grpc.MetricServiceStub(channel)
+        requests = {name: request_of(**last) for name, last in lasts.items()}
+
         async def timed() -> dict[str, float]:
-            taken = []
+            taken: dict[str, list[float]] = {name: [] for name in requests}
             for _ in range(count):
-                began = time.perf_counter()
-                response = await stub.AppendFrames(request)
-                taken.append(time.perf_counter() - began)
-                assert response.ack.sequence == sequence, response
-            return {"ms": statistics.median(taken) * 1e3}
+                for name, request in requests.items():
+                    began = time.perf_counter()
+                    response = await stub.AppendFrames(request)
+                    taken[name].append(time.perf_counter() - began)
+                    assert response.ack.sequence == request.frames[0].sequence, response
+            return {f"{name}_ms": statistics.median(times) * 1e3 for name, times in taken.items()}
 
         return timed
 

@@ -75,7 +75,7 @@ def runs(client: Any, name: str) -> list[Any]:
     """What one does with runs."""
     found: list[Any] = []
     experiment = client.create_experiment(name)
-    parent = client.create_run(experiment, 1000, {"t": "1"}, "parent", params={"alpha": 0.1})
+    parent = client.create_run(experiment, 1000, {"t": "one"}, "parent", params={"alpha": 0.1})
     child = client.create_run(experiment, 2000, run_name="child", parent_run_id=parent.info.run_id)
     found += [parent, child, client.get_run(child.info.run_id, fields=["name"])]
     again = {"run_id": child.info.run_id, "run_name": "child", "parent_run_id": parent.info.run_id}

@@ -41,13 +41,15 @@ def test_repeats_carry_the_first_request_id(kind: str, script: Script) -> None:
     script.answers = [
         Failure("UNAVAILABLE", "SERVER_STOPPING", retry_delay=0.01),
         Failure("UNAVAILABLE"),
+        # Nobody asked for it: a server that closes says so of the calls that it leaves.
+        Failure("CANCELLED"),
         Failure("ABORTED", "STORAGE_CONFLICT", retry_delay=0.01),
         Failure("RESOURCE_EXHAUSTED", "STORAGE_FULL", retry_delay=0.01),
         run_pb2.CreateRunResponse(run=run_pb2.Run(run_id="a" * 32)).SerializeToString(),
     ]
     with connect(kind, script.address, retry=QUICK) as client:
         assert client.create_run("0").info.run_id == "a" * 32
-    assert len(script.seen) == 5
+    assert len(script.seen) == 6
     assert {sent.method for sent in script.seen} == {"/runwire.v1.RunService/CreateRun"}
     assert len({sent.body for sent in script.seen}) == 1
     request = run_pb2.CreateRunRequest.FromString(script.seen[0].body)

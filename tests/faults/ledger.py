@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,9 @@ from tests.faults.writer import WIDE
 from tests.support.messages import Point, as_dict, bits, points_of
 
 from runwire.v1 import metric_pb2, metric_pb2_grpc, run_pb2, run_pb2_grpc
+
+# What a server may lag behind the others of its database, with much to spare for a busy machine.
+LAG_SECONDS = 10.0
 
 
 @dataclass
@@ -122,10 +126,17 @@ def history(channel: grpc.Channel, run_id: str) -> dict[str, list[Point]]:
 
 
 def summary_problems(stub: Any, run_id: str, points: dict[str, list[Point]]) -> list[str]:
-    """Compares the counts of a run's summaries with its history."""
-    run = stub.GetRun(run_pb2.GetRunRequest(run_id=run_id)).run
-    counts = {m.key: m.count for m in run.metrics}
+    """Compares the counts of a run's summaries with its history.
+
+    They may lag for a second behind what another server of the database stored: they are asked for
+    until they are equal, or too late.
+    """
     expected = {key: len(some) for key, some in points.items()}
+    counts: dict[str, int] = {}
+    deadline = time.monotonic() + LAG_SECONDS
+    while counts != expected and time.monotonic() < deadline:
+        run = stub.GetRun(run_pb2.GetRunRequest(run_id=run_id)).run
+        counts = {m.key: m.count for m in run.metrics}
     return [] if counts == expected else [f"run {run_id}: summaries {counts}, history {expected}"]
 
 

@@ -18,4 +18,6 @@ def mounted(folder: Path, size: str) -> Iterator[None]:
     try:
         yield
     finally:
-        subprocess.run(["umount", folder], check=True)
+        # Lazily: a test that failed may have left a process with open files there, and its failure is what
+        # counts.
+        subprocess.run(["umount", "--lazy", folder], check=True)

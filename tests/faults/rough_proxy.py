@@ -34,7 +34,9 @@ class RoughProxy(LossyProxy):
         calm: Whether it leaves messages alone.
     """
 
-    def __init__(self, host: str, port: int, fault: Fault, every: int, seconds: float) -> None:
+    def __init__(
+        self, host: str, port: int, fault: Fault, every: int, seconds: float, *, once: bool = False
+    ) -> None:
         """Makes a proxy for a server; `running` starts it.
 
         Args:
@@ -43,11 +45,13 @@ class RoughProxy(LossyProxy):
             fault: What to do.
             every: To which messages, counted over all connections.
             seconds: How long a delay or a black hole lasts.
+            once: Whether only the first of them is mistreated.
         """
         super().__init__(host, port)
         self._fault = fault
         self._every = every
         self._seconds = seconds
+        self._once = once
         self._messages = 0
         self.faults = 0
         self.calm = False
@@ -75,7 +79,8 @@ class RoughProxy(LossyProxy):
 
     def _is_next(self) -> bool:
         self._messages += 1
-        return not self.calm and self._messages % self._every == 0
+        calm = self.calm or (self._once and self.faults > 0)
+        return not calm and self._messages % self._every == 0
 
     async def _mistreat(self, frame: bytes, writer: asyncio.StreamWriter) -> bool:
         """Does what is to be done; whether the connection goes on."""

@@ -20,6 +20,8 @@ from runwire import Client
 from runwire.errors import RunwireError
 
 WRITERS = 2
+# How many messages have their turn to be mistreated.
+EACH = 40
 
 
 def lane_of(server: ServerProcess, address: str, folder: Path, count: int) -> tuple[Lane, dict[Path, str]]:
@@ -80,6 +82,22 @@ def test_a_rough_network(server: ServerProcess, tmp_path: Path, fault: Fault) ->
             proxy.calm = True
         assert proxy.faults >= 2
     check(server, runs)
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_at_each_message(server: ServerProcess, tmp_path: Path, fault: Fault) -> None:
+    host, port = server.address.rsplit(":", 1)
+    for k in range(1, EACH + 1):
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        with RoughProxy(host, int(port), fault, k, 0.2, once=True).running() as proxy:
+            lane, runs = lane_of(server, proxy.address, folder, 1)
+            with lane.writing():
+                lane.await_acks(k)
+            assert proxy.faults == 1
+        check(server, runs)
 
 
 def test_a_flush_into_a_black_hole_ends_in_time(

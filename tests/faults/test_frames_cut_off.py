@@ -21,6 +21,8 @@ from tests.support.server import ServerProcess
 from runwire.v1 import run_pb2, run_pb2_grpc
 
 DAY = 24 * 3600
+# How many messages have their turn to be mistreated.
+EACH = 40
 
 
 def check(server: ServerProcess, plans: dict[Path, Plan]) -> None:
@@ -44,6 +46,23 @@ def test_a_rough_network(server: ServerProcess, tmp_path: Path, fault: Fault, ev
             proxy.calm = True
         assert proxy.faults >= 3
     check(server, {ledger: plan})
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(1_800)
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_at_each_message(server: ServerProcess, tmp_path: Path, fault: Fault) -> None:
+    """One after the other, from the first hello on."""
+    host, port = server.address.rsplit(":", 1)
+    for k in range(1, EACH + 1):
+        plan, ledger = Plan(f"{fault.value}-at-{k}", new_id()), tmp_path / f"{k}.ledger"
+        with RoughProxy(host, int(port), fault, k, 0.2, once=True).running() as proxy:
+            address = proxy.address.removeprefix("runwire://")
+            lane = Lane(server, plan.name, [command(address, ledger, 1 + k % 4, plan)])
+            with lane.writing():
+                lane.await_acks(k)
+            assert proxy.faults == 1
+        check(server, {ledger: plan})
 
 
 @pytest.fixture

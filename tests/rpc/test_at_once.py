@@ -134,6 +134,9 @@ def test_one_name_for_two_renamed(api: Api, any_server: ServerProcess) -> None:
 
     outcomes = at_once(any_server.address, len(ids), rename)
     assert reasons(outcomes) == {"OK": 1, "EXPERIMENT_EXISTS": len(ids) - 1}
+    winner = api(experiments.GetExperimentRequest(name=name)).experiment.experiment_id
+    failures = [o for o in outcomes if isinstance(o, Failure)]
+    assert {f.metadata["experiment_id"] for f in failures} == {winner}
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["same", "different"])

@@ -144,6 +144,16 @@ def test_records(api: Api, made: dict[str, object], field: str) -> None:
         assert rejection.message.startswith(f"records[0].{field}:")
 
 
+def test_more_changes_than_a_transaction_may_make(api: Api) -> None:
+    with writing(api) as writer:
+        run_id = writer.begins()
+        tag = record(batch={"run_id": run_id, "tags": [{"key": "k", "value": "v"}]})
+        last = points(run_id, 1.0)
+        delivered(writer, payload(*[tag] * 12_000, last))
+        assert reasons(writer.stream) == [(run_id, "LIMIT_EXCEEDED", 2_001)]
+    assert counts(api, run_id) == {"loss": 1}
+
+
 def test_messages_that_are_none(api: Api) -> None:
     with writing(api) as writer:
         writer.begins()

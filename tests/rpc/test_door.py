@@ -195,6 +195,7 @@ def test_the_limits_are_those_in_force(api: Api) -> None:
         "max_group_keys": 10_000,
         "max_stream_groups": 1_000,
         "max_run_series": 1_000_000,
+        "max_frame_changes": 10_000,
     }
 
 

@@ -322,3 +322,32 @@ def test_the_last_full_page_is_the_last(api: Api) -> None:
     )
     pages = [[e.name[-1] for e in page.experiments] for page in paged(api, request)]
     assert pages == [["0", "1"], ["2", "3"]]
+
+
+def test_pages_of_large_runs_end_early(api: Api) -> None:
+    # The channel takes 4 MiB, as every client does that was not told otherwise.
+    experiment = api.new_experiment()
+    params = [{"key": f"p{i:03}", "value": "v" * 5_000} for i in range(180)]
+    created = []
+    for _ in range(11):
+        created.append(api.new_run(experiment_id=experiment))
+        api(runs.LogBatchRequest(run_id=created[-1], params=params))
+    pages = list(paged(api, search(experiment, page_size=10, order_by=["start_time ASC"], mask={})))
+    assert [len(page.runs) for page in pages] == [4, 4, 3]
+    assert [run.run_id for page in pages for run in page.runs] == created
+    assert all(len(run.params) == len(params) for page in pages for run in page.runs)
+    masked = search(experiment, order_by=["start_time ASC"], mask={"param_keys": ["p000"]})
+    assert len(api(masked).runs) == len(created)
+
+
+def test_metrics_that_were_just_logged_end_a_page_too(api: Api) -> None:
+    experiment = api.new_experiment()
+    keys = [f"metric {k:04} {'long' * 50}" for k in range(2_500)]
+    created = [api.new_run(experiment_id=experiment) for _ in range(8)]
+    for run_id in created:
+        block = {"keys": keys, "steps": {"steps": [1]}, "timestamps_ms": [1], "values": [0.5] * len(keys)}
+        api(runs.LogBatchRequest(run_id=run_id, blocks=[block]))
+    pages = list(paged(api, search(experiment, order_by=["start_time ASC"], mask={})))
+    assert [run.run_id for page in pages for run in page.runs] == created
+    assert all(len(run.metrics) == len(keys) for page in pages for run in page.runs)
+    assert len(pages) >= 2

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from runwire.v1 import block_pb2, run_pb2
-from runwire_server.storage import schema
+from runwire_server.storage import schema, search
 from runwire_server.storage.sqlite import COMMON_PRAGMAS
 
 T = TypeVar("T")
@@ -168,3 +168,9 @@ def _series(metric: block_pb2.MetricSummary) -> dict[str, Any]:
     )
     numbers = {name: None if math.isnan(value) else value for name, value in values.items()}
     return {"key": metric.key, "count": metric.count, **numbers, **steps}
+
+
+def page_of(connection: sa.Connection, request: run_pb2.SearchRunsRequest) -> tuple[list[int], str]:
+    """Searches runs; returns the row keys of the page, and the token of the next one."""
+    page = search.search_runs(connection, request)
+    return page.keys, page.token(len(page.keys))

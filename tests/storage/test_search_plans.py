@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 from tests.bench.search_fill import START, fill_sqlite
-from tests.storage.search_data import SqliteMemory
+from tests.storage.search_data import SqliteMemory, page_of
 
 from runwire.v1 import experiment_pb2, run_pb2
 from runwire_server.errors import InvalidArgument, NotFound
@@ -108,7 +108,7 @@ def test_later_pages_begin_with_a_seek(
 ) -> None:
     asked = request(text, *order)
     for _ in range(3):
-        _, asked.page_token = search.search_runs(connection, asked)
+        _, asked.page_token = page_of(connection, asked)
     taken, plans = explained(connection, asked)
     assert set(ways) <= set(taken)
     assert_walked(plans)
@@ -172,7 +172,7 @@ def test_statements_are_few(connection: sa.Connection) -> None:
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
     raw.set_trace_callback(seen.append)
-    search.search_runs(connection, request("metrics.loss < 0.5 AND params.model = 'b'", "metrics.loss"))
+    page_of(connection, request("metrics.loss < 0.5 AND params.model = 'b'", "metrics.loss"))
     raw.set_trace_callback(None)
     # The experiment, the counts, a sample, the page.
     assert len([sql for sql in seen if "SELECT" in sql]) == 4
@@ -183,11 +183,11 @@ def test_statements_are_few(connection: sa.Connection) -> None:
 def test_purged_runs_stay_out_while_their_children_are_still_there(
     connection: sa.Connection, text: str, order: str
 ) -> None:
-    before, _ = search.search_runs(connection, request(text, *order.split()))
+    before, _ = page_of(connection, request(text, *order.split()))
     connection.execute(
         sa.update(schema.runs).where(schema.runs.c.id == before[0]).values(lifecycle=schema.PURGED)
     )
-    after, _ = search.search_runs(connection, request(text, *order.split()))
+    after, _ = page_of(connection, request(text, *order.split()))
     connection.rollback()
     assert before[0] not in after
     assert after[: len(before) - 1] == before[1:]
@@ -195,31 +195,31 @@ def test_purged_runs_stay_out_while_their_children_are_still_there(
 
 class TestTokens:
     def test_belong_to_a_query(self, connection: sa.Connection) -> None:
-        _, token = search.search_runs(connection, request("", "metrics.loss"))
+        _, token = page_of(connection, request("", "metrics.loss"))
         for other in (
             request("", "metrics.loss DESC", page=token),
             request("", page=token),
             request("params.model = 'a'", "metrics.loss", page=token),
         ):
             with pytest.raises(InvalidArgument) as caught:
-                search.search_runs(connection, other)
+                page_of(connection, other)
             assert caught.value.reason == "INVALID_PAGE_TOKEN"
 
     def test_outlive_other_page_sizes_masks_and_the_default_view(self, connection: sa.Connection) -> None:
-        first, token = search.search_runs(connection, request(""))
+        first, token = page_of(connection, request(""))
         other = request("", page=token)
         other.page_size = 25
         other.view = experiment_pb2.LIFECYCLE_VIEW_ACTIVE_ONLY
         other.mask.metric_keys.append("loss")
-        second, _ = search.search_runs(connection, other)
+        second, _ = page_of(connection, other)
         assert first + second == list(range(RUNS, RUNS - 35, -1))
 
     def test_go_on_where_they_were_while_runs_are_added(self, connection: sa.Connection) -> None:
-        first, token = search.search_runs(connection, request(""))
+        first, token = page_of(connection, request(""))
         row = connection.execute(sa.select(schema.runs).where(schema.runs.c.id == RUNS)).one()
         newer = {**row._mapping, "id": RUNS + 1, "run_id": "f" * 32, "start_time": row.start_time + 1}
         connection.execute(schema.runs.insert(), newer)
-        second, _ = search.search_runs(connection, request("", page=token))
+        second, _ = page_of(connection, request("", page=token))
         connection.rollback()
         assert first + second == list(range(RUNS, RUNS - 20, -1))
 
@@ -229,7 +229,7 @@ class TestTokens:
 )
 def test_unknown_experiments_are_not_found(connection: sa.Connection, experiment_id: str) -> None:
     with pytest.raises(NotFound) as caught:
-        search.search_runs(connection, run_pb2.SearchRunsRequest(experiment_ids=["1", experiment_id]))
+        page_of(connection, run_pb2.SearchRunsRequest(experiment_ids=["1", experiment_id]))
     assert caught.value.metadata == {"experiment_id": experiment_id}
 
 

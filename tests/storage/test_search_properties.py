@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests import oracle
-from tests.storage.search_data import Database, PostgresDatabase, SqliteMemory, StoredRun, refill
+from tests.storage.search_data import Database, PostgresDatabase, SqliteMemory, StoredRun, page_of, refill
 
 from runwire.v1 import block_pb2, experiment_pb2, run_pb2
 from runwire_server.domain import filters
-from runwire_server.storage import search, search_plan
+from runwire_server.storage import search_plan
 from runwire_server.storage.schema import ACTIVE, DELETED, PURGED
 
 
@@ -210,7 +210,7 @@ def pages(connection: sa.Connection, request: run_pb2.SearchRunsRequest, sizes: 
     found: list[int] = []
     for size in itertools.cycle(sizes):
         request.page_size = size
-        page, request.page_token = search.search_runs(connection, request)
+        page, request.page_token = page_of(connection, request)
         found += page
         if not request.page_token:
             break

@@ -24,6 +24,7 @@ from runwire_server.metrics import flusher, series
 from runwire_server.metrics import summaries as memory
 from runwire_server.metrics.flusher import Flusher
 from runwire_server.metrics.overlaid import OverlaidRuns
+from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.storage.base import Appended, Page, Stores
 from runwire_server.storage.engine import Engine
@@ -69,7 +70,9 @@ class Server:
         stores = stores_on(engine, clock, random.Random(1), self._absorb)
         self.summaries = Summaries(self.store, stores.metrics)
         self.flusher = Flusher(self.summaries, self.store, shared=False)
-        self.stores = replace(stores, runs=OverlaidRuns(stores.runs, self.summaries, self.flusher))
+        self.stores = replace(
+            stores, runs=OverlaidRuns(stores.runs, self.summaries, self.flusher, Pace(lambda: 0.0))
+        )
 
     async def _absorb(self, appended: Sequence[Appended]) -> None:
         if self.holding:

@@ -17,6 +17,7 @@ from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.schema import metric_writer
 from runwire_server.storage.stores import stores_on
+from runwire_server.storage.writer_base import Care
 
 MINUTE = 60 * 1000
 DAY = 24 * 60 * MINUTE
@@ -75,7 +76,7 @@ class TestFrames:
         after = Writer(1, 1, 5)
         with pytest.raises(Exception, match=r"(?i)unique"):
             await stores.writers.apply(writer, writer.state, after, frames)
-        applied = await stores.writers.apply(writer, writer.state, after, frames, careful=True)
+        applied = await stores.writers.apply(writer, writer.state, after, frames, care=Care.RECORDS)
         assert [(r.run_id, r.reason, r.records) for r in applied.rejections] == [(run_id, "INTERNAL", 1)]
         run = (await stores.runs.get(run_pb2.GetRunRequest(run_id=run_id))).run
         assert [param.key for param in run.params] == ["c"]

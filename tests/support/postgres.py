@@ -63,11 +63,13 @@ class Postgres:
             **self._as,
         )
         assert self._process.stderr
+        said = []
         for line in self._process.stderr:
+            said.append(line.decode(errors="replace"))
             if b"ready to accept connections" in line:
                 break
         else:
-            raise RuntimeError("PostgreSQL did not start")
+            raise RuntimeError(f"PostgreSQL did not start: {''.join(said)}")
         # Somebody must read on, or it blocks on a full pipe.
         self._reader = subprocess.Popen(["cat"], stdin=self._process.stderr, stdout=subprocess.DEVNULL)
 

@@ -132,3 +132,16 @@ def test_each_record_is_a_change_or_rejected(records: list[bytes]) -> None:
 def test_any_bytes_are_read(data: bytes) -> None:
     contents = frames.read(1, data, {})
     assert contents.changes or contents.rejections
+
+
+def test_changes_are_bounded_by_runs_and_by_records_with_more_than_points() -> None:
+    tag = record(batch={"run_id": RUN, "tags": [{"key": "t", "value": "v"}]})
+    plain = batch(RUN, block(["a"], [1.0], times=[1]))
+    others = [batch(f"{i:032x}", block(["a"], [1.0], times=[1])) for i in range(6_001)]
+    contents = read(*[tag] * 4_000, *[plain] * 9_000, *others, plain, tag)
+    assert len(contents.changes) == 4_000 + 9_000 + 5_999 + 1
+    assert {key: known.records for key, known in contents.rejections.items()} == {
+        (f"{5_999:032x}", "LIMIT_EXCEEDED"): 1,
+        (f"{6_000:032x}", "LIMIT_EXCEEDED"): 1,
+        (RUN, "LIMIT_EXCEEDED"): 1,
+    }

@@ -234,7 +234,9 @@ class Group(google.protobuf.message.Message):
     HASH_FIELD_NUMBER: builtins.int
     KEYS_FIELD_NUMBER: builtins.int
     hash: builtins.bytes
-    """Required. First 16 bytes of the SHA-256 of the ordered keys, each as UTF-8 with a NUL behind it."""
+    """Required. First 16 bytes of the SHA-256 of the ordered keys, each as UTF-8 with a NUL behind it. One that
+    is not ends the stream (INVALID_FIELD).
+    """
     @property
     def keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Required. The keys, distinct, 9 or more; at most Limits.max_group_keys."""
@@ -264,7 +266,9 @@ class Ack(google.protobuf.message.Message):
     """Output only. Its chained CRC."""
     @property
     def rejections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rejection]:
-        """Output only. What of the newly acknowledged frames was rejected."""
+        """Output only. What of the newly acknowledged frames was rejected, at most 1,000; of all others the next
+        Welcome tells.
+        """
 
     def __init__(
         self,
@@ -280,7 +284,8 @@ global___Ack = Ack
 @typing.final
 class Rejection(google.protobuf.message.Message):
     """Records of one run that were not applied, all for one reason. Their frames count as stored: sending
-    them again would change nothing.
+    them again would change nothing. Later ones of the same run and reason are joined to one that is not
+    confirmed: last_sequence, records and points grow, so that a client knows one told anew by its last_sequence.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor

@@ -187,10 +187,10 @@ class AppendFramesRequest(google.protobuf.message.Message):
     epoch: builtins.int
     """Required unless hello is given. The epoch of the welcome."""
     confirmed_through: builtins.int
-    """Optional. All rejections up to this sequence are noted."""
+    """Optional. All rejections up to this sequence are noted; looked at once the frames are stored."""
     @property
     def hello(self) -> runwire.v1.frame_pb2.Hello:
-        """Required unless epoch is given. Opens the writer."""
+        """Required unless epoch is given, which it goes before. Opens the writer."""
 
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.frame_pb2.Group]:
@@ -198,7 +198,9 @@ class AppendFramesRequest(google.protobuf.message.Message):
 
     @property
     def frames(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[runwire.v1.frame_pb2.Frame]:
-        """Optional. The next frames. Each is a transaction; all are tried in order."""
+        """Optional. The next frames, in order, all of them within Limits.max_message_bytes. Those before one that
+        fails the call are stored.
+        """
 
     def __init__(
         self,

@@ -52,14 +52,15 @@ class MetricServiceStub:
     of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
     bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
     committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
-    (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+    (FRAME_OUT_OF_ORDER). A wrong previous_crc, or other bytes at the sequence that was received last, ends it
+    (WRITER_DIVERGED), unless the writer is replayable: such a
     writer has no spool, cuts frames by record count alone and sends the same records again after any
     failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
 
     GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
     declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
-    GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
-    declare, resend.
+    GROUP_UNKNOWN ends a stream whose frame names another one that its run has not stored either, with nothing
+    of the frame stored: reconnect, declare, resend.
 
     ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
     whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
@@ -71,12 +72,14 @@ class MetricServiceStub:
     Acks tell of new ones; every welcome repeats those that the client has not confirmed.
     `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
     that; the server then forgets them. Failures that may pass (full disk, database away) consume
-    nothing and end the stream with their status; the client reconnects with back-off.
+    nothing and end the stream with their status; the client reconnects with back-off. So it is with a frame
+    on which the server itself fails (INTERNAL), but not for ever: sent for the fifth time at the latest, its
+    records are rejected with INTERNAL.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
     WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
-    RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
-    (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+    RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); ABORTED
+    (STORAGE_CONFLICT: say hello again); UNAVAILABLE (STORAGE_UNAVAILABLE, SERVER_STOPPING); INTERNAL; UNAUTHENTICATED (TOKEN_REQUIRED).
     """
 
     AppendFrames: grpc.UnaryUnaryMultiCallable[
@@ -184,14 +187,15 @@ class MetricServiceAsyncStub:
     of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
     bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
     committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
-    (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+    (FRAME_OUT_OF_ORDER). A wrong previous_crc, or other bytes at the sequence that was received last, ends it
+    (WRITER_DIVERGED), unless the writer is replayable: such a
     writer has no spool, cuts frames by record count alone and sends the same records again after any
     failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
 
     GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
     declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
-    GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
-    declare, resend.
+    GROUP_UNKNOWN ends a stream whose frame names another one that its run has not stored either, with nothing
+    of the frame stored: reconnect, declare, resend.
 
     ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
     whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
@@ -203,12 +207,14 @@ class MetricServiceAsyncStub:
     Acks tell of new ones; every welcome repeats those that the client has not confirmed.
     `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
     that; the server then forgets them. Failures that may pass (full disk, database away) consume
-    nothing and end the stream with their status; the client reconnects with back-off.
+    nothing and end the stream with their status; the client reconnects with back-off. So it is with a frame
+    on which the server itself fails (INTERNAL), but not for ever: sent for the fifth time at the latest, its
+    records are rejected with INTERNAL.
 
     Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
     WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
-    RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
-    (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+    RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); ABORTED
+    (STORAGE_CONFLICT: say hello again); UNAVAILABLE (STORAGE_UNAVAILABLE, SERVER_STOPPING); INTERNAL; UNAUTHENTICATED (TOKEN_REQUIRED).
     """
 
     AppendFrames: grpc.aio.UnaryUnaryMultiCallable[
@@ -318,14 +324,15 @@ class MetricServiceServicer(metaclass=abc.ABCMeta):
         of a FramePayload, a list of records. It is cut once: the spool, the CRC and every resend use the same
         bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
         committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
-        (FRAME_OUT_OF_ORDER). A wrong previous_crc ends it (WRITER_DIVERGED), unless the writer is replayable: such a
+        (FRAME_OUT_OF_ORDER). A wrong previous_crc, or other bytes at the sequence that was received last, ends it
+        (WRITER_DIVERGED), unless the writer is replayable: such a
         writer has no spool, cuts frames by record count alone and sends the same records again after any
         failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
 
         GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
         declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
-        GROUP_UNKNOWN ends a stream whose frame names another one, with nothing of the frame stored: reconnect,
-        declare, resend.
+        GROUP_UNKNOWN ends a stream whose frame names another one that its run has not stored either, with nothing
+        of the frame stored: reconnect, declare, resend.
 
         ACKS. `ack` is cumulative: everything up to ack.sequence is synced to disk and there exactly once,
         whatever happens next. Half-closing makes the server store what it has received, send the last ack and end
@@ -337,12 +344,14 @@ class MetricServiceServicer(metaclass=abc.ABCMeta):
         Acks tell of new ones; every welcome repeats those that the client has not confirmed.
         `confirmed_through` says that the client has durably noted all rejections whose last_sequence is at most
         that; the server then forgets them. Failures that may pass (full disk, database away) consume
-        nothing and end the stream with their status; the client reconnects with back-off.
+        nothing and end the stream with their status; the client reconnects with back-off. So it is with a frame
+        on which the server itself fails (INTERNAL), but not for ever: sent for the fifth time at the latest, its
+        records are rejected with INTERNAL.
 
         Errors: INVALID_ARGUMENT (INVALID_FIELD, MALFORMED_MESSAGE); FAILED_PRECONDITION (WRITER_FENCED,
         WRITER_UNKNOWN, WRITER_DIVERGED, SERVER_BEHIND, FRAME_OUT_OF_ORDER, GROUP_UNKNOWN);
-        RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); UNAVAILABLE
-        (STORAGE_UNAVAILABLE, SERVER_STOPPING); UNAUTHENTICATED (TOKEN_REQUIRED).
+        RESOURCE_EXHAUSTED (STORAGE_FULL; LIMIT_EXCEEDED for too many declared groups); ABORTED
+        (STORAGE_CONFLICT: say hello again); UNAVAILABLE (STORAGE_UNAVAILABLE, SERVER_STOPPING); INTERNAL; UNAUTHENTICATED (TOKEN_REQUIRED).
         """
 
     @abc.abstractmethod

@@ -418,7 +418,7 @@ class SearchRunsRequest(google.protobuf.message.Message):
     view: runwire.v1.experiment_pb2.LifecycleView.ValueType
     """Optional. Which lifecycle stages to look at. Default: active."""
     page_size: builtins.int
-    """Optional. Most runs in a page. 0 means 100; more than 1,000 is 1,000."""
+    """Optional. Most runs in a page; there may be fewer, see the RPC. 0 means 100; more than 1,000 is 1,000."""
     page_token: builtins.str
     """Optional. next_page_token of the previous page of the same query. Empty: the first page."""
     @property

@@ -134,7 +134,9 @@ class RunServiceServicer(object):
 
         NaN and missing sort last in either direction; ties are broken by start time (newest
         first), then by run_id. Pages are stable while runs are added: a page token continues
-        behind the last run seen. Ordering by a value that changes meanwhile (a metric that moves) may
+        behind the last run seen. A page of large runs has fewer than page_size: it ends before it would pass
+        3.5 MiB, so that gRPC's default limit of 4 MiB a message does; a run that is larger by itself comes
+        alone (see RunMask). Only an empty next_page_token says that no runs follow. Ordering by a value that changes meanwhile (a metric that moves) may
         repeat or miss that run.
         Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_FILTER, INVALID_PAGE_TOKEN); NOT_FOUND
         (EXPERIMENT_NOT_FOUND).

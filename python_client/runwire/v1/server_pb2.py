@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17runwire/v1/server.proto\x12\nrunwire.v1\x1a\x1egoogle/protobuf/duration.proto\"\xba\x03\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x05\x12\x18\n\x10max_batch_points\x18\x02 \x01(\x05\x12\x18\n\x10max_batch_params\x18\x03 \x01(\x05\x12\x16\n\x0emax_batch_tags\x18\x04 \x01(\x05\x12\x16\n\x0emax_key_length\x18\x05 \x01(\x05\x12\x1e\n\x16max_param_value_length\x18\x06 \x01(\x05\x12 \n\x18max_run_tag_value_length\x18\x07 \x01(\x05\x12\'\n\x1fmax_experiment_tag_value_length\x18\x08 \x01(\x05\x12\x17\n\x0fmax_name_length\x18\t \x01(\x05\x12\x15\n\rmax_page_size\x18\n \x01(\x05\x12\x18\n\x10max_filter_bytes\x18\x0b \x01(\x05\x12\x17\n\x0fmax_frame_bytes\x18\x0c \x01(\x05\x12\x18\n\x10max_stream_bytes\x18\r \x01(\x05\x12\x16\n\x0emax_group_keys\x18\x0e \x01(\x05\x12\x19\n\x11max_stream_groups\x18\x0f \x01(\x05\x12\x16\n\x0emax_run_series\x18\x10 \x01(\x05\"\x16\n\x14GetServerInfoRequest\"\x85\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t\x12\"\n\x06limits\x18\x03 \x01(\x0b\x32\x12.runwire.v1.Limits\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x10\n\x08\x64\x61tabase\x18\x05 \x01(\t\"Q\n\x0cPurgeRequest\x12-\n\nolder_than\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"2\n\rPurgeResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\x12\x13\n\x0b\x65xperiments\x18\x02 \x01(\x03\"\x18\n\x16GetStorageStatsRequest\"\x93\x01\n\x17GetStorageStatsResponse\x12&\n\x05parts\x18\x01 \x03(\x0b\x32\x17.runwire.v1.StoragePart\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\x15\n\rbacklog_bytes\x18\x03 \x01(\x03\x12\x16\n\x0e\x64\x61tabase_bytes\x18\x04 \x01(\x03\x12\x11\n\twal_bytes\x18\x05 \x01(\x03\"H\n\x0bStoragePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x32\xff\x01\n\rServerService\x12T\n\rGetServerInfo\x12 .runwire.v1.GetServerInfoRequest\x1a!.runwire.v1.GetServerInfoResponse\x12<\n\x05Purge\x12\x18.runwire.v1.PurgeRequest\x1a\x19.runwire.v1.PurgeResponse\x12Z\n\x0fGetStorageStats\x12\".runwire.v1.GetStorageStatsRequest\x1a#.runwire.v1.GetStorageStatsResponseB\x1f\n\x0e\x64\x65v.runwire.v1B\x0bServerProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17runwire/v1/server.proto\x12\nrunwire.v1\x1a\x1egoogle/protobuf/duration.proto\"\xd5\x03\n\x06Limits\x12\x19\n\x11max_message_bytes\x18\x01 \x01(\x05\x12\x18\n\x10max_batch_points\x18\x02 \x01(\x05\x12\x18\n\x10max_batch_params\x18\x03 \x01(\x05\x12\x16\n\x0emax_batch_tags\x18\x04 \x01(\x05\x12\x16\n\x0emax_key_length\x18\x05 \x01(\x05\x12\x1e\n\x16max_param_value_length\x18\x06 \x01(\x05\x12 \n\x18max_run_tag_value_length\x18\x07 \x01(\x05\x12\'\n\x1fmax_experiment_tag_value_length\x18\x08 \x01(\x05\x12\x17\n\x0fmax_name_length\x18\t \x01(\x05\x12\x15\n\rmax_page_size\x18\n \x01(\x05\x12\x18\n\x10max_filter_bytes\x18\x0b \x01(\x05\x12\x17\n\x0fmax_frame_bytes\x18\x0c \x01(\x05\x12\x18\n\x10max_stream_bytes\x18\r \x01(\x05\x12\x16\n\x0emax_group_keys\x18\x0e \x01(\x05\x12\x19\n\x11max_stream_groups\x18\x0f \x01(\x05\x12\x16\n\x0emax_run_series\x18\x10 \x01(\x05\x12\x19\n\x11max_frame_changes\x18\x11 \x01(\x05\"\x16\n\x14GetServerInfoRequest\"\x85\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x13\n\x0b\x61pi_version\x18\x02 \x01(\t\x12\"\n\x06limits\x18\x03 \x01(\x0b\x32\x12.runwire.v1.Limits\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12\x10\n\x08\x64\x61tabase\x18\x05 \x01(\t\"Q\n\x0cPurgeRequest\x12-\n\nolder_than\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"2\n\rPurgeResponse\x12\x0c\n\x04runs\x18\x01 \x01(\x03\x12\x13\n\x0b\x65xperiments\x18\x02 \x01(\x03\"\x18\n\x16GetStorageStatsRequest\"\x93\x01\n\x17GetStorageStatsResponse\x12&\n\x05parts\x18\x01 \x03(\x0b\x32\x17.runwire.v1.StoragePart\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\x15\n\rbacklog_bytes\x18\x03 \x01(\x03\x12\x16\n\x0e\x64\x61tabase_bytes\x18\x04 \x01(\x03\x12\x11\n\twal_bytes\x18\x05 \x01(\x03\"H\n\x0bStoragePart\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x0e\n\x06points\x18\x03 \x01(\x03\x12\r\n\x05\x62ytes\x18\x04 \x01(\x03\x32\xff\x01\n\rServerService\x12T\n\rGetServerInfo\x12 .runwire.v1.GetServerInfoRequest\x1a!.runwire.v1.GetServerInfoResponse\x12<\n\x05Purge\x12\x18.runwire.v1.PurgeRequest\x1a\x19.runwire.v1.PurgeResponse\x12Z\n\x0fGetStorageStats\x12\".runwire.v1.GetStorageStatsRequest\x1a#.runwire.v1.GetStorageStatsResponseB\x1f\n\x0e\x64\x65v.runwire.v1B\x0bServerProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,21 +24,21 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['DESCRIPTOR']._options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\016dev.runwire.v1B\013ServerProtoP\001'
   _globals['_LIMITS']._serialized_start=72
-  _globals['_LIMITS']._serialized_end=514
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=516
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=538
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=541
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=674
-  _globals['_PURGEREQUEST']._serialized_start=676
-  _globals['_PURGEREQUEST']._serialized_end=757
-  _globals['_PURGERESPONSE']._serialized_start=759
-  _globals['_PURGERESPONSE']._serialized_end=809
-  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=811
-  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=835
-  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=838
-  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=985
-  _globals['_STORAGEPART']._serialized_start=987
-  _globals['_STORAGEPART']._serialized_end=1059
-  _globals['_SERVERSERVICE']._serialized_start=1062
-  _globals['_SERVERSERVICE']._serialized_end=1317
+  _globals['_LIMITS']._serialized_end=541
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=543
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=565
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=568
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=701
+  _globals['_PURGEREQUEST']._serialized_start=703
+  _globals['_PURGEREQUEST']._serialized_end=784
+  _globals['_PURGERESPONSE']._serialized_start=786
+  _globals['_PURGERESPONSE']._serialized_end=836
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_start=838
+  _globals['_GETSTORAGESTATSREQUEST']._serialized_end=862
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_start=865
+  _globals['_GETSTORAGESTATSRESPONSE']._serialized_end=1012
+  _globals['_STORAGEPART']._serialized_start=1014
+  _globals['_STORAGEPART']._serialized_end=1086
+  _globals['_SERVERSERVICE']._serialized_start=1089
+  _globals['_SERVERSERVICE']._serialized_end=1344
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,7 @@ class Limits(google.protobuf.message.Message):
     MAX_GROUP_KEYS_FIELD_NUMBER: builtins.int
     MAX_STREAM_GROUPS_FIELD_NUMBER: builtins.int
     MAX_RUN_SERIES_FIELD_NUMBER: builtins.int
+    MAX_FRAME_CHANGES_FIELD_NUMBER: builtins.int
     max_message_bytes: builtins.int
     """Output only. Largest request message, bytes."""
     max_batch_points: builtins.int
@@ -69,6 +70,10 @@ class Limits(google.protobuf.message.Message):
     """Output only. Most groups declared on one stream; they are in memory while it is open."""
     max_run_series: builtins.int
     """Output only. Most metric series of one run; each has a summary row."""
+    max_frame_changes: builtins.int
+    """Output only. Most changes of a frame: its records that hold more than points, and the runs that it
+    names. Each costs the database some work; the records beyond are rejected.
+    """
     def __init__(
         self,
         *,
@@ -88,8 +93,9 @@ class Limits(google.protobuf.message.Message):
         max_group_keys: builtins.int = ...,
         max_stream_groups: builtins.int = ...,
         max_run_series: builtins.int = ...,
+        max_frame_changes: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["max_batch_params", b"max_batch_params", "max_batch_points", b"max_batch_points", "max_batch_tags", b"max_batch_tags", "max_experiment_tag_value_length", b"max_experiment_tag_value_length", "max_filter_bytes", b"max_filter_bytes", "max_frame_bytes", b"max_frame_bytes", "max_group_keys", b"max_group_keys", "max_key_length", b"max_key_length", "max_message_bytes", b"max_message_bytes", "max_name_length", b"max_name_length", "max_page_size", b"max_page_size", "max_param_value_length", b"max_param_value_length", "max_run_series", b"max_run_series", "max_run_tag_value_length", b"max_run_tag_value_length", "max_stream_bytes", b"max_stream_bytes", "max_stream_groups", b"max_stream_groups"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["max_batch_params", b"max_batch_params", "max_batch_points", b"max_batch_points", "max_batch_tags", b"max_batch_tags", "max_experiment_tag_value_length", b"max_experiment_tag_value_length", "max_filter_bytes", b"max_filter_bytes", "max_frame_bytes", b"max_frame_bytes", "max_frame_changes", b"max_frame_changes", "max_group_keys", b"max_group_keys", "max_key_length", b"max_key_length", "max_message_bytes", b"max_message_bytes", "max_name_length", b"max_name_length", "max_page_size", b"max_page_size", "max_param_value_length", b"max_param_value_length", "max_run_series", b"max_run_series", "max_run_tag_value_length", b"max_run_tag_value_length", "max_stream_bytes", b"max_stream_bytes", "max_stream_groups", b"max_stream_groups"]) -> None: ...
 
 global___Limits = Limits
 

@@ -141,6 +141,8 @@ def drawn(
     bad = set(range(len(pieces))) if total <= view.buckets else tangled(pieces, points)
     if bad:
         return None, bad
+    if points is not None:
+        points = grouped(points, pieces, view.cell(total))
     cells = woven(pieces, points)
     return (None if cells is None else bucketed(view, cells)), bad
 
@@ -161,6 +163,16 @@ def tangled(pieces: Sequence[Piece], points: Cells | None) -> set[int]:
             if np.searchsorted(x, piece.lowest[0]) < np.searchsorted(x, piece.highest[0], "right"):
                 found.add(i)
     return found
+
+
+def grouped(points: Cells, pieces: Sequence[Piece], size: int) -> Cells:
+    """Makes cells of some neighbouring points each, as pieces have them; none reaches over a piece."""
+    if size == 1:
+        return points
+    x = points.places[0, FIRST]
+    borders = np.searchsorted(x, np.array([piece.lowest[0] for piece in pieces], np.int64))
+    starts = np.union1d(np.arange(0, len(points), size), borders)
+    return points.merged(starts[starts < len(points)])
 
 
 def woven(pieces: Sequence[Piece], points: Cells | None) -> Cells | None:

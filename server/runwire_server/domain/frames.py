@@ -17,7 +17,7 @@ from runwire_server.domain import batches, packed, validate
 from runwire_server.domain.batches import Group
 from runwire_server.domain.blocks import Points, group_hash, joined
 from runwire_server.domain.checks import RUN_ID
-from runwire_server.domain.limits import MAX_FRAME_BYTES
+from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_FRAME_CHANGES
 from runwire_server.errors import InvalidArgument, RunwireError
 
 FramePayload: Any = packed.message_class("FramePayload")
@@ -55,12 +55,29 @@ class Contents:
         changes: The sound records, in order.
         rejections: The others, by run id and reason.
         undeclared: Whether a block names a group that the stream has not declared.
+        runs: Those that its sound records name.
+        costly: How many of these hold more than points.
     """
 
     sequence: int
     changes: list[Change] = field(default_factory=list)
     rejections: dict[tuple[str, str], frame_pb2.Rejection] = field(default_factory=dict)
     undeclared: bool = False
+    runs: set[str] = field(default_factory=set)
+    costly: int = 0
+
+    def add(self, change: Change) -> None:
+        """Takes a sound record, unless there are too many."""
+        plain = change.kind == "batch" and not (change.request.params or change.request.tags)
+        costly = self.costly + (not plain)
+        if costly + len(self.runs) + (change.run_id not in self.runs) > MAX_FRAME_CHANGES:
+            facts = {"limit": "max_frame_changes", "max": str(MAX_FRAME_CHANGES)}
+            message = f"the frame has more than {MAX_FRAME_CHANGES} changes of runs"
+            self.count(change.run_id, "LIMIT_EXCEEDED", message, facts, change.points)
+            return
+        self.costly = costly
+        self.runs.add(change.run_id)
+        self.changes.append(change)
 
     def reject(self, run_id: str, error: RunwireError, points: int) -> None:
         """Notes a record that can not be applied."""
@@ -80,6 +97,11 @@ class Contents:
             )
         known.records += 1
         known.points += points
+
+
+def failure() -> RunwireError:
+    """Makes the error of a record on which the server itself fails."""
+    return RunwireError("INTERNAL", "the server could not apply the record; see its log")
 
 
 def declared(sent: frame_pb2.Group) -> Group:
@@ -139,7 +161,7 @@ def _read_record(contents: Contents, index: int, record: Any, groups: Mapping[by
             for block in blocks:
                 rows += block.rows
                 contents.undeclared |= not block.keys
-            contents.changes.append(Change(kind, request.run_id, request, blocks, rows))
+            contents.add(Change(kind, request.run_id, request, blocks, rows))
             return
         # The public class, as the RPC has it.
         request = _CLASSES[kind].FromString(request.SerializeToString())
@@ -153,7 +175,7 @@ def _read_record(contents: Contents, index: int, record: Any, groups: Mapping[by
             _run_id(kind, request), error.reason, f"{where}.{error}", facts, _points(kind, request)
         )
         return
-    contents.changes.append(Change(kind, _run_id(kind, request), request, (), 0))
+    contents.add(Change(kind, _run_id(kind, request), request, (), 0))
 
 
 _CLASSES: Mapping[str, Any] = {

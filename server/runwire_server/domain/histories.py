@@ -19,13 +19,21 @@ HistoryMessage = packed.message_class("GetMetricHistoryResponse")
 
 
 class Columns:
-    """Collects the points of one run by key, and puts each key's in order."""
+    """Collects the points of one run by key, and puts each key's in order.
+
+    Attributes:
+        points: How many it has.
+    """
 
     def __init__(self, request: metric_pb2.GetMetricHistoryRequest) -> None:
+        self.points = 0
         self._wanted = dict.fromkeys(request.keys)
         self._low = request.min_step if request.HasField("min_step") else None
         self._high = request.max_step if request.HasField("max_step") else None
-        self._parts: dict[str, list[tuple[Int64s, Int64s, Doubles]]] = {}
+        self._parts: list[tuple[Int64s, Int64s, Doubles]] = []
+        # For each key its parts, and which column of each it is, by turns: numbers, of which there may be
+        # millions, give the garbage collector nothing to look at.
+        self._columns: dict[str, list[int]] = {}
 
     def add(self, placed: Placed) -> None:
         """Takes points of wanted keys; each key's come in order of arrival."""
@@ -39,16 +47,21 @@ class Columns:
                 kept &= steps <= self._high
             steps, times, values = steps[kept], times[kept], values[kept]
         if len(steps):
+            self.points += len(steps) * len(block.keys)
+            part = len(self._parts)
+            self._parts.append((steps, times, values))
             for k, key in enumerate(block.keys):
-                self._parts.setdefault(key, []).append((steps, times, values[:, k]))
+                self._columns.setdefault(key, []).extend((part, k))
 
     def blocks(self) -> Iterator[Points]:
         """Yields a column of each key, in the order asked for, else by key."""
-        for key in self._wanted or sorted(self._parts):
-            if key in self._parts:
-                steps, times, values = (
-                    np.concatenate(part) for part in zip(*self._parts.pop(key), strict=True)
-                )
+        for key in self._wanted or sorted(self._columns):
+            if key in self._columns:
+                places = self._columns.pop(key)
+                parts = [self._parts[part] for part in places[::2]]
+                steps = np.concatenate([part[0] for part in parts])
+                times = np.concatenate([part[1] for part in parts])
+                values = np.concatenate([v[:, k] for (_, _, v), k in zip(parts, places[1::2], strict=True)])
                 # Stable, so that equal steps and times stay in order of arrival.
                 order = np.lexsort((times, steps))
                 yield Points.of((key,), steps[order], times[order], values[order])
@@ -61,7 +74,12 @@ class Messages:
         self._message: Any = HistoryMessage()
         self._points = 0
 
-    def add(self, run_id: str, block: Points) -> Iterator[Any]:
+    def of(self, run_id: str, columns: Columns) -> Iterator[Any]:
+        """Adds all points of a run; yields the messages that these fill."""
+        for block in columns.blocks():
+            yield from self._add(run_id, block)
+
+    def _add(self, run_id: str, block: Points) -> Iterator[Any]:
         """Adds a block, in parts if it is large; yields the messages that this fills."""
         for start in range(0, block.rows, MESSAGE_POINTS):
             rows = min(block.rows - start, MESSAGE_POINTS)

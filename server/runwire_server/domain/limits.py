@@ -27,6 +27,8 @@ MAX_SOURCE = 65_535
 MAX_SCHEMA = 1_048_575
 # A frame is one transaction's share: larger ones would make other writers wait.
 MAX_FRAME_BYTES = 2 * 1024 * 1024
+# Records of a frame that hold more than points, and runs that it names: each costs statements.
+MAX_FRAME_CHANGES = 10_000
 # What bounds the server's memory: a stream's unacknowledged payloads, and the keys that it has declared.
 MAX_STREAM_BYTES = 8 * 1024 * 1024
 MAX_STREAM_GROUPS = 1_000
@@ -55,4 +57,5 @@ def in_force() -> server_pb2.Limits:
         max_group_keys=MAX_GROUP_KEYS,
         max_stream_groups=MAX_STREAM_GROUPS,
         max_run_series=MAX_RUN_SERIES,
+        max_frame_changes=MAX_FRAME_CHANGES,
     )

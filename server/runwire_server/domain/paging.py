@@ -11,13 +11,20 @@ import base64
 import binascii
 import hashlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from google.protobuf.message import Message
 
 from runwire_server.errors import InvalidArgument
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
+
+# What a page of runs takes at most: gRPC clients take 4 MiB unless they are told otherwise.
+PAGE_BYTES = 7 * 512 * 1024
+# What a message in a list takes besides its own bytes.
+_ENTRY_BYTES = 8
 
 _VERSION = 1
 _SEAL_BYTES = 16
@@ -47,6 +54,25 @@ class Cursor:
 def page_size(requested: int) -> int:
     """The rows of a page: the default for 0, and never more than the cap."""
     return min(requested, MAX_PAGE_SIZE) or DEFAULT_PAGE_SIZE
+
+
+def fitting(messages: Iterable[Message], taken: int = 0) -> tuple[int, int]:
+    """Counts how many messages fit into a page.
+
+    Args:
+        messages: In order.
+        taken: The bytes of those before.
+
+    Returns:
+        How many fit, at least one if there are none before, and the bytes with these.
+    """
+    count = 0
+    for message in messages:
+        size = message.ByteSize() + _ENTRY_BYTES
+        if taken and taken + size > PAGE_BYTES:
+            break
+        count, taken = count + 1, taken + size
+    return count, taken
 
 
 def query_hash(*parts: str | Sequence[str]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,8 @@ DUE_ROWS = 4_096
 QUIET_ROWS = 64
 QUIET_BYTES = 16 * 1024
 QUIET_SECONDS = 60.0
+# How long one whose compaction failed is left alone.
+PUT_OFF_SECONDS = 300.0
 # Runs that are kept account of. What those that are dropped have in the log by then waits for the next start.
 MOST_RUNS = 200_000
 
@@ -52,6 +55,8 @@ class Backlogs:
         self._clock = clock
         self._waiting: dict[int, _Waiting] = {}
         self._due: set[int] = set()
+        # Until when runs are left alone.
+        self._put_off: dict[int, float] = {}
         self.bytes = 0
         self.due_bytes = 0
 
@@ -69,6 +74,11 @@ class Backlogs:
                 before.untidy or more.untidy,
             )
         return self._put(more)
+
+    def put_off(self, backlog: Backlog) -> None:
+        """Adds what could not be compacted, which is not due for a while."""
+        self._put_off[backlog.run] = self._clock() + PUT_OFF_SECONDS
+        self.add(replace(backlog, ended=False))
 
     def set_left(self, left: Backlog) -> None:
         """Sets what a compaction has left, some of which may have been added meanwhile."""
@@ -88,8 +98,10 @@ class Backlogs:
     def look(self) -> None:
         """Finds the runs that have become quiet: each is due, or too small ever to be."""
         now = self._clock()
+        self._put_off = {run: until for run, until in self._put_off.items() if until > now}
         for run, waiting in list(self._waiting.items()):
-            if now - waiting.touched >= QUIET_SECONDS and run not in self._due:
+            is_quiet = now - waiting.touched >= QUIET_SECONDS
+            if is_quiet and run not in self._due and run not in self._put_off:
                 if worthwhile(waiting.backlog):
                     self._due.add(run)
                     self.due_bytes += waiting.backlog.bytes
@@ -120,7 +132,9 @@ class Backlogs:
 
     def _put(self, backlog: Backlog) -> bool:
         due = large(backlog) or (backlog.ended and worthwhile(backlog))
-        if backlog.ended and not due:
+        if self._put_off.get(backlog.run, -math.inf) > self._clock():
+            due = False
+        elif backlog.ended and not due:
             # Small for good.
             return False
         self._waiting[backlog.run] = _Waiting(backlog, self._clock())

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from runwire_server.domain import pyramids
-from runwire_server.domain.blocks import NUMBER
+from runwire_server.domain.blocks import NUMBER, Points
 from runwire_server.domain.compaction import (
     SEALED_ROWS,
     Backlog,
@@ -69,6 +69,8 @@ class Compactor:
         self._busy = busy
         self._clock = clock
         self._backlogs = Backlogs(clock)
+        # Of the run that is being compacted.
+        self._working_bytes = 0
         self._scanned = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -76,12 +78,12 @@ class Compactor:
     @property
     def backlog_bytes(self) -> int:
         """Bytes that wait in logs, those included that are not due yet."""
-        return self._backlogs.bytes
+        return self._backlogs.bytes + self._working_bytes
 
     @property
-    def behind(self) -> bool:
-        """Whether so much is due that ingest should slow down."""
-        return self._backlogs.due_bytes >= BEHIND_BYTES
+    def lag(self) -> float:
+        """How much is due, in parts of that with which ingest should slow down."""
+        return (self._backlogs.due_bytes + self._working_bytes) / BEHIND_BYTES
 
     def start(self) -> None:
         """Begins to work, first with what is stored."""
@@ -98,7 +100,7 @@ class Compactor:
         """Takes account of what commits have added."""
         for piece in appended:
             steps = piece.end - piece.first
-            size = sum((block.size + 2 * block.rows) * NUMBER for block in piece.blocks)
+            size = sum(_size(block) for block in piece.blocks)
             if self._backlogs.add(Backlog(piece.run, 1 if steps else 0, steps, size, piece.finished)):
                 self._wake.set()
 
@@ -116,7 +118,7 @@ class Compactor:
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:
                 # A bug here must not end the work for good.
-                log.exception("compaction failed")
+                log.exception("the compaction of a run failed")
                 await asyncio.sleep(RETRY_SECONDS)
             self._wake.clear()
             self._backlogs.look()
@@ -139,11 +141,18 @@ class Compactor:
         chosen = self._backlogs.take()
         if chosen is None:
             return False
+        self._working_bytes = chosen.bytes
         try:
             left = await self.compact(chosen.run, whole=chosen.ended)
-        except BaseException:
+        except (RunwireError, asyncio.CancelledError):
             self._backlogs.add(chosen)
             raise
+        except Exception:
+            # Such as damaged rows, which stay so. The others have their turn.
+            self._backlogs.put_off(chosen)
+            raise
+        finally:
+            self._working_bytes = 0
         if left.rows:
             self._backlogs.set_left(left)
         return True
@@ -180,11 +189,14 @@ class Compactor:
         sealed = marks.sealed == marks.compacted and await asyncio.to_thread(longest, blocks) >= SEALED_ROWS
         inserted: list[tuple[Any, ...]] = []
         rows = compacted(blocks, span, pyramids.build if sealed else _no_pyramid)
+        size = sum(_size(block.points) for block in blocks)
         del blocks
         if not await self._insert(run, marks, sealed, rows, inserted):
             return False
         after = Marks(marks.next, span.end, span.end if sealed else marks.sealed)
-        return await self._flip(run, marks, after, inserted)
+        done = await self._flip(run, marks, after, inserted)
+        self._working_bytes = max(0, self._working_bytes - size)
+        return done
 
     async def seal(self, run: int) -> bool:
         """Merges a run's stripes into sealed chunks if its series are long enough; returns whether it did."""
@@ -228,9 +240,13 @@ class Compactor:
         """Takes a step, then lets ingest have its turn."""
         began = self._clock()
         done: bool = await step
-        if self._busy() and self._backlogs.due_bytes < PRESSING_BYTES:
+        if self._busy() and self._backlogs.due_bytes + self._working_bytes < PRESSING_BYTES:
             await asyncio.sleep(min(REST * (self._clock() - began), LONGEST_REST))
         return done
+
+
+def _size(points: Points) -> int:
+    return (points.size + 2 * points.rows) * NUMBER
 
 
 def _no_pyramid(_: Any) -> None:

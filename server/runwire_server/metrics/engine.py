@@ -14,6 +14,7 @@ from runwire_server.metrics.compactor import Compactor
 from runwire_server.metrics.flusher import Flusher
 from runwire_server.metrics.ingest import Ingest
 from runwire_server.metrics.overlaid import OverlaidRuns
+from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.metrics.watch import Watches
 from runwire_server.storage.base import AfterCommit, Appended, Stores
@@ -57,16 +58,23 @@ class MetricEngine:
         """
         self.behind = Behind(lambda appended: self.summaries.absorb(appended), self._tell_others)
         stores = make_stores(self.behind)
+        pace = Pace(lambda: self.compactor.lag)
         self.ingest = Ingest(
-            stores.writers, self.behind, lambda run_id, blocks: self.summaries.check_room(run_id, blocks)
+            stores.writers,
+            self.behind,
+            lambda run_id, blocks: self.summaries.check_room(run_id, blocks),
+            pace,
         )
         self.summaries = Summaries(store, stores.metrics)
         self.compactor = Compactor(stores.compaction, busy=lambda: self.ingest.queued_bytes > 0)
         self.watches = Watches(stores.metrics, SHARED_WATCH_SECONDS if shared else WATCH_SECONDS)
-        self._flusher = Flusher(self.summaries, store, shared=shared)
+        self._flusher = Flusher(
+            self.summaries, store, shared=shared, busy=lambda: shared or self.ingest.queued_bytes > 0
+        )
         self._store = store
         self._shared = shared
-        self.stores = replace(stores, runs=OverlaidRuns(stores.runs, self.summaries, self._flusher))
+        self._runs = OverlaidRuns(stores.runs, self.summaries, self._flusher, pace)
+        self.stores = replace(stores, runs=self._runs)
         self.points = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -91,6 +99,7 @@ class MetricEngine:
 
     async def close(self) -> None:
         """Stops working, and stores what it can in a few seconds; a server that dies loses nothing either."""
+        await self._runs.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

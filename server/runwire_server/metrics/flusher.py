@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+import math
+import time
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -22,6 +24,9 @@ COMMIT_SECONDS = 0.001
 # How long points may come in before they are stored. Other servers see what is stored only; without
 # any, reads have what is in memory, and each row that is stored less often is time won.
 DELAY_SHARED, DELAY_ALONE = 0.5, 2.0
+# With so many rows to store and no ingest in the way, it does not wait for more.
+MANY_ROWS = 10_000
+LOOK_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 # Above that many series in memory (300 bytes each), stored runs are dropped.
 MAX_SERIES = 400_000
@@ -34,8 +39,24 @@ _Batch = list[tuple[RunSeries, SeriesRows]]
 class Flusher:
     """Stores what `Summaries` has folded."""
 
-    def __init__(self, summaries: Summaries, store: SummaryStore, *, shared: bool) -> None:
-        """Takes what to flush and where to; `shared` when other servers may read it."""
+    def __init__(
+        self,
+        summaries: Summaries,
+        store: SummaryStore,
+        *,
+        shared: bool,
+        busy: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Takes its neighbours.
+
+        Args:
+            summaries: What to flush.
+            store: Where to.
+            shared: Whether other servers may read it.
+            busy: Whether ingest has work to do.
+        """
+        self._busy = busy
+        self._rested_at = -math.inf
         self._summaries = summaries
         self._store = store
         self._delay = DELAY_SHARED if shared else DELAY_ALONE
@@ -48,15 +69,25 @@ class Flusher:
         """Stores what comes, for ever."""
         while True:
             await self._summaries.woken()
-            await asyncio.sleep(self._delay)
+            await self._wait()
             try:
                 await self._round(waiting=True)
+                self._rested_at = time.monotonic()
             except RunwireError as error:
                 log.warning("summaries are not stored for now", reason=error.reason)
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception:
                 log.exception("could not store summaries")
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def _wait(self) -> None:
+        """Lets points come in for a while; a large run that has stopped sending is not waited for."""
+        end = time.monotonic() + self._delay
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, LOOK_SECONDS))
+            rested = time.monotonic() - self._rested_at > self._delay
+            if rested and not self._busy() and self._summaries.unstored >= MANY_ROWS:
+                return
 
     async def drain(self, seconds: float) -> None:
         """Stores all there is, as far as the time allows; what is left can be folded from the log again."""
@@ -76,7 +107,7 @@ class Flusher:
             self._summaries.make_room(MAX_SERIES)
             if waiting:
                 # The more there is to store, the less it waits.
-                free = 1 - self._summaries.unstored / MAX_UNSTORED
+                free = 1 - self._summaries.unstored / MAX_UNSTORED if self._busy() else 0.0
                 await asyncio.sleep(max(0.0, free) * self._share * spent)
 
     def _batch(self, left: dict[RunSeries, None]) -> _Batch:

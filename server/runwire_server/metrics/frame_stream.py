@@ -70,8 +70,10 @@ class FrameStream:
         credit: What its next turn may take beyond the usual; below 0 for a frame that was larger.
         waiting: Whether it waits for a turn.
         committing: Whether a turn is on its way.
+        resting: Whether it has to wait for compaction before its next turn.
         following: The last turn whose frames are stored, but not acknowledged yet.
-        careful: Whether each frame is stored apart, since one has failed in a way that nobody expected.
+        careful: Up to this sequence each frame is stored apart: one of them has failed in a way that
+            nobody expected.
     """
 
     def __init__(self, intake: Intake, writer: OpenWriter) -> None:
@@ -83,8 +85,9 @@ class FrameStream:
         self.credit = 0
         self.waiting = False
         self.committing = False
+        self.resting = False
         self.following: asyncio.Task[None] | None = None
-        self.careful = False
+        self.careful = 0
         self._intake = intake
         self._received = writer.state
         self._rejections: list[frame_pb2.Rejection] = []

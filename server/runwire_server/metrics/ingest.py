@@ -9,8 +9,10 @@ committed is folded and acknowledged while the next units commit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,8 +25,10 @@ from runwire_server.domain.limits import MAX_FRAME_BYTES, MAX_STREAM_BYTES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued
+from runwire_server.metrics.pace import Pace
+from runwire_server.metrics.suspects import Suspects
 from runwire_server.storage.base import AfterCommit
-from runwire_server.storage.writer_base import Applied, OpenWriter, WriterStore
+from runwire_server.storage.writer_base import Applied, Care, OpenWriter, WriterStore
 
 # Unacknowledged bytes of all streams together.
 SERVER_BYTES = 64 * 1024 * 1024
@@ -51,24 +55,30 @@ class Ingest:
         rejected: How many records of theirs were rejected.
     """
 
-    def __init__(self, store: WriterStore, after_commit: AfterCommit, check_room: CheckRoom) -> None:
+    def __init__(
+        self, store: WriterStore, after_commit: AfterCommit, check_room: CheckRoom, pace: Pace
+    ) -> None:
         """Takes its neighbours.
 
         Args:
             store: Where frames go.
             after_commit: Is told what they have added to runs.
             check_room: Refuses blocks with which a run would have too many series.
+            pace: Says how long streams rest between turns.
         """
         self._store = store
         self._check_room = check_room
+        self._pace = pace
         self._after_commit = after_commit
         self.queued_bytes = 0
         self.streams: set[FrameStream] = set()
         self.frames = self.rejected = 0
+        self._suspects = Suspects()
         self._ready: deque[FrameStream] = deque()
         self._committing_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     async def open(self, hello: frame_pb2.Hello) -> FrameStream:
         """Opens a stream of a writer.
@@ -97,11 +107,19 @@ class Ingest:
 
     async def room_for(self, stream: FrameStream, weight: int) -> None:
         """See `Intake.room_for`."""
-        while (stream.weight and stream.weight + weight > MAX_STREAM_BYTES) or (
-            self.queued_bytes and self.queued_bytes + weight > SERVER_BYTES
-        ):
+        while not self._has_room(stream, weight):
             self._room.clear()
             await self._room.wait()
+
+    def _has_room(self, stream: FrameStream, weight: int) -> bool:
+        if stream.weight and stream.weight + weight > MAX_STREAM_BYTES:
+            return False
+        total = self.queued_bytes + weight
+        if total <= SERVER_BYTES // 2 or not self.queued_bytes:
+            return True
+        # The other half is shared out: who brings little finds room, whatever others bring.
+        share = SERVER_BYTES // 2 // max(1, len(self.streams))
+        return total <= SERVER_BYTES and (not stream.weight or stream.weight + weight <= share)
 
     def enqueue(self, stream: FrameStream, frame: Queued) -> None:
         """See `Intake.enqueue`."""
@@ -127,6 +145,7 @@ class Ingest:
 
     def stop(self, error: RunwireError) -> None:
         """Has all streams end with an error, once what they have sent is acknowledged."""
+        self._stopping.set()
         for stream in self.streams:
             stream.end(error)
 
@@ -136,7 +155,7 @@ class Ingest:
             await asyncio.wait(self._tasks)
 
     def _make_ready(self, stream: FrameStream) -> None:
-        if not stream.waiting and not stream.committing and stream.queue:
+        if stream.queue and not (stream.waiting or stream.committing or stream.resting):
             stream.waiting = True
             self._ready.append(stream)
 
@@ -173,8 +192,10 @@ class Ingest:
         try:
             part = await self._read(stream, taken)
             after = taken[-1].after
-            applied = await self._store.apply(stream.writer, stream.stored, after, part, stream.careful)
+            care = self._care(stream, taken[0])
+            applied = await self._store.apply(stream.writer, stream.stored, after, part, care)
             stream.stored = after
+            self._suspects.passed(stream.writer.writer_id)
             self.frames += len(taken)
             self.rejected += sum(rejection.records for rejection in applied.rejections)
         except Exception as error:
@@ -182,6 +203,7 @@ class Ingest:
         turn = stream.following
         if applied is not None:
             stream.following = asyncio.current_task()
+            self._rest(stream, sum(frame.weight for frame in taken))
         stream.committing = False
         self._committing_bytes -= weight
         self._make_ready(stream)
@@ -190,33 +212,70 @@ class Ingest:
             await self._follow(stream, turn, taken, applied)
         stream.settled()
 
+    def _rest(self, stream: FrameStream, weight: int) -> None:
+        """Keeps a stream from its next turn for a while, if compaction lags."""
+        if (seconds := self._pace.rest(weight, len(self.streams))) and not self._stopping.is_set():
+            stream.resting = True
+            self._start(self._rested(stream, seconds))
+
+    async def _rested(self, stream: FrameStream, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        stream.resting = False
+        self._make_ready(stream)
+        self._take_turns()
+
     def _failed(self, stream: FrameStream, taken: Sequence[Queued], error: Exception) -> None:
         """Ends a stream; after a failure that nobody expected, its frames are tried again with care first."""
-        if isinstance(error, RunwireError) or stream.careful:
-            self.release(stream, sum(frame.weight for frame in taken))
-            stream.fail(error)
-        else:
-            log.exception("frames are stored with care", writer_id=stream.writer.writer_id)
-            stream.careful = True
+        writer_id, first = stream.writer.writer_id, taken[0].after.sequence
+        known = isinstance(error, RunwireError)
+        if not known and first > stream.careful:
+            log.exception("frames are stored with care", writer_id=writer_id)
+            stream.careful = taken[-1].after.sequence
             stream.queue.extendleft(reversed(taken))
+            return
+        if not known:
+            self._suspects.failed(writer_id, first)
+        self.release(stream, sum(frame.weight for frame in taken))
+        stream.fail(error)
+
+    def _care(self, stream: FrameStream, first: Queued) -> Care:
+        sequence = first.after.sequence
+        if sequence > stream.careful:
+            return Care.NONE
+        return self._suspects.care(stream.writer.writer_id, sequence)
 
     async def _read(self, stream: FrameStream, taken: list[Queued]) -> list[Contents]:
         """Reads frames that can be stored together; the others of those taken go back to the queue."""
+        if taken[0].after.sequence <= stream.careful:
+            self._put_back(stream, taken, 1)
+            sequence, writer_id = taken[0].after.sequence, stream.writer.writer_id
+            return [self._suspects.read(writer_id, sequence, partial(self._contents, stream, taken[0]))]
         part: list[Contents] = []
         for frame in taken:
             if LARGE_FRAME < len(frame.payload) <= MAX_FRAME_BYTES:
                 groups = dict(stream.groups)
                 contents = await asyncio.to_thread(frames.read, frame.after.sequence, frame.payload, groups)
+                self._check_series(contents)
             else:
-                contents = frames.read(frame.after.sequence, frame.payload, stream.groups)
-            self._check_series(contents)
+                contents = self._contents(stream, frame)
             # One that names a strange group may have to be refused: it is stored apart.
-            if part and (stream.careful or contents.undeclared or part[0].undeclared):
+            if part and (contents.undeclared or part[0].undeclared):
                 break
             part.append(contents)
-        while len(taken) > len(part):
-            stream.queue.appendleft(taken.pop())
+        self._put_back(stream, taken, len(part))
         return part
+
+    @staticmethod
+    def _put_back(stream: FrameStream, taken: list[Queued], kept: int) -> None:
+        """Has all but some first frames wait for the next turn."""
+        while len(taken) > kept:
+            stream.queue.appendleft(taken.pop())
+
+    def _contents(self, stream: FrameStream, frame: Queued) -> Contents:
+        contents = frames.read(frame.after.sequence, frame.payload, stream.groups)
+        self._check_series(contents)
+        return contents
 
     def _check_series(self, contents: Contents) -> None:
         """Rejects what would give a run too many series."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
 from runwire.v1 import run_pb2
-from runwire_server.domain import filters
-from runwire_server.domain.blocks import Points
+from runwire_server.domain import filters, paging
+from runwire_server.domain.blocks import NUMBER, Points
 from runwire_server.domain.filter_ast import Kind, fields_of
 from runwire_server.domain.folding import SummaryTable
 from runwire_server.domain.summaries import add_to
 from runwire_server.errors import InvalidArgument
 from runwire_server.metrics.flusher import Flusher
+from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.storage.base import RunStore
+
+T = TypeVar("T")
 
 # Runs with more series are put together in a thread, so that nobody waits for their reader.
 THREADED_SERIES = 500
@@ -26,11 +29,25 @@ THREADED_SERIES = 500
 class OverlaidRuns:
     """See `storage.base.RunStore`: reads see all points that were acknowledged here before they began."""
 
-    def __init__(self, runs: RunStore, summaries: Summaries, flusher: Flusher) -> None:
-        """Lays summaries over the runs of a store, which tells them of what it adds."""
+    def __init__(self, runs: RunStore, summaries: Summaries, flusher: Flusher, pace: Pace) -> None:
+        """Lays summaries over the runs of a store, which tells them of what it adds.
+
+        Args:
+            runs: The store.
+            summaries: What is laid over.
+            flusher: Stores them where a search needs that.
+            pace: Says how long a batch waits.
+        """
+        self._pace = pace
         self._runs = runs
         self._summaries = summaries
         self._flusher = flusher
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    async def close(self) -> None:
+        """Returns once no call is on its way to storage any more."""
+        while self._calls:
+            await asyncio.wait(self._calls)
 
     async def create(self, request: run_pb2.CreateRunRequest) -> run_pb2.CreateRunResponse:
         """See `RunStore.create`."""
@@ -71,7 +88,11 @@ class OverlaidRuns:
             if dropped.isdisjoint(run.run_id for run in response.runs):
                 for run in response.runs:
                     await self._overlay(run, request.mask)
-                return response
+                fits, _ = paging.fitting(response.runs)
+                if fits == len(response.runs):
+                    return response
+                # What is in memory only makes the page too large: a shorter one has its own token.
+                request = _shorter(request, fits)
 
     async def _overlay(self, run: run_pb2.Run, mask: run_pb2.RunMask | None) -> None:
         series = self._summaries.find(run.run_id)
@@ -94,7 +115,7 @@ class OverlaidRuns:
 
     async def finish(self, request: run_pb2.FinishRunRequest) -> run_pb2.FinishRunResponse:
         """See `RunStore.finish`."""
-        return await self._runs.finish(request)
+        return await self._to_its_end(self._runs.finish(request))
 
     async def delete(self, request: run_pb2.DeleteRunRequest) -> run_pb2.DeleteRunResponse:
         """See `RunStore.delete`."""
@@ -107,7 +128,21 @@ class OverlaidRuns:
     async def log_batch(self, request: Any, blocks: Sequence[Points]) -> run_pb2.LogBatchResponse:
         """See `RunStore.log_batch`."""
         self._summaries.check_room(request.run_id, blocks)
-        return await self._runs.log_batch(request, blocks)
+        await self._pace.wait(sum(block.size + 2 * block.rows for block in blocks) * NUMBER)
+        return await self._to_its_end(self._runs.log_batch(request, blocks))
+
+    async def _to_its_end(self, call: Coroutine[Any, Any, T]) -> T:
+        """Makes a call also when its caller leaves: what is stored by then has to be folded, and told."""
+        task = asyncio.create_task(call)
+        self._calls.add(task)
+        task.add_done_callback(self._over)
+        return await asyncio.shield(task)
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        # Looked at, or asyncio complains that nobody did.
+        if not task.cancelled():
+            task.exception()
 
     async def set_tags(self, request: run_pb2.SetRunTagsRequest) -> run_pb2.SetRunTagsResponse:
         """See `RunStore.set_tags`."""
@@ -147,6 +182,13 @@ def lay_over(run: run_pb2.Run, keys: Sequence[str], ours: SummaryTable) -> None:
         fresh = run_pb2.Run(metrics=[merged[key] for key in sorted(merged)])
     run.ClearField("metrics")
     run.MergeFrom(fresh)
+
+
+def _shorter(request: run_pb2.SearchRunsRequest, size: int) -> run_pb2.SearchRunsRequest:
+    shorter = run_pb2.SearchRunsRequest()
+    shorter.CopyFrom(request)
+    shorter.page_size = size
+    return shorter
 
 
 def _shows_metrics(mask: run_pb2.RunMask) -> bool:

@@ -139,13 +139,15 @@ class Summaries:
     def _catch_up(self, series: RunSeries, forced: bool = False) -> asyncio.Task[None]:
         """Has the missing points of a run read and folded."""
         task = self._tasks.get(series)
-        if task is None:
+        # One that has just ended does not see what came since.
+        if task is None or task.done():
             task = self._tasks[series] = asyncio.create_task(self._read_on(series, forced))
             task.add_done_callback(lambda ended: self._ended(series, ended))
         return task
 
     def _ended(self, series: RunSeries, task: asyncio.Task[None]) -> None:
-        del self._tasks[series]
+        if self._tasks.get(series) is task:
+            del self._tasks[series]
         self._behind.pop(series, None)
         if task.cancelled() or (error := task.exception()) is None:
             return

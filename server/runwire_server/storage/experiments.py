@@ -117,15 +117,14 @@ class SqlExperiments:
             )
             if connection.scalar(others) is not None:
                 raise _taken(connection, request.name)
+            connection.exec_driver_sql("SAVEPOINT rename")
             try:
                 _change(connection, key, name=request.name, update_time=now)
             except sa.exc.IntegrityError:
-                # Taken since; on PostgreSQL nothing more can be asked in this transaction.
-                raise AlreadyExists(
-                    "EXPERIMENT_EXISTS",
-                    f"an experiment has the name {shorten(request.name)!r} already",
-                    {"name": shorten(request.name)},
-                ) from None
+                # Taken since. On PostgreSQL nothing more could be asked without going back.
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT rename")
+                raise _taken(connection, request.name) from None
+            connection.exec_driver_sql("RELEASE SAVEPOINT rename")
             return experiment_pb2.UpdateExperimentResponse(experiment=load(connection, [key])[0])
 
         return await self._engine.write(once(request, experiment_pb2.UpdateExperimentResponse, unit, now))

@@ -17,7 +17,7 @@ import structlog
 
 from runwire.v1 import frame_pb2, run_pb2
 from runwire_server.domain.blocks import Points
-from runwire_server.domain.frames import Change, Contents
+from runwire_server.domain.frames import Change, Contents, failure
 from runwire_server.domain.names import readable
 from runwire_server.errors import (
     AlreadyExists,
@@ -32,6 +32,7 @@ from runwire_server.storage import metrics, run_changes, run_values
 from runwire_server.storage.base import Appended
 from runwire_server.storage.run_changes import NewRun
 from runwire_server.storage.run_values import RunRow
+from runwire_server.storage.writer_base import Care
 
 # What a record can be at fault for; all else is the server's trouble.
 FAULTS = (AlreadyExists, FailedPrecondition, InvalidArgument, NotFound)
@@ -72,6 +73,15 @@ class _Run:
     finished: bool = False
 
 
+def _fault(change: Callable[[], None]) -> RunwireError | None:
+    """Makes a change; returns why it can not be made, if that is its own fault."""
+    try:
+        change()
+    except FAULTS as error:
+        return error
+    return None
+
+
 class FrameChanges:
     """Applies the frames of one writer within a unit.
 
@@ -80,7 +90,7 @@ class FrameChanges:
     """
 
     def __init__(
-        self, connection: sa.Connection, now: int, chance: random.Random, careful: bool = False
+        self, connection: sa.Connection, now: int, chance: random.Random, care: Care = Care.NONE
     ) -> None:
         """Takes the unit's connection.
 
@@ -88,11 +98,11 @@ class FrameChanges:
             connection: Of the unit.
             now: Unix milliseconds.
             chance: For the names of runs.
-            careful: Whether to set a savepoint before each change, so that one on which the
-                database or this code chokes is rejected too.
+            care: If any, each change has a savepoint, so that one on which the database or this
+                code chokes can be rejected too.
         """
         self._connection = connection
-        self._careful = careful
+        self._care = care
         self._now = now
         self._chance = chance
         self._runs: dict[str, _Run] = {}
@@ -134,19 +144,19 @@ class FrameChanges:
 
     def _tried(self, change: Callable[[], None]) -> RunwireError | None:
         """Makes a change; returns why it can not be made, with nothing of it done."""
-        if self._careful:
-            self._connection.exec_driver_sql("SAVEPOINT change")
+        if self._care is Care.NONE:
+            return _fault(change)
+        self._connection.exec_driver_sql("SAVEPOINT change")
         try:
-            change()
-        except FAULTS as error:
-            return error
+            fault = _fault(change)
         except Exception as error:
-            if not self._careful or not of_the_record(error):
+            if isinstance(error, RunwireError) or (self._care is Care.RECORDS and not of_the_record(error)):
                 raise
             self._connection.exec_driver_sql("ROLLBACK TO SAVEPOINT change")
             log.exception("a record could not be applied")
-            return RunwireError("INTERNAL", "the server could not apply the record; see its log")
-        return None
+            fault = failure()
+        self._connection.exec_driver_sql("RELEASE SAVEPOINT change")
+        return fault
 
     def _create(self, change: Change) -> None:
         """Creates a run, or leaves the one that is there."""

@@ -32,6 +32,8 @@ from runwire_server.storage.schema import PURGED, SEALED, STRIPE, runs
 
 # Compressed bytes from which on decoding is left to a thread.
 THREADED_BYTES = 64 * 1024
+# Points of a run, or keys of a block, from which on putting them in order is left to one.
+THREADED_POINTS = 4_096
 
 _ENDS = HotStatement(
     lambda d: sa.select(runs.c.id, runs.c.next_position).where(
@@ -115,10 +117,14 @@ class SqlPoints:
         for run_id, run in zip(request.run_ids, runs_asked, strict=True):
             columns = Columns(request)
             async for placed in self.blocks(run, keys=request.keys):
-                columns.add(placed)
-            for block in columns.blocks():
-                for message in messages.add(run_id, block):
-                    yield message
+                if len(placed.points.keys) < THREADED_POINTS:
+                    columns.add(placed)
+                else:
+                    await asyncio.to_thread(columns.add, placed)
+            made = messages.of(run_id, columns)
+            is_large = columns.points >= THREADED_POINTS
+            while message := await asyncio.to_thread(next, made, None) if is_large else next(made, None):
+                yield message
         for message in messages.rest():
             yield message
 

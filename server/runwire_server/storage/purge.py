@@ -57,8 +57,10 @@ class SqlMaintenance:
             ids = list(connection.scalars(doomed.with_for_update()))
             alone = (runs.c.lifecycle == DELETED) & (runs.c.delete_time <= before)
             inside = runs.c.experiment.in_(ids) & (runs.c.lifecycle != PURGED)
+            # Locked in the order that all lock in.
+            chosen = sa.select(runs.c.id).where(alone | inside).order_by(runs.c.run_id).with_for_update()
             marked = connection.execute(
-                sa.update(runs).where(alone | inside).values(lifecycle=PURGED, purging=1)
+                sa.update(runs).where(runs.c.id.in_(chosen)).values(lifecycle=PURGED, purging=1)
             ).rowcount
             connection.execute(
                 sa.update(experiments).where(experiments.c.id.in_(ids)).values(lifecycle=PURGED)

@@ -124,11 +124,10 @@ def locked(connection: sa.Connection, run_id: str, positions: int = 0) -> RunRow
         NotFound: RUN_NOT_FOUND.
         FailedPrecondition: RUN_PURGED, EXPERIMENT_DELETED.
     """
-    found: Sequence[Any] = ()
+    reserved: Sequence[Any] = ()
     if positions:
-        found = _RESERVED.rows(connection, run=run_id, positions=positions)
-    if not found:
-        found = _LOCKED.rows(connection, run_id=run_id)
+        reserved = _RESERVED.rows(connection, run=run_id, positions=positions)
+    found = reserved or _LOCKED.rows(connection, run_id=run_id)
     if not found:
         raise run_not_found(run_id)
     row = RunRow(*found[0])
@@ -136,6 +135,9 @@ def locked(connection: sa.Connection, run_id: str, positions: int = 0) -> RunRow
         raise purged(run_id)
     if row.experiment_lifecycle == DELETED:
         raise experiment_rows.deleted(row.experiment)
+    if positions and not reserved and row.lifecycle == ACTIVE:
+        # It was restored between the two statements, or while the second waited for its lock.
+        return row._replace(next_position=reserve(connection, row.id, positions))
     return row
 
 

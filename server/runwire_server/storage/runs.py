@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from google.protobuf.message import Message
 
 from runwire.v1 import run_pb2
+from runwire_server.domain import paging
 from runwire_server.domain.blocks import Points
 from runwire_server.domain.names import readable, uuid7
 from runwire_server.errors import NotFound, run_not_found
@@ -24,6 +25,9 @@ from runwire_server.storage.run_values import RunRow
 from runwire_server.storage.schema import ACTIVE, DELETED
 
 M = TypeVar("M", bound=Message)
+
+# Runs of a page that are loaded at first, and how many times as many each time after that.
+LOADED_FIRST, LOADED_MORE = 4, 8
 
 # What UpdateRun and FinishRun answer with.
 _BARE = run_pb2.RunMask()
@@ -76,10 +80,9 @@ class SqlRuns:
         """See `base.RunStore.search`."""
 
         def unit(connection: sa.Connection) -> run_pb2.SearchRunsResponse:
-            keys, token = search.search_runs(connection, request)
-            return run_pb2.SearchRunsResponse(
-                runs=load_runs(connection, keys, request.mask), next_page_token=token
-            )
+            page = search.search_runs(connection, request)
+            found = _fitting(connection, page.keys, request.mask)
+            return run_pb2.SearchRunsResponse(runs=found, next_page_token=page.token(len(found)))
 
         return await self._engine.read(unit)
 
@@ -198,6 +201,20 @@ class SqlRuns:
         result = await self._engine.write(counted)
         await self._after_commit(added)
         return result
+
+
+def _fitting(connection: sa.Connection, keys: Sequence[int], mask: run_pb2.RunMask) -> list[run_pb2.Run]:
+    """Loads as many runs as fit into a page: a few first, so that large ones are not loaded in vain."""
+    found: list[run_pb2.Run] = []
+    size, count = 0, LOADED_FIRST
+    while len(found) < len(keys):
+        loaded = load_runs(connection, keys[len(found) : len(found) + count], mask)
+        fits, size = paging.fitting(loaded, size)
+        found += loaded[:fits]
+        if fits < len(loaded):
+            break
+        count *= LOADED_MORE
+    return found
 
 
 def _create(connection: sa.Connection, request: run_pb2.CreateRunRequest, new: NewRun) -> run_pb2.Run:

@@ -7,12 +7,14 @@ in order within one experiment and lifecycle only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from runwire.v1 import experiment_pb2, run_pb2
 from runwire_server.domain import filters, paging
 from runwire_server.domain.filter_ast import Field, Kind, OrderKey, Type
+from runwire_server.domain.paging import Cursor
 from runwire_server.errors import experiment_not_found
 from runwire_server.storage import search_experiments as _experiments
 from runwire_server.storage.schema import ACTIVE, DELETED
@@ -25,7 +27,30 @@ _NEWEST_FIRST = OrderKey(Field(Kind.ATTRIBUTE, "start_time", Type.INTEGER), desc
 _BY_RUN_ID = OrderKey(Field(Kind.ATTRIBUTE, "run_id", Type.TEXT))
 
 
-def search_runs(connection: sa.Connection, request: run_pb2.SearchRunsRequest) -> tuple[list[int], str]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of runs, which may have to end earlier.
+
+    Attributes:
+        keys: The row keys of its runs in order.
+        cursors: Where each of them stands.
+        seal: What the query's tokens begin with.
+        more: Whether runs follow the last.
+    """
+
+    keys: list[int]
+    cursors: list[Cursor]
+    seal: bytes
+    more: bool
+
+    def token(self, count: int) -> str:
+        """Returns the token of the page behind the first so many runs, "" if there are no others."""
+        if count == len(self.keys) and not self.more:
+            return ""
+        return paging.encode(self.seal, self.cursors[count - 1])
+
+
+def search_runs(connection: sa.Connection, request: run_pb2.SearchRunsRequest) -> Page:
     """Finds a page of runs.
 
     Args:
@@ -33,7 +58,7 @@ def search_runs(connection: sa.Connection, request: run_pb2.SearchRunsRequest) -
         request: The search, with its experiment ids and page size validated.
 
     Returns:
-        The row keys of the page's runs in order, and the next page's token, empty on the last page.
+        The page.
 
     Raises:
         InvalidArgument: INVALID_FILTER, INVALID_PAGE_TOKEN.
@@ -67,9 +92,7 @@ def search_experiments(
     return _experiments.search_experiments(connection, request)
 
 
-def _search_runs(
-    connection: sa.Connection, request: run_pb2.SearchRunsRequest, trace: list[str]
-) -> tuple[list[int], str]:
+def _search_runs(connection: sa.Connection, request: run_pb2.SearchRunsRequest, trace: list[str]) -> Page:
     operands = normalise(filters.parse_run_filter(request.filter))
     order = _effective(filters.parse_run_order(request.order_by))
     view = request.view or experiment_pb2.LIFECYCLE_VIEW_ACTIVE_ONLY
@@ -88,8 +111,7 @@ def _search_runs(
     if len(partitions) > 1:
         sort(rows, order)
     page = rows[:size]
-    token = paging.encode(seal, page[-1].cursor) if len(rows) > size else ""
-    return [row.key for row in page], token
+    return Page([row.key for row in page], [row.cursor for row in page], seal, len(rows) > size)
 
 
 def _effective(order: tuple[OrderKey, ...]) -> tuple[OrderKey, ...]:

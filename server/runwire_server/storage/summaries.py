@@ -40,7 +40,7 @@ _OWNERS = HotStatement(
     lambda d: (
         sa.select(runs.c.id, runs.c.experiment, runs.c.lifecycle, runs.c.start_time)
         .where(one_of(d, runs.c.id, "runs"), runs.c.lifecycle != bindparam("purged"))
-        .order_by(runs.c.id)
+        .order_by(runs.c.run_id)
         .with_for_update(key_share=True)
     )
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from runwire.v1 import frame_pb2, metric_pb2
@@ -12,6 +13,20 @@ from runwire_server.domain.writers import Writer
 
 if TYPE_CHECKING:
     from runwire_server.storage.base import Appended
+
+
+class Care(Enum):
+    """What an error that nobody expected does to frames.
+
+    Attributes:
+        NONE: It fails all of them.
+        RECORDS: A record that would always fail is rejected alone; other errors fail all frames.
+        ANYTHING: A record that fails for whatever reason is rejected alone.
+    """
+
+    NONE = 0
+    RECORDS = 1
+    ANYTHING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +84,7 @@ class WriterStore(Protocol):
         before: Writer,
         after: Writer,
         frames: Sequence[Contents],
-        careful: bool = False,
+        care: Care = Care.NONE,
     ) -> Applied:
         """Applies the next frames of a writer, and rejects what can not be applied.
 
@@ -78,7 +93,7 @@ class WriterStore(Protocol):
             before: Its state that is committed.
             after: Its state with the frames.
             frames: In order. Only the first may name groups that are not declared.
-            careful: Whether to reject also what fails in a way that nobody expected.
+            care: What to do about errors that nobody expected.
 
         Raises:
             FailedPrecondition: WRITER_FENCED, WRITER_UNKNOWN, GROUP_UNKNOWN. Nothing is stored.

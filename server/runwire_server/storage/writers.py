@@ -23,7 +23,7 @@ from runwire_server.failpoints import reach
 from runwire_server.storage.engine import Engine, HotStatement, insert
 from runwire_server.storage.frame_changes import FrameChanges
 from runwire_server.storage.schema import metric_rejection, metric_writer
-from runwire_server.storage.writer_base import Applied, OpenWriter
+from runwire_server.storage.writer_base import Applied, Care, OpenWriter
 
 # How long an unused writer is remembered.
 KEPT_MS = 90 * 24 * 3600 * 1000
@@ -155,7 +155,7 @@ class SqlWriters:
         before: Writer,
         after: Writer,
         frames: Sequence[Contents],
-        careful: bool = False,
+        care: Care = Care.NONE,
     ) -> Applied:
         """See `writer_base.WriterStore.apply`."""
         now = self._clock()
@@ -171,7 +171,7 @@ class SqlWriters:
                 now=now,
             ):
                 raise self._lost(connection, writer, before)
-            changes = FrameChanges(connection, now, self._chance, careful)
+            changes = FrameChanges(connection, now, self._chance, care)
             appended = changes.apply(frames)
             rejections = changes.rejections
             if rejections:
