@@ -1,0 +1,58 @@
+"""The figures of clients, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tests.bench.client_figures import Figures
+from tests.bench.packages import Size
+
+# What is promised: microseconds of a call that logs, points a second in bulk.
+CALL_GOALS: Final = {"python": 0.7, "java": 0.3, "scala": 0.3, "r": 3.0}
+BULK_GOAL: Final = 1_000_000
+
+
+def markdown(known: Mapping[str, str], rows: Sequence[Figures], sizes: Sequence[Size]) -> str:
+    """Returns the report.
+
+    Args:
+        known: Facts of the machine.
+        rows: Figures, a row each.
+        sizes: Of packages.
+    """
+    lines = [f"- {name}: {fact}" for name, fact in known.items()]
+    columns = (
+        "client",
+        "`log_metric` call",
+        "points/s one by one",
+        "points/s in arrays",
+        "memory while away",
+    )
+    lines += ["", f"| {' | '.join(columns)} |"]
+    lines += ["| --- | --- | --- | --- | --- |", *map(_row, rows)]
+    lines += ["", "| package | MiB | |", "| --- | --- | --- |"]
+    lines += [f"| {size.name} | {size.bytes / 2**20:.2f} | {size.what} |" for size in sizes]
+    return "\n".join(lines)
+
+
+def _row(row: Figures) -> str:
+    goal = CALL_GOALS.get(row.name)
+    call, bulk = _time(row.call_us), _count(row.bulk_per_s)
+    if goal is not None:
+        call += f" (<= {goal:g}: {_verdict(row.call_us <= goal)})"
+        bulk += f" (>= {_count(BULK_GOAL)}: {_verdict(row.bulk_per_s >= BULK_GOAL)})"
+    away = "" if row.away_mib is None else f"{row.away_mib:.0f} MiB"
+    return f"| {row.name} | {call} | {_count(row.calls_per_s)} | {bulk} | {away} |"
+
+
+def _verdict(met: bool) -> str:
+    return "met" if met else "**missed**"
+
+
+def _time(microseconds: float) -> str:
+    return f"{microseconds / 1000:.1f} ms" if microseconds >= 1000 else f"{microseconds:.2f} us"
+
+
+def _count(number: float) -> str:
+    return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number:,.0f}"
