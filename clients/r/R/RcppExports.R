@@ -37,6 +37,42 @@ stream_cancel <- function(stream) {
     invisible(.Call(`_runwire_stream_cancel`, stream))
 }
 
+read_status <- function(code, message, details) {
+    .Call(`_runwire_read_status`, code, message, details)
+}
+
+local_server <- function(folder) {
+    .Call(`_runwire_local_server`, folder)
+}
+
+mint_id <- function() {
+    .Call(`_runwire_mint_id`)
+}
+
+digest16 <- function(data) {
+    .Call(`_runwire_digest16`, data)
+}
+
+check_text <- function(rule, value, field) {
+    .Call(`_runwire_check_text`, rule, value, field)
+}
+
+check_length <- function(value, least, most, field) {
+    .Call(`_runwire_check_length`, value, least, most, field)
+}
+
+check_pairs <- function(values, field, params) {
+    .Call(`_runwire_check_pairs`, values, field, params)
+}
+
+check_time <- function(value, field) {
+    .Call(`_runwire_check_time`, value, field)
+}
+
+regular_steps <- function(first, stride, count) {
+    .Call(`_runwire_regular_steps`, first, stride, count)
+}
+
 pipeline_open <- function(given) {
     .Call(`_runwire_pipeline_open`, given)
 }
@@ -85,40 +121,8 @@ is_here <- function(pipeline) {
     .Call(`_runwire_is_here`, pipeline)
 }
 
-read_status <- function(code, message, details) {
-    .Call(`_runwire_read_status`, code, message, details)
-}
-
-local_server <- function(folder) {
-    .Call(`_runwire_local_server`, folder)
-}
-
-mint_id <- function() {
-    .Call(`_runwire_mint_id`)
-}
-
-digest16 <- function(data) {
-    .Call(`_runwire_digest16`, data)
-}
-
-check_text <- function(rule, value, field) {
-    .Call(`_runwire_check_text`, rule, value, field)
-}
-
-check_length <- function(value, least, most, field) {
-    .Call(`_runwire_check_length`, value, least, most, field)
-}
-
-check_pairs <- function(values, field, params) {
-    .Call(`_runwire_check_pairs`, values, field, params)
-}
-
-check_time <- function(value, field) {
-    .Call(`_runwire_check_time`, value, field)
-}
-
-regular_steps <- function(first, stride, count) {
-    .Call(`_runwire_regular_steps`, first, stride, count)
+pipeline_end_at_termination <- function(pipeline, run_id) {
+    .Call(`_runwire_pipeline_end_at_termination`, pipeline, run_id)
 }
 
 spool_list <- function(folder) {

@@ -236,6 +236,7 @@ source_tags <- function(given) {
 push_run <- function(run, client) {
   class(run) <- c("runwire_active_run", class(run))
   attr(run, "client") <- client
+  checked(pipeline_end_at_termination(client$pipeline, run$run_id))
   the$session$stack <- c(the$session$stack, list(run))
   the$session$last <- run
   run

@@ -124,6 +124,107 @@ BEGIN_RCPP
     return R_NilValue;
 END_RCPP
 }
+// read_status
+SEXP read_status(int code, std::string message, Rcpp::RawVector details);
+RcppExport SEXP _runwire_read_status(SEXP codeSEXP, SEXP messageSEXP, SEXP detailsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< int >::type code(codeSEXP);
+    Rcpp::traits::input_parameter< std::string >::type message(messageSEXP);
+    Rcpp::traits::input_parameter< Rcpp::RawVector >::type details(detailsSEXP);
+    rcpp_result_gen = Rcpp::wrap(read_status(code, message, details));
+    return rcpp_result_gen;
+END_RCPP
+}
+// local_server
+SEXP local_server(std::string folder);
+RcppExport SEXP _runwire_local_server(SEXP folderSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
+    rcpp_result_gen = Rcpp::wrap(local_server(folder));
+    return rcpp_result_gen;
+END_RCPP
+}
+// mint_id
+std::string mint_id();
+RcppExport SEXP _runwire_mint_id() {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    rcpp_result_gen = Rcpp::wrap(mint_id());
+    return rcpp_result_gen;
+END_RCPP
+}
+// digest16
+std::string digest16(Rcpp::RawVector data);
+RcppExport SEXP _runwire_digest16(SEXP dataSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    rcpp_result_gen = Rcpp::wrap(digest16(data));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_text
+SEXP check_text(std::string rule, SEXP value, std::string field);
+RcppExport SEXP _runwire_check_text(SEXP ruleSEXP, SEXP valueSEXP, SEXP fieldSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< std::string >::type rule(ruleSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_text(rule, value, field));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_length
+SEXP check_length(SEXP value, double least, double most, std::string field);
+RcppExport SEXP _runwire_check_length(SEXP valueSEXP, SEXP leastSEXP, SEXP mostSEXP, SEXP fieldSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< double >::type least(leastSEXP);
+    Rcpp::traits::input_parameter< double >::type most(mostSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_length(value, least, most, field));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_pairs
+SEXP check_pairs(SEXP values, std::string field, bool params);
+RcppExport SEXP _runwire_check_pairs(SEXP valuesSEXP, SEXP fieldSEXP, SEXP paramsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type values(valuesSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    Rcpp::traits::input_parameter< bool >::type params(paramsSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_pairs(values, field, params));
+    return rcpp_result_gen;
+END_RCPP
+}
+// check_time
+SEXP check_time(SEXP value, std::string field);
+RcppExport SEXP _runwire_check_time(SEXP valueSEXP, SEXP fieldSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
+    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
+    rcpp_result_gen = Rcpp::wrap(check_time(value, field));
+    return rcpp_result_gen;
+END_RCPP
+}
+// regular_steps
+SEXP regular_steps(SEXP first, SEXP stride, double count);
+RcppExport SEXP _runwire_regular_steps(SEXP firstSEXP, SEXP strideSEXP, SEXP countSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type first(firstSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type stride(strideSEXP);
+    Rcpp::traits::input_parameter< double >::type count(countSEXP);
+    rcpp_result_gen = Rcpp::wrap(regular_steps(first, stride, count));
+    return rcpp_result_gen;
+END_RCPP
+}
 // pipeline_open
 SEXP pipeline_open(Rcpp::List given);
 RcppExport SEXP _runwire_pipeline_open(SEXP givenSEXP) {
@@ -272,104 +373,14 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
-// read_status
-SEXP read_status(int code, std::string message, Rcpp::RawVector details);
-RcppExport SEXP _runwire_read_status(SEXP codeSEXP, SEXP messageSEXP, SEXP detailsSEXP) {
+// pipeline_end_at_termination
+SEXP pipeline_end_at_termination(SEXP pipeline, std::string run_id);
+RcppExport SEXP _runwire_pipeline_end_at_termination(SEXP pipelineSEXP, SEXP run_idSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< int >::type code(codeSEXP);
-    Rcpp::traits::input_parameter< std::string >::type message(messageSEXP);
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type details(detailsSEXP);
-    rcpp_result_gen = Rcpp::wrap(read_status(code, message, details));
-    return rcpp_result_gen;
-END_RCPP
-}
-// local_server
-SEXP local_server(std::string folder);
-RcppExport SEXP _runwire_local_server(SEXP folderSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
-    rcpp_result_gen = Rcpp::wrap(local_server(folder));
-    return rcpp_result_gen;
-END_RCPP
-}
-// mint_id
-std::string mint_id();
-RcppExport SEXP _runwire_mint_id() {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    rcpp_result_gen = Rcpp::wrap(mint_id());
-    return rcpp_result_gen;
-END_RCPP
-}
-// digest16
-std::string digest16(Rcpp::RawVector data);
-RcppExport SEXP _runwire_digest16(SEXP dataSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
-    rcpp_result_gen = Rcpp::wrap(digest16(data));
-    return rcpp_result_gen;
-END_RCPP
-}
-// check_text
-SEXP check_text(std::string rule, SEXP value, std::string field);
-RcppExport SEXP _runwire_check_text(SEXP ruleSEXP, SEXP valueSEXP, SEXP fieldSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< std::string >::type rule(ruleSEXP);
-    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
-    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
-    rcpp_result_gen = Rcpp::wrap(check_text(rule, value, field));
-    return rcpp_result_gen;
-END_RCPP
-}
-// check_length
-SEXP check_length(SEXP value, double least, double most, std::string field);
-RcppExport SEXP _runwire_check_length(SEXP valueSEXP, SEXP leastSEXP, SEXP mostSEXP, SEXP fieldSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
-    Rcpp::traits::input_parameter< double >::type least(leastSEXP);
-    Rcpp::traits::input_parameter< double >::type most(mostSEXP);
-    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
-    rcpp_result_gen = Rcpp::wrap(check_length(value, least, most, field));
-    return rcpp_result_gen;
-END_RCPP
-}
-// check_pairs
-SEXP check_pairs(SEXP values, std::string field, bool params);
-RcppExport SEXP _runwire_check_pairs(SEXP valuesSEXP, SEXP fieldSEXP, SEXP paramsSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type values(valuesSEXP);
-    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
-    Rcpp::traits::input_parameter< bool >::type params(paramsSEXP);
-    rcpp_result_gen = Rcpp::wrap(check_pairs(values, field, params));
-    return rcpp_result_gen;
-END_RCPP
-}
-// check_time
-SEXP check_time(SEXP value, std::string field);
-RcppExport SEXP _runwire_check_time(SEXP valueSEXP, SEXP fieldSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
-    Rcpp::traits::input_parameter< std::string >::type field(fieldSEXP);
-    rcpp_result_gen = Rcpp::wrap(check_time(value, field));
-    return rcpp_result_gen;
-END_RCPP
-}
-// regular_steps
-SEXP regular_steps(SEXP first, SEXP stride, double count);
-RcppExport SEXP _runwire_regular_steps(SEXP firstSEXP, SEXP strideSEXP, SEXP countSEXP) {
-BEGIN_RCPP
-    Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type first(firstSEXP);
-    Rcpp::traits::input_parameter< SEXP >::type stride(strideSEXP);
-    Rcpp::traits::input_parameter< double >::type count(countSEXP);
-    rcpp_result_gen = Rcpp::wrap(regular_steps(first, stride, count));
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< std::string >::type run_id(run_idSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_end_at_termination(pipeline, run_id));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -436,6 +447,15 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_stream_read", (DL_FUNC) &_runwire_stream_read, 3},
     {"_runwire_call_bytes", (DL_FUNC) &_runwire_call_bytes, 4},
     {"_runwire_stream_cancel", (DL_FUNC) &_runwire_stream_cancel, 1},
+    {"_runwire_read_status", (DL_FUNC) &_runwire_read_status, 3},
+    {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 1},
+    {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
+    {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
+    {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},
+    {"_runwire_check_length", (DL_FUNC) &_runwire_check_length, 4},
+    {"_runwire_check_pairs", (DL_FUNC) &_runwire_check_pairs, 3},
+    {"_runwire_check_time", (DL_FUNC) &_runwire_check_time, 2},
+    {"_runwire_regular_steps", (DL_FUNC) &_runwire_regular_steps, 3},
     {"_runwire_pipeline_open", (DL_FUNC) &_runwire_pipeline_open, 1},
     {"_runwire_log_point", (DL_FUNC) &_runwire_log_point, 6},
     {"_runwire_log_row", (DL_FUNC) &_runwire_log_row, 5},
@@ -448,15 +468,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_pipeline_lost", (DL_FUNC) &_runwire_pipeline_lost, 1},
     {"_runwire_pipeline_end", (DL_FUNC) &_runwire_pipeline_end, 1},
     {"_runwire_is_here", (DL_FUNC) &_runwire_is_here, 1},
-    {"_runwire_read_status", (DL_FUNC) &_runwire_read_status, 3},
-    {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 1},
-    {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
-    {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
-    {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},
-    {"_runwire_check_length", (DL_FUNC) &_runwire_check_length, 4},
-    {"_runwire_check_pairs", (DL_FUNC) &_runwire_check_pairs, 3},
-    {"_runwire_check_time", (DL_FUNC) &_runwire_check_time, 2},
-    {"_runwire_regular_steps", (DL_FUNC) &_runwire_regular_steps, 3},
+    {"_runwire_pipeline_end_at_termination", (DL_FUNC) &_runwire_pipeline_end_at_termination, 2},
     {"_runwire_spool_list", (DL_FUNC) &_runwire_spool_list, 1},
     {"_runwire_spool_open", (DL_FUNC) &_runwire_spool_open, 2},
     {"_runwire_spool_carry", (DL_FUNC) &_runwire_spool_carry, 3},

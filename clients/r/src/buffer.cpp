@@ -116,6 +116,16 @@ void Buffer::record(Record record, const Interrupted& interrupted) {
   run(record.run_id);
   std::unique_lock<std::mutex> lock(mutex_);
   make_room(lock, interrupted);
+  add(std::move(record));
+}
+
+void Buffer::force(Record record) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  add(std::move(record));
+}
+
+// The lock is held.
+void Buffer::add(Record record) {
   uint64_t bytes = sizeof(Item) + record.data.size();
   batch_.items.push_back(
       Item{Item::kRecord, static_cast<uint32_t>(batch_.records.size()), 0, 0, 0, 0, 0});

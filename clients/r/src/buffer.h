@@ -77,6 +77,9 @@ class Buffer {
            const Interrupted& interrupted);
   void record(Record record, const Interrupted& interrupted);
 
+  // The same from any thread, at once.
+  void force(Record record);
+
   // Marks the place that has been reached, and has all before it go on its way at once.
   std::shared_ptr<Mark> mark();
 
@@ -96,6 +99,7 @@ class Buffer {
 
  private:
   void make_room(std::unique_lock<std::mutex>& lock, const Interrupted& interrupted);
+  void add(Record record);
   uint32_t add_set(const std::string& joined, const Keys& keys);
   uint32_t key_number(const std::string& key);
   void wake();

@@ -1,8 +1,5 @@
 #include "delivery.h"
 
-#include <grpcpp/alarm.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -11,8 +8,11 @@
 #include <system_error>
 #include <thread>
 
+#include "beats.h"
 #include "grpc_channel.h"
 #include "problem.h"
+#include "stream.h"
+#include "telling.h"
 #include "wire.h"
 
 namespace runwire {
@@ -22,13 +22,11 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 const char kStreamFrames[] = "/runwire.v1.MetricService/StreamFrames";
-const char kHeartbeat[] = "/runwire.v1.MetricService/Heartbeat";
 // A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
 constexpr std::chrono::seconds kSilence{30};
 // Being away for less is not worth a word to the user.
 constexpr std::chrono::seconds kPatience{5};
 constexpr double kSlice = 1.0;
-constexpr size_t kMostBeats = 1000;
 
 bool is_refusal(const Failure& failure) {
   return failure.code == "UNAUTHENTICATED" || failure.code == "PERMISSION_DENIED" ||
@@ -44,54 +42,6 @@ Failure simple_failure(const std::string& code, const std::string& message, cons
 }
 
 }  // namespace
-
-void say(const std::string& text) {
-  std::string line = "runwire: " + text + "\n";
-  // R's own console functions are for R's thread alone. A message that stderr does not take is not worth a failure.
-  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
-}
-
-// What a stream of frames is at: all of it belongs to the delivery's thread but what is atomic or guarded.
-struct Stream {
-  enum Tag : intptr_t { kStart = 1, kRead, kWrite, kDone, kFinish, kWake };
-
-  Stream(std::shared_ptr<Channel> given, std::shared_ptr<Lane> carried)
-      : channel(std::move(given)), lane(std::move(carried)) {}
-
-  std::shared_ptr<Channel> channel;
-  std::shared_ptr<Lane> lane;
-  grpc::ClientContext context;
-  grpc::CompletionQueue queue;
-  std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call;
-  grpc::ByteBuffer incoming;
-  grpc::Status status;
-  std::optional<Failure> failure;
-  // Whose turn it is to be said, in front of further frames.
-  std::deque<std::string> outgoing;
-  std::set<std::string> declared;
-  std::optional<Stored> next;
-  bool writing = true;
-  bool closed = false;
-  bool finishing = false;
-  bool finished = false;
-  int waiting = 0;
-
-  // The guard is held for these.
-  bool poked = false;
-  std::unique_ptr<grpc::Alarm> alarm;
-
-  void* begin(Tag tag) {
-    waiting++;
-    return reinterpret_cast<void*>(tag);
-  }
-};
-
-struct Beat {
-  grpc::ClientContext context;
-  grpc::ByteBuffer answer;
-  grpc::Status status;
-  std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> call;
-};
 
 struct Delivery::Inner {
   Inner(Delivery& outer, DeliveryOptions given, Guard& guard)
@@ -110,9 +60,7 @@ struct Delivery::Inner {
   int failures = 0;
   bool told = false;
   Clock::time_point away_since, progress;
-  // Heartbeats on their way.
-  grpc::CompletionQueue beats_queue;
-  std::set<Beat*> beats;
+  Beats beats;
 
   void run();
   bool needed() const { return lane && !lane->over && lane->writer.pending() > 0; }
@@ -129,7 +77,6 @@ struct Delivery::Inner {
   void pause(const Failure& failure);
   void set_aside(const Failure& failure);
   void say_away();
-  void reap_beats();
   void wake();
 };
 
@@ -184,14 +131,7 @@ void Delivery::Inner::run() {
     std::optional<Failure> failure = carry(carried);
     if (failure) pause(*failure);
   }
-  for (Beat* beat : beats) beat->context.TryCancel();
-  beats_queue.Shutdown();
-  void* tag;
-  bool ok;
-  while (beats_queue.Next(&tag, &ok)) {
-    beats.erase(static_cast<Beat*>(tag));
-    delete static_cast<Beat*>(tag);
-  }
+  beats.stop();
 }
 
 // The channel; that of a folder leads to the server that has the folder open now.
@@ -433,26 +373,7 @@ void Delivery::Inner::say_away() {
 void Delivery::heartbeat(const std::vector<std::string>& run_ids) {
   Inner& it = *inner_;
   std::lock_guard<std::mutex> lock(it.guard.mutex);
-  it.reap_beats();
-  if (it.stopping || !it.channel || away) return;
-  std::string request;
-  for (size_t i = 0; i < std::min(run_ids.size(), kMostBeats); i++) append_field(request, 1, run_ids[i]);
-  auto beat = std::make_unique<Beat>();
-  it.channel->inner().prepare(beat->context, 10);
-  beat->call = it.channel->inner().stub->PrepareUnaryCall(&beat->context, kHeartbeat, to_buffer(request),
-                                                          &it.beats_queue);
-  beat->call->StartCall();
-  beat->call->Finish(&beat->answer, &beat->status, beat.get());
-  it.beats.insert(beat.release());
-}
-
-void Delivery::Inner::reap_beats() {
-  void* tag;
-  bool ok;
-  while (beats_queue.AsyncNext(&tag, &ok, after(0)) == grpc::CompletionQueue::GOT_EVENT) {
-    beats.erase(static_cast<Beat*>(tag));
-    delete static_cast<Beat*>(tag);
-  }
+  if (!it.stopping && it.channel && !away) it.beats.send(*it.channel, run_ids);
 }
 
 }  // namespace runwire

@@ -49,9 +49,6 @@ struct Guard {
   std::condition_variable changed;
 };
 
-// Words for a person, of the background threads: they can not speak on R's console, and write to stderr.
-void say(const std::string& text);
-
 class Delivery {
  public:
   Delivery(DeliveryOptions options, Guard& guard);
@@ -76,6 +73,7 @@ class Delivery {
   bool refused = false;
   // What the server rejected, and nobody was told of yet.
   std::vector<Rejection> rejections;
+  // How many more the server says that it can only count.
   int64_t untold_rejections = 0;
   // Writers that are over, and nobody was told of yet.
   std::vector<std::shared_ptr<Lane>> ended;

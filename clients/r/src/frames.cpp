@@ -9,6 +9,13 @@
 
 namespace runwire {
 
+namespace {
+
+// RUN_STATUS_KILLED.
+constexpr int64_t kKilled = 5;
+
+}  // namespace
+
 uint32_t chained(uint32_t previous_crc, std::string_view payload) {
   std::string before;
   append_number<uint32_t>(before, previous_crc);
@@ -73,6 +80,17 @@ std::string encode_block(const std::string& names, const std::string& axis, cons
   append_packed(found, 5, times, rows);
   append_packed(found, 6, values, cells);
   return found;
+}
+
+std::string encode_killed(const std::string& run_id, int64_t time) {
+  std::string end, finish, record;
+  append_int(end, 1, time / 1000);
+  append_int(end, 2, time % 1000 * 1000000);
+  append_field(finish, 1, run_id);
+  append_int(finish, 2, kKilled);
+  append_field(finish, 3, end);
+  append_field(record, 6, finish);
+  return record;
 }
 
 std::string encode_batch(const std::string& run_id, const std::vector<std::string>& blocks) {

@@ -62,6 +62,9 @@ std::string encode_batch(const std::string& run_id, const std::vector<std::strin
                          const std::vector<std::pair<std::string, std::string>>& params,
                          const std::vector<std::pair<std::string, std::string>>& tags);
 
+// The serialised `Record` that ends a run as KILLED, at a time in unix ms.
+std::string encode_killed(const std::string& run_id, int64_t time);
+
 // Records of one run that the server did not apply.
 struct Rejection {
   std::string run_id, reason, message;

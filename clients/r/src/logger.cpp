@@ -1,8 +1,5 @@
 // What R calls: the pipeline, and what is logged through it.
-#include <chrono>
-#include <cmath>
-#include <cstring>
-
+#include "arguments.h"
 #include "held.h"
 #include "options.h"
 #include "pipeline.h"
@@ -12,8 +9,15 @@ using runwire::guarded;
 using runwire::held_by;
 using runwire::hold;
 using runwire::interruptible;
+using runwire::metric;
+using runwire::now;
+using runwire::number_at;
+using runwire::pairs_of;
 using runwire::Pipeline;
 using runwire::Problem;
+using runwire::step_of;
+using runwire::time_at;
+using runwire::time_of;
 using runwire::user_interrupted;
 
 namespace {
@@ -28,81 +32,6 @@ struct HeldPipeline : runwire::Owned {
 };
 
 Pipeline& pipeline_of(SEXP pointer) { return *held_by<HeldPipeline>(pointer).pipeline; }
-
-int64_t now() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
-
-std::string metric(const std::string& key, const char* what) { return "metric '" + key + "': " + what; }
-
-[[noreturn]] void no_number(const std::string& key, const std::string& found) {
-  throw Problem("type", metric(key, "the value must be a number, not ") + found);
-}
-
-// Whether the class of a vector of numbers gives them another meaning.
-bool is_classed(SEXP value) {
-  return Rf_isObject(value) && (Rf_inherits(value, "factor") || Rf_inherits(value, "integer64") ||
-                                Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
-}
-
-double number_at(SEXP value, R_xlen_t place, const std::string& key) {
-  if (is_classed(value)) {
-    if (!Rf_inherits(value, "integer64")) no_number(key, "a factor or a time");
-    int64_t found;
-    std::memcpy(&found, REAL(value) + place, sizeof found);
-    return static_cast<double>(found);
-  }
-  if (TYPEOF(value) == REALSXP) {
-    double found = REAL(value)[place];
-    if (R_IsNA(found)) no_number(key, "NA (NaN is one)");
-    return found;
-  }
-  if (TYPEOF(value) == INTSXP) {
-    if (INTEGER(value)[place] == NA_INTEGER) no_number(key, "NA (NaN is one)");
-    return INTEGER(value)[place];
-  }
-  no_number(key, value == R_NilValue ? "NULL" : Rf_type2char(TYPEOF(value)));
-}
-
-// Times are taken in unix ms, or as R's own times.
-int64_t time_at(SEXP value, R_xlen_t place, const std::string& what) {
-  if (Rf_inherits(value, "POSIXct") && TYPEOF(value) == REALSXP) {
-    double seconds = REAL(value)[place];
-    if (!std::isfinite(seconds)) throw Problem("type", what + " must not be NA");
-    return static_cast<int64_t>(std::round(seconds * 1000));
-  }
-  return runwire::integer_at(value, place, what);
-}
-
-int64_t checked_time(SEXP value, R_xlen_t place, const std::string& key, const std::string& field) {
-  int64_t found = time_at(value, place, metric(key, "timestamp"));
-  if (found < 0) throw runwire::invalid(field, "must be 0 or later");
-  return found;
-}
-
-int64_t step_of(SEXP step, const std::string& key) {
-  if (step == R_NilValue) return 0;
-  if (TYPEOF(step) == INTSXP && Rf_xlength(step) == 1 && INTEGER(step)[0] != NA_INTEGER && !Rf_isObject(step)) {
-    return INTEGER(step)[0];
-  }
-  return runwire::integer(step, metric(key, "step"));
-}
-
-int64_t time_of(SEXP timestamp, const std::string& key) {
-  if (timestamp == R_NilValue) return now();
-  if (Rf_xlength(timestamp) != 1) throw Problem("type", metric(key, "timestamp must be one time"));
-  return checked_time(timestamp, 0, key, "blocks[0].timestamps_ms[0]");
-}
-
-std::vector<std::pair<std::string, std::string>> pairs_of(SEXP values, const char* what) {
-  std::vector<std::pair<std::string, std::string>> found;
-  if (values == R_NilValue) return found;
-  std::vector<std::string> keys = runwire::texts(Rf_getAttrib(values, R_NamesSymbol), what);
-  std::vector<std::string> texts = runwire::texts(values, what);
-  for (size_t i = 0; i < texts.size(); i++) found.emplace_back(i < keys.size() ? keys[i] : "", texts[i]);
-  return found;
-}
 
 SEXP as_result(const runwire::Failure& failure) {
   return failure.ok() ? R_NilValue : runwire::make_failure(failure);
@@ -150,7 +79,7 @@ Series read_series(SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestam
   for (R_xlen_t i = 0; i < count; i++) {
     found.times[i] = i > 0 && given == 1
                          ? found.times[0]
-                         : checked_time(timestamps, i, found.key, "blocks[0].timestamps_ms");
+                         : runwire::checked_time(timestamps, i, found.key, "blocks[0].timestamps_ms");
   }
   return found;
 }
@@ -414,76 +343,11 @@ bool is_here(SEXP pipeline) {
   return held != nullptr && held->here();
 }
 
-// How a call failed, of its code's number and the bytes of its details.
+// Has SIGTERM end a run as KILLED.
 // [[Rcpp::export(rng = false)]]
-SEXP read_status(int code, std::string message, Rcpp::RawVector details) {
-  return runwire::make_failure(
-      runwire::read_failure(code, message, std::string(details.begin(), details.end())));
-}
-
-// [[Rcpp::export(rng = false)]]
-SEXP local_server(std::string folder) {
-  return guarded([&] { return Rcpp::wrap(runwire::find_local_server(folder)); });
-}
-
-// [[Rcpp::export(rng = false)]]
-std::string mint_id() { return runwire::new_id(); }
-
-// The first 16 hex digits of a SHA-256.
-// [[Rcpp::export(rng = false)]]
-std::string digest16(Rcpp::RawVector data) {
-  return runwire::to_hex(runwire::sha256(std::string(data.begin(), data.end()))).substr(0, 16);
-}
-
-// Checks a text by one of the server's rules; NULL, or a problem.
-// [[Rcpp::export(rng = false)]]
-SEXP check_text(std::string rule, SEXP value, std::string field) {
+SEXP pipeline_end_at_termination(SEXP pipeline, std::string run_id) {
   return guarded([&]() -> SEXP {
-    std::string given = runwire::text(value, field.c_str());
-    if (rule == "run_id") runwire::rules::run_id(given);
-    if (rule == "experiment_id") runwire::rules::experiment_id(given);
-    if (rule == "key") runwire::rules::key(given, field);
-    if (rule == "name") runwire::rules::name(given, field);
+    pipeline_of(pipeline).end_at_termination(run_id);
     return R_NilValue;
-  });
-}
-
-// [[Rcpp::export(rng = false)]]
-SEXP check_length(SEXP value, double least, double most, std::string field) {
-  return guarded([&]() -> SEXP {
-    runwire::rules::length(runwire::text(value, field.c_str()), static_cast<size_t>(least),
-                           static_cast<size_t>(most), field);
-    return R_NilValue;
-  });
-}
-
-// [[Rcpp::export(rng = false)]]
-SEXP check_pairs(SEXP values, std::string field, bool params) {
-  return guarded([&]() -> SEXP {
-    runwire::rules::pairs(pairs_of(values, field.c_str()), field,
-                          params ? runwire::rules::kMostParam : runwire::rules::kMostTag);
-    return R_NilValue;
-  });
-}
-
-// A time of a run as unix ms.
-// [[Rcpp::export(rng = false)]]
-SEXP check_time(SEXP value, std::string field) {
-  return guarded([&]() -> SEXP {
-    if (Rf_xlength(value) != 1) throw Problem("type", field + " must be one time");
-    int64_t found = time_at(value, 0, field);
-    runwire::rules::time(found, field);
-    return Rf_ScalarReal(static_cast<double>(found));
-  });
-}
-
-// The steps first, first + stride ...
-// [[Rcpp::export(rng = false)]]
-SEXP regular_steps(SEXP first, SEXP stride, double count) {
-  return guarded([&] {
-    int64_t start = runwire::integer(first, "first"), distance = runwire::integer(stride, "stride");
-    std::vector<int64_t> found(static_cast<size_t>(count));
-    for (size_t i = 0; i < found.size(); i++) found[i] = start + distance * static_cast<int64_t>(i);
-    return runwire::make_integers(found.data(), found.size());
   });
 }

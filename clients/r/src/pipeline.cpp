@@ -4,8 +4,12 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <system_error>
+#include <utility>
+
+#include "fold.h"
+#include "leftovers.h"
+#include "telling.h"
 
 namespace runwire {
 
@@ -21,48 +25,6 @@ constexpr int64_t kBacklogFrames = 8;
 constexpr size_t kShown = 5;
 
 double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-std::string with_decimals(double number) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.1f", number);
-  return text;
-}
-
-std::string on_one_line(const std::string& text) {
-  std::string found;
-  for (char c : text) {
-    bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
-    if (!space) found.push_back(c);
-    if (space && !found.empty() && found.back() != ' ') found.push_back(' ');
-  }
-  return found;
-}
-
-std::string code_of(const std::string& reason) {
-  if (reason == "EXPERIMENT_NOT_FOUND" || reason == "RUN_NOT_FOUND") return "NOT_FOUND";
-  if (reason == "INVALID_FIELD" || reason == "MALFORMED_MESSAGE") return "INVALID_ARGUMENT";
-  if (reason == "LIMIT_EXCEEDED" || reason == "MESSAGE_TOO_LARGE") return "RESOURCE_EXHAUSTED";
-  if (reason == "RUN_EXISTS") return "ALREADY_EXISTS";
-  return "FAILED_PRECONDITION";
-}
-
-std::string told(const Lane& lane) {
-  const std::string& folder = lane.spool->folder();
-  return std::to_string(lane.spool->undelivered()) + " frames are not delivered: " + lane.over->message + " (" +
-         lane.over->reason + "). They are kept in " + folder + "; `runwire sync --as-new-writer " + folder +
-         "` delivers them";
-}
-
-Failure rejected(const Rejection& first, const std::string& message) {
-  Failure found;
-  found.code = code_of(first.reason);
-  found.message = message;
-  found.reason = first.reason;
-  found.metadata = first.metadata;
-  if (!first.run_id.empty() && found.fact("run_id") == nullptr) found.metadata.emplace_back("run_id", first.run_id);
-  if (const std::string* field = found.fact("field")) found.violations.emplace_back(*field, first.message);
-  return found;
-}
 
 }  // namespace
 
@@ -83,6 +45,7 @@ void Pipeline::start() {
   }
   thread_ = std::thread([this] { run(); });
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  at_termination(this);
 }
 
 void Pipeline::run() {
@@ -95,75 +58,27 @@ void Pipeline::run() {
         return;
       }
       buffer_.release(batch);
+      tell_leftovers();
     }
     busy_ = false;
     pulse();
   }
 }
 
-void Pipeline::emit(std::vector<Record> records) {
-  for (auto& record : records) cutter_.add(std::move(record));
+// Tells once of what earlier processes left.
+void Pipeline::tell_leftovers() {
+  if (offered_ || options_.offline) return;
+  offered_ = true;
+  try {
+    std::string found = offer(options_.root);
+    if (!found.empty()) say(found);
+  } catch (const std::exception&) {
+    // A folder that can not be read now is for the next process.
+  }
 }
 
-// One pass over what was logged. Points of a run may move before and behind those of other keys, never across another
-// record of their run.
-class Pipeline::Fold {
- public:
-  Fold(Pipeline& outer, Batch& batch) : outer_(outer), batch_(batch) {}
-
-  void row(const Item& item) {
-    if (item.place != last_) {
-      last_ = item.place;
-      auto& found = runs_[last_];
-      if (!found) {
-        found = std::make_unique<Columns>(outer_.names_.runs[last_], outer_.groups_, outer_.names_);
-        order_.push_back(last_);
-        numbers_[outer_.names_.runs[last_]] = last_;
-      }
-      columns_ = found.get();
-    }
-    Column& column = columns_->at(item.set);
-    column.steps.push_back(item.step);
-    column.times.push_back(item.time);
-    const double* values = batch_.values.data() + item.values;
-    column.values.insert(column.values.end(), values, values + outer_.names_.members[item.set].size());
-  }
-
-  // Hands a record on, behind the points of its run that came before it.
-  void record(Record& record) {
-    auto number = numbers_.find(record.run_id);
-    if (number != numbers_.end()) {
-      outer_.emit(runs_[number->second]->finish());
-      runs_.erase(number->second);
-      order_.erase(std::find(order_.begin(), order_.end(), number->second));
-      numbers_.erase(number);
-      last_ = UINT32_MAX;
-    }
-    outer_.cutter_.add(std::move(record));
-  }
-
-  // Hands on all points, and cuts the frame in the making.
-  void finish() {
-    for (uint32_t run : order_) outer_.emit(runs_[run]->finish());
-    runs_.clear();
-    order_.clear();
-    numbers_.clear();
-    last_ = UINT32_MAX;
-    outer_.cutter_.cut();
-  }
-
- private:
-  Pipeline& outer_;
-  Batch& batch_;
-  std::unordered_map<uint32_t, std::unique_ptr<Columns>> runs_;
-  std::vector<uint32_t> order_;
-  std::unordered_map<std::string, uint32_t> numbers_;
-  uint32_t last_ = UINT32_MAX;
-  Columns* columns_ = nullptr;
-};
-
 void Pipeline::fold(Batch& batch) {
-  Fold fold(*this, batch);
+  Fold fold(batch, names_, groups_, cutter_);
   for (const Item& item : batch.items) {
     if (item.kind == Item::kRow) {
       fold.row(item);
@@ -205,6 +120,31 @@ void Pipeline::keep_alive(const std::string& run_id) {
 void Pipeline::stop_alive(const std::string& run_id) {
   std::lock_guard<std::mutex> lock(guard_.mutex);
   beating_.erase(run_id);
+  open_.erase(std::remove(open_.begin(), open_.end(), run_id), open_.end());
+}
+
+void Pipeline::end_at_termination(const std::string& run_id) {
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  open_.push_back(run_id);
+}
+
+void Pipeline::terminate(double patience) {
+  std::vector<std::string> open;
+  {
+    std::lock_guard<std::mutex> lock(guard_.mutex);
+    open.swap(open_);
+  }
+  auto time = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch());
+  for (auto run = open.rbegin(); run != open.rend(); ++run) {
+    Record record;
+    record.run_id = *run;
+    record.data = encode_killed(*run, time.count());
+    record.ends = true;
+    buffer_.force(std::move(record));
+  }
+  Failure failure = deliver(patience, [] { return false; });
+  if (failure.ok()) failure = lost();
+  if (!failure.ok()) say(failure.message);
 }
 
 FrameSink::Opened Pipeline::open_lane(size_t size) {
@@ -374,10 +314,12 @@ Failure Pipeline::lost() {
   rejections.swap(delivery_->rejections);
   std::vector<std::shared_ptr<Lane>> ended;
   ended.swap(delivery_->ended);
+  int64_t untold = std::exchange(delivery_->untold_rejections, 0);
   if (!rejections.empty() && lane_) lane_->spool->told();
   std::vector<std::string> sentences;
   for (const auto& lane : ended) sentences.push_back(told(*lane));
   for (const auto& one : rejections) sentences.push_back(told(one));
+  if (untold > 0) sentences.push_back(told(untold));
   std::string message;
   for (size_t i = 0; i < std::min(sentences.size(), kShown); i++) message += (i > 0 ? "; " : "") + sentences[i];
   if (sentences.size() > kShown) message += "; and " + std::to_string(sentences.size() - kShown) + " more";
@@ -389,6 +331,9 @@ Failure Pipeline::lost() {
     found.metadata.emplace_back("spool", ended[0]->spool->folder());
   } else if (!rejections.empty()) {
     found = rejected(rejections[0], message);
+  } else if (untold > 0) {
+    found.code = "FAILED_PRECONDITION";
+    found.message = message;
   }
   for (const auto& lane : ended) {
     if (lane != lane_) lane->spool->close();
@@ -399,6 +344,7 @@ Failure Pipeline::lost() {
 void Pipeline::end() {
   if (ended_) return;
   ended_ = true;
+  if (started_) not_at_termination(this);
   closing_ = true;
   buffer_.refuse(Problem("state", "the client is closed"));
   buffer_.hurry();

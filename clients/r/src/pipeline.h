@@ -15,6 +15,7 @@
 #include "buffer.h"
 #include "cutter.h"
 #include "delivery.h"
+#include "termination.h"
 
 namespace runwire {
 
@@ -30,8 +31,7 @@ struct PipelineOptions {
   bool block = true;
 };
 
-
-class Pipeline : private FrameSink {
+class Pipeline : private FrameSink, private Terminable {
  public:
   explicit Pipeline(PipelineOptions options);
   ~Pipeline() override;
@@ -44,7 +44,10 @@ class Pipeline : private FrameSink {
   void start();
 
   void keep_alive(const std::string& run_id);
+  // Says that a run has ended: neither heartbeats nor SIGTERM are for it any more.
   void stop_alive(const std::string& run_id);
+  // Has SIGTERM end a run as KILLED.
+  void end_at_termination(const std::string& run_id);
 
   // Whether there is anything that is not delivered.
   bool is_dirty();
@@ -58,15 +61,14 @@ class Pipeline : private FrameSink {
 
  private:
   struct Closing {};
-  class Fold;
 
   Opened open_lane(size_t size) override;
+  void terminate(double patience) override;
   size_t target(const Lane& lane) override;
   bool write(Lane& lane, const std::string& payload, const std::vector<GroupRef>& groups) override;
 
   void run();
   void fold(Batch& batch);
-  void emit(std::vector<Record> records);
   void pulse();
   void new_lane();
   void stick(const std::string& why);
@@ -76,6 +78,7 @@ class Pipeline : private FrameSink {
   bool is_hopeless(double waited) const;
   Failure undelivered(double waited);
   void say_progress(double left);
+  void tell_leftovers();
 
   PipelineOptions options_;
   Guard guard_;
@@ -88,12 +91,14 @@ class Pipeline : private FrameSink {
   std::thread thread_;
   bool started_ = false;
   bool ended_ = false;
+  bool offered_ = false;
   std::atomic<bool> closing_{false};
   std::atomic<bool> busy_{false};
   // Guarded by guard_.
   std::shared_ptr<Lane> lane_;
   std::string stuck_;
   std::set<std::string> beating_;
+  std::vector<std::string> open_;
   std::chrono::steady_clock::time_point beat_;
 };
 

@@ -1,6 +1,5 @@
 #include "spool.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -14,6 +13,8 @@
 #include <random>
 #include <system_error>
 
+#include "files.h"
+#include "json.h"
 #include "problem.h"
 #include "wire.h"
 
@@ -27,43 +28,8 @@ constexpr uint64_t kOverhead = 64;
 constexpr size_t kAckedBytes = 16;
 const char kSegment[] = ".segment";
 
-[[noreturn]] void failed(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
-
-bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
-
-bool is_folder(const std::string& path) {
-  struct stat found;
-  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
-}
-
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-void make_folders(const std::string& path) {
-  for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
-    std::string part = path.substr(0, at);
-    if (::mkdir(part.c_str(), 0700) != 0 && !is_folder(part)) failed(part);
-    if (at == std::string::npos) return;
-  }
-}
-
-std::vector<std::string> names_in(const std::string& folder) {
-  std::vector<std::string> found;
-  DIR* open = ::opendir(folder.c_str());
-  if (open == nullptr) failed(folder);
-  while (dirent* one = ::readdir(open)) found.push_back(one->d_name);
-  ::closedir(open);
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
-std::vector<std::string> segments_in(const std::string& folder) {
-  std::vector<std::string> found;
-  for (const auto& name : names_in(folder)) {
-    if (ends_with(name, kSegment)) found.push_back(folder + "/" + name);
-  }
-  return found;
 }
 
 File lock(const std::string& folder) {
@@ -82,94 +48,29 @@ File lock(const std::string& folder) {
   return found;
 }
 
-std::string read_file(const std::string& path) {
-  File file = File::open(path, O_RDONLY);
-  return file.read(0, file.size());
-}
-
-void write_file(const std::string& path, const std::string& data, bool sync) {
-  File file = File::open(path, O_RDWR | O_CREAT | O_TRUNC);
-  file.write_whole(data, 0);
-  if (sync) file.sync();
-}
-
 uint32_t plain_crc(const std::string& data) {
   return static_cast<uint32_t>(
       crc32(0, reinterpret_cast<const Bytef*>(data.data()), static_cast<uInt>(data.size())));
 }
 
-std::string json_text(const std::string& text) {
-  std::string found = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') {
-      found.push_back('\\');
-      found.push_back(c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\u%04x", c);
-      found += code;
-    } else {
-      found.push_back(c);
-    }
-  }
-  return found + "\"";
-}
+}  // namespace
 
-void append_utf8(std::string& out, uint32_t c) {
-  if (c < 0x80) {
-    out.push_back(static_cast<char>(c));
-  } else if (c < 0x800) {
-    out.push_back(static_cast<char>(0xC0 | c >> 6));
-    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-  } else if (c < 0x10000) {
-    out.push_back(static_cast<char>(0xE0 | c >> 12));
-    out.push_back(static_cast<char>(0x80 | (c >> 6 & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-  } else {
-    out.push_back(static_cast<char>(0xF0 | c >> 18));
-    out.push_back(static_cast<char>(0x80 | (c >> 12 & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | (c >> 6 & 0x3F)));
-    out.push_back(static_cast<char>(0x80 | (c & 0x3F)));
-  }
-}
-
-// Reads the text of a string in JSON, from behind its opening quote.
-std::string json_string(const std::string& json, size_t at) {
-  std::string found;
-  uint32_t high = 0;
-  while (at < json.size() && json[at] != '"') {
-    char c = json[at++];
-    if (c != '\\' || at >= json.size()) {
-      found.push_back(c);
-      continue;
-    }
-    char escape = json[at++];
-    if (escape == 'u' && at + 4 <= json.size()) {
-      uint32_t code = static_cast<uint32_t>(std::stoul(json.substr(at, 4), nullptr, 16));
-      at += 4;
-      if (code >= 0xD800 && code < 0xDC00) {
-        high = code;
-      } else if (code >= 0xDC00 && code < 0xE000) {
-        append_utf8(found, 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00));
-      } else {
-        append_utf8(found, code);
-      }
-    } else {
-      found.push_back(escape == 'n' ? '\n' : escape == 't' ? '\t' : escape == 'r' ? '\r' : escape);
-    }
+std::vector<std::string> segments_in(const std::string& folder) {
+  std::vector<std::string> found;
+  for (const auto& name : names_in(folder)) {
+    if (ends_with(name, kSegment)) found.push_back(folder + "/" + name);
   }
   return found;
 }
 
-// The place behind `"key":` and the spaces there, in an object without nested ones.
-size_t json_place(const std::string& json, const std::string& key) {
-  size_t at = json.find("\"" + key + "\"");
-  if (at == std::string::npos) return json.size();
-  at = json.find(':', at + key.size() + 2);
-  return at == std::string::npos ? json.size() : json.find_first_not_of(" \t\r\n", at + 1);
+bool is_held(const std::string& folder) {
+  try {
+    lock(folder);
+    return false;
+  } catch (const Held&) {
+    return true;
+  }
 }
-
-}  // namespace
 
 std::string new_id() {
   static thread_local std::random_device device;
@@ -453,16 +354,6 @@ void Spool::release() {
   cursor_.reset();
   acked_file_.close();
   lock_.close();
-}
-
-std::vector<std::string> find_spools(const std::string& folder) {
-  if (!is_folder(folder)) throw Problem("value", "there is no folder " + folder);
-  if (exists(folder + "/lock") || !segments_in(folder).empty()) return {folder};
-  std::vector<std::string> found;
-  for (const auto& name : names_in(folder)) {
-    if (name[0] != '.' && is_folder(folder + "/" + name)) found.push_back(folder + "/" + name);
-  }
-  return found;
 }
 
 namespace {

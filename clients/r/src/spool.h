@@ -34,6 +34,9 @@ struct Held {
   std::string message;
 };
 
+// Whether a process has the spool.
+bool is_held(const std::string& folder);
+
 // Why a spool's frames can not go on as their writer.
 struct Aside {
   std::string reason, message;
@@ -118,8 +121,8 @@ class Spool {
   std::unique_ptr<SegmentCursor> cursor_;
 };
 
-// Spools below a folder, or the folder itself if it is one; the oldest first. Throws a Problem if it is missing.
-std::vector<std::string> find_spools(const std::string& folder);
+// The segments of a spool, the oldest first.
+std::vector<std::string> segments_in(const std::string& folder);
 
 // Makes the spool of a new writer with the frames that the old one did not deliver; the old one is gone afterwards.
 // The old spool names its successor once that is whole on the disk, and only then may it be seen: so a crash on the

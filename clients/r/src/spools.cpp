@@ -1,5 +1,6 @@
 // What R calls: spools that nobody writes any more.
 #include "held.h"
+#include "leftovers.h"
 #include "options.h"
 #include "sync.h"
 

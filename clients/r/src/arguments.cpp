@@ -1,0 +1,87 @@
+#include "arguments.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+namespace runwire {
+
+int64_t now() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+std::string metric(const std::string& key, const char* what) { return "metric '" + key + "': " + what; }
+
+namespace {
+
+[[noreturn]] void no_number(const std::string& key, const std::string& found) {
+  throw Problem("type", metric(key, "the value must be a number, not ") + found);
+}
+
+// Whether the class of a vector of numbers gives them another meaning.
+bool is_classed(SEXP value) {
+  return Rf_isObject(value) && (Rf_inherits(value, "factor") || Rf_inherits(value, "integer64") ||
+                                Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
+}
+
+}  // namespace
+
+double number_at(SEXP value, R_xlen_t place, const std::string& key) {
+  if (is_classed(value)) {
+    if (!Rf_inherits(value, "integer64")) no_number(key, "a factor or a time");
+    int64_t found;
+    std::memcpy(&found, REAL(value) + place, sizeof found);
+    return static_cast<double>(found);
+  }
+  if (TYPEOF(value) == REALSXP) {
+    double found = REAL(value)[place];
+    if (R_IsNA(found)) no_number(key, "NA (NaN is one)");
+    return found;
+  }
+  if (TYPEOF(value) == INTSXP) {
+    if (INTEGER(value)[place] == NA_INTEGER) no_number(key, "NA (NaN is one)");
+    return INTEGER(value)[place];
+  }
+  no_number(key, value == R_NilValue ? "NULL" : Rf_type2char(TYPEOF(value)));
+}
+
+int64_t time_at(SEXP value, R_xlen_t place, const std::string& what) {
+  if (Rf_inherits(value, "POSIXct") && TYPEOF(value) == REALSXP) {
+    double seconds = REAL(value)[place];
+    if (!std::isfinite(seconds)) throw Problem("type", what + " must not be NA");
+    return static_cast<int64_t>(std::round(seconds * 1000));
+  }
+  return integer_at(value, place, what);
+}
+
+int64_t checked_time(SEXP value, R_xlen_t place, const std::string& key, const std::string& field) {
+  int64_t found = time_at(value, place, metric(key, "timestamp"));
+  if (found < 0) throw invalid(field, "must be 0 or later");
+  return found;
+}
+
+int64_t step_of(SEXP step, const std::string& key) {
+  if (step == R_NilValue) return 0;
+  if (TYPEOF(step) == INTSXP && Rf_xlength(step) == 1 && INTEGER(step)[0] != NA_INTEGER && !Rf_isObject(step)) {
+    return INTEGER(step)[0];
+  }
+  return integer(step, metric(key, "step"));
+}
+
+int64_t time_of(SEXP timestamp, const std::string& key) {
+  if (timestamp == R_NilValue) return now();
+  if (Rf_xlength(timestamp) != 1) throw Problem("type", metric(key, "timestamp must be one time"));
+  return checked_time(timestamp, 0, key, "blocks[0].timestamps_ms[0]");
+}
+
+std::vector<std::pair<std::string, std::string>> pairs_of(SEXP values, const char* what) {
+  std::vector<std::pair<std::string, std::string>> found;
+  if (values == R_NilValue) return found;
+  std::vector<std::string> keys = texts(Rf_getAttrib(values, R_NamesSymbol), what);
+  std::vector<std::string> listed = texts(values, what);
+  for (size_t i = 0; i < listed.size(); i++) found.emplace_back(i < keys.size() ? keys[i] : "", listed[i]);
+  return found;
+}
+
+}  // namespace runwire

@@ -1,0 +1,84 @@
+// What R calls: rules, ids, digests, and other small things that C++ knows.
+#include "arguments.h"
+#include "delivery.h"
+#include "rules.h"
+#include "segments.h"
+#include "spool.h"
+
+using runwire::guarded;
+using runwire::Problem;
+using runwire::time_at;
+
+// How a call failed, of its code's number and the bytes of its details.
+// [[Rcpp::export(rng = false)]]
+SEXP read_status(int code, std::string message, Rcpp::RawVector details) {
+  return runwire::make_failure(
+      runwire::read_failure(code, message, std::string(details.begin(), details.end())));
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP local_server(std::string folder) {
+  return guarded([&] { return Rcpp::wrap(runwire::find_local_server(folder)); });
+}
+
+// [[Rcpp::export(rng = false)]]
+std::string mint_id() { return runwire::new_id(); }
+
+// The first 16 hex digits of a SHA-256.
+// [[Rcpp::export(rng = false)]]
+std::string digest16(Rcpp::RawVector data) {
+  return runwire::to_hex(runwire::sha256(std::string(data.begin(), data.end()))).substr(0, 16);
+}
+
+// Checks a text by one of the server's rules; NULL, or a problem.
+// [[Rcpp::export(rng = false)]]
+SEXP check_text(std::string rule, SEXP value, std::string field) {
+  return guarded([&]() -> SEXP {
+    std::string given = runwire::text(value, field.c_str());
+    if (rule == "run_id") runwire::rules::run_id(given);
+    if (rule == "experiment_id") runwire::rules::experiment_id(given);
+    if (rule == "key") runwire::rules::key(given, field);
+    if (rule == "name") runwire::rules::name(given, field);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP check_length(SEXP value, double least, double most, std::string field) {
+  return guarded([&]() -> SEXP {
+    runwire::rules::length(runwire::text(value, field.c_str()), static_cast<size_t>(least),
+                           static_cast<size_t>(most), field);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
+SEXP check_pairs(SEXP values, std::string field, bool params) {
+  return guarded([&]() -> SEXP {
+    runwire::rules::pairs(runwire::pairs_of(values, field.c_str()), field,
+                          params ? runwire::rules::kMostParam : runwire::rules::kMostTag);
+    return R_NilValue;
+  });
+}
+
+// A time of a run as unix ms.
+// [[Rcpp::export(rng = false)]]
+SEXP check_time(SEXP value, std::string field) {
+  return guarded([&]() -> SEXP {
+    if (Rf_xlength(value) != 1) throw Problem("type", field + " must be one time");
+    int64_t found = time_at(value, 0, field);
+    runwire::rules::time(found, field);
+    return Rf_ScalarReal(static_cast<double>(found));
+  });
+}
+
+// The steps first, first + stride ...
+// [[Rcpp::export(rng = false)]]
+SEXP regular_steps(SEXP first, SEXP stride, double count) {
+  return guarded([&] {
+    int64_t start = runwire::integer(first, "first"), distance = runwire::integer(stride, "stride");
+    std::vector<int64_t> found(static_cast<size_t>(count));
+    for (size_t i = 0; i < found.size(); i++) found[i] = start + distance * static_cast<int64_t>(i);
+    return runwire::make_integers(found.data(), found.size());
+  });
+}

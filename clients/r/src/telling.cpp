@@ -1,0 +1,66 @@
+#include "telling.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace runwire {
+
+namespace {
+
+std::string code_of(const std::string& reason) {
+  if (reason == "EXPERIMENT_NOT_FOUND" || reason == "RUN_NOT_FOUND") return "NOT_FOUND";
+  if (reason == "INVALID_FIELD" || reason == "MALFORMED_MESSAGE") return "INVALID_ARGUMENT";
+  if (reason == "LIMIT_EXCEEDED" || reason == "MESSAGE_TOO_LARGE") return "RESOURCE_EXHAUSTED";
+  if (reason == "RUN_EXISTS") return "ALREADY_EXISTS";
+  return "FAILED_PRECONDITION";
+}
+
+}  // namespace
+
+void say(const std::string& text) {
+  std::string line = "runwire: " + text + "\n";
+  // R's own console functions are for R's thread alone. A message that stderr does not take is not worth a failure.
+  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+}
+
+std::string with_decimals(double number) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1f", number);
+  return text;
+}
+
+std::string on_one_line(const std::string& text) {
+  std::string found;
+  for (char c : text) {
+    bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r';
+    if (!space) found.push_back(c);
+    if (space && !found.empty() && found.back() != ' ') found.push_back(' ');
+  }
+  return found;
+}
+
+std::string told(const Lane& lane) {
+  const std::string& folder = lane.spool->folder();
+  return std::to_string(lane.spool->undelivered()) + " frames are not delivered: " + lane.over->message + " (" +
+         lane.over->reason + "). They are kept in " + folder + "; `runwire sync --as-new-writer " + folder +
+         "` delivers them";
+}
+
+std::string told(int64_t untold) {
+  std::string what = untold == 1 ? "1 record" : std::to_string(untold) + " records";
+  return "the server rejected " + what + " more, and does not know why any more";
+}
+
+Failure rejected(const Rejection& first, const std::string& message) {
+  Failure found;
+  found.code = code_of(first.reason);
+  found.message = message;
+  found.reason = first.reason;
+  found.metadata = first.metadata;
+  if (!first.run_id.empty() && found.fact("run_id") == nullptr) found.metadata.emplace_back("run_id", first.run_id);
+  if (const std::string* field = found.fact("field")) found.violations.emplace_back(*field, first.message);
+  return found;
+}
+
+}  // namespace runwire

@@ -1,0 +1,29 @@
+// Words for people: on stderr, and for what could not be delivered.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "delivery.h"
+
+namespace runwire {
+
+// Words for a person, of the background threads: they can not speak on R's console, and write to stderr.
+void say(const std::string& text);
+
+// A number with one decimal.
+std::string with_decimals(double number);
+
+// A text with each run of white space as one space.
+std::string on_one_line(const std::string& text);
+
+// What became of a writer that is over, in a sentence.
+std::string told(const Lane& lane);
+
+// How many records more the server rejected than it kept the reasons of, in a sentence.
+std::string told(int64_t untold);
+
+// What a call of the user's would have failed with, had it been refused as the first rejection was.
+Failure rejected(const Rejection& first, const std::string& message);
+
+}  // namespace runwire

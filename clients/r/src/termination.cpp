@@ -1,0 +1,123 @@
+#include "termination.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <mutex>
+#include <set>
+#include <thread>
+
+namespace runwire {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long SIGTERM may be held up: who sends it kills soon after.
+constexpr double kPatience = 5;
+constexpr char kTerminate = 't', kStop = 's';
+
+// A signal is for the process, and so is what it is dealt with by.
+struct Watch {
+  std::mutex mutex;
+  std::set<Terminable*> told;
+  std::thread thread;
+  bool hooked = false;
+};
+
+Watch& watch() {
+  // Never destroyed: the thread may wait still when the process ends.
+  static Watch* found = new Watch;
+  return *found;
+}
+
+// What the handler may look at.
+volatile pid_t owner = 0;
+volatile int writing_end = -1;
+int reading_end = -1;
+
+void end_as_always() {
+  signal(SIGTERM, SIG_DFL);
+  kill(getpid(), SIGTERM);
+}
+
+extern "C" void on_termination(int) {
+  int before = errno;
+  // A forked child has no thread that would read this.
+  if (getpid() != owner || write(writing_end, &kTerminate, 1) != 1) end_as_always();
+  errno = before;
+}
+
+void wait_for_termination() {
+  char found = 0;
+  while (read(reading_end, &found, 1) < 0 && errno == EINTR) {
+  }
+  if (found != kTerminate) return;
+  {
+    std::lock_guard<std::mutex> lock(watch().mutex);
+    auto start = Clock::now();
+    for (Terminable* one : watch().told) {
+      double spent = std::chrono::duration<double>(Clock::now() - start).count();
+      if (spent < kPatience) one->terminate(kPatience - spent);
+    }
+  }
+  end_as_always();
+}
+
+bool is_free() {
+  struct sigaction found;
+  return sigaction(SIGTERM, nullptr, &found) == 0 && found.sa_handler == SIG_DFL;
+}
+
+// Takes the signal, if nobody else has it. Signals are blocked in the thread, being for R's own.
+bool hook(Watch& it) {
+  int ends[2];
+  if (!is_free() || pipe2(ends, O_CLOEXEC) != 0) return false;
+  reading_end = ends[0];
+  writing_end = ends[1];
+  owner = getpid();
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  it.thread = std::thread(wait_for_termination);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  struct sigaction action = {};
+  action.sa_handler = on_termination;
+  action.sa_flags = SA_RESTART;
+  sigaction(SIGTERM, &action, nullptr);
+  return true;
+}
+
+void unhook(Watch& it) {
+  struct sigaction found;
+  if (sigaction(SIGTERM, nullptr, &found) == 0 && found.sa_handler == on_termination) signal(SIGTERM, SIG_DFL);
+  if (write(writing_end, &kStop, 1) == 1) it.thread.join();
+  close(reading_end);
+  close(writing_end);
+}
+
+}  // namespace
+
+void at_termination(Terminable* one) {
+  Watch& it = watch();
+  std::lock_guard<std::mutex> lock(it.mutex);
+  it.told.insert(one);
+  if (!it.hooked) it.hooked = hook(it);
+}
+
+void not_at_termination(Terminable* one) {
+  Watch& it = watch();
+  bool last;
+  {
+    std::lock_guard<std::mutex> lock(it.mutex);
+    last = it.told.erase(one) > 0 && it.told.empty() && it.hooked;
+    if (last) it.hooked = false;
+  }
+  if (last) unhook(it);
+}
+
+}  // namespace runwire
