@@ -204,7 +204,7 @@ rpc_get_run <- function(run_id = NULL, mask = NULL, client = NULL, timeout = NUL
 #' escapes); ILIKE ignores the case of ASCII letters.
 #' ```
 #'
-#' NaN and missing sort last in either direction; ties are broken by start time (newest first), then by run_id. Pages are stable while runs are added: a page token continues behind the last run seen. Ordering by a value that changes meanwhile (a metric that moves) may repeat or miss that run.
+#' NaN and missing sort last in either direction; ties are broken by start time (newest first), then by run_id. Pages are stable while runs are added: a page token continues behind the last run seen. A page of large runs has fewer than page_size: it ends before it would pass 3.5 MiB, so that gRPC's default limit of 4 MiB a message does; a run that is larger by itself comes alone (see RunMask). Only an empty next_page_token says that no runs follow. Ordering by a value that changes meanwhile (a metric that moves) may repeat or miss that run.
 #'
 #' Errors: INVALID_ARGUMENT (INVALID_FIELD, INVALID_FILTER, INVALID_PAGE_TOKEN); NOT_FOUND (EXPERIMENT_NOT_FOUND).
 #'
@@ -213,7 +213,7 @@ rpc_get_run <- function(run_id = NULL, mask = NULL, client = NULL, timeout = NUL
 #' @param filter A string. Optional. See the RPC. Empty matches all. At most 16 KiB, 200 terms, 50 levels of nesting.
 #' @param order_by A character vector. Optional. At most 10 of `FIELD [ASC|DESC]`: metrics (.min, .max, .first, .count too), params, tags and attributes. Default `start_time DESC`.
 #' @param view A name of `LifecycleView`. Optional. Which lifecycle stages to look at. Default: active.
-#' @param page_size A number. Optional. Most runs in a page. 0 means 100; more than 1,000 is 1,000.
+#' @param page_size A number. Optional. Most runs in a page; there may be fewer, see the RPC. 0 means 100; more than 1,000 is 1,000.
 #' @param page_token A string. Optional. next_page_token of the previous page of the same query. Empty: the first page.
 #' @param mask A list, a `RunMask`. Optional. Which parts of each run to return. Absent: all.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
@@ -378,12 +378,12 @@ rpc_log_inputs <- function(run_id = NULL, inputs = NULL, request_id = NULL, clie
 #' Errors: as StreamFrames.
 #'
 #' @param client A client; `NULL` for that of the session.
-#' @param hello A list, a `Hello`. Required unless epoch is given. Opens the writer.
+#' @param hello A list, a `Hello`. Required unless epoch is given, which it goes before. Opens the writer.
 #' @param writer_id A string. Required with epoch. The writer.
 #' @param epoch A number. Required unless hello is given. The epoch of the welcome.
 #' @param groups A list of lists, each a `Group`. Optional. Groups that the frames name.
-#' @param frames A list of lists, each a `Frame`. Optional. The next frames. Each is a transaction; all are tried in order.
-#' @param confirmed_through A number. Optional. All rejections up to this sequence are noted.
+#' @param frames A list of lists, each a `Frame`. Optional. The next frames, in order, all of them within Limits.max_message_bytes. Those before one that fails the call are stored.
+#' @param confirmed_through A number. Optional. All rejections up to this sequence are noted; looked at once the frames are stored.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `AppendFramesResponse`.
 #' @family raw calls
