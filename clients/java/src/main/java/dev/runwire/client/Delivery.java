@@ -1,7 +1,5 @@
 package dev.runwire.client;
 
-import dev.runwire.v1.Frame;
-import dev.runwire.v1.Group;
 import dev.runwire.v1.HeartbeatRequest;
 import dev.runwire.v1.MetricServiceGrpc;
 import dev.runwire.v1.Rejection;
@@ -9,13 +7,9 @@ import dev.runwire.v1.StreamFramesRequest;
 import dev.runwire.v1.StreamFramesResponse;
 import dev.runwire.v1.Welcome;
 import io.grpc.Channel;
-import io.grpc.stub.ClientCallStreamObserver;
-import io.grpc.stub.ClientResponseObserver;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
@@ -35,14 +29,13 @@ final class Delivery {
   private final Thread thread;
   private final List<Rejection> rejections = new ArrayList<>();
   private final List<Lane> ended = new ArrayList<>();
-  private Stream stream;
+  private FrameStream stream;
   private Lane lane;
   private boolean stopping;
   private boolean reached;
   private int failures;
   private long awaySince;
   private boolean told;
-  private long progress;
   private RunwireException away;
   private RunwireException refusal;
 
@@ -57,85 +50,6 @@ final class Delivery {
     this.guard = guard;
     this.thread = new Thread(this::run, "runwire-delivery");
     thread.setDaemon(true);
-  }
-
-  /** One stream, from hello to its end. */
-  private final class Stream
-      implements ClientResponseObserver<StreamFramesRequest, StreamFramesResponse> {
-    private final Lane of;
-    private final Set<Group> declared = new HashSet<>();
-    private ClientCallStreamObserver<StreamFramesRequest> call;
-    private Stored next;
-    private boolean over;
-    private RunwireException error;
-
-    Stream(Lane of) {
-      this.of = of;
-    }
-
-    @Override
-    public void beforeStart(ClientCallStreamObserver<StreamFramesRequest> requests) {
-      call = requests;
-      requests.setOnReadyHandler(this::ready);
-    }
-
-    private void ready() {
-      guard.lock();
-      try {
-        guard.signal();
-      } finally {
-        guard.unlock();
-      }
-    }
-
-    @Override
-    public void onNext(StreamFramesResponse response) {
-      guard.lock();
-      try {
-        if (!over) {
-          Delivery.this.take(of, response);
-        }
-      } catch (Disagreement disagreement) {
-        fail(disagreement.told());
-      } catch (IOException failed) {
-        fail(new UnavailableException(new Failure(failed.toString()).cause(failed)));
-      } finally {
-        guard.unlock();
-      }
-    }
-
-    /** Ends the stream from this side; the guard is held. */
-    private void fail(RunwireException why) {
-      if (!over) {
-        over = true;
-        error = why;
-        guard.signal();
-        call.cancel("the client ended the stream", null);
-      }
-    }
-
-    @Override
-    public void onError(Throwable thrown) {
-      end(Statuses.toException(thrown));
-    }
-
-    @Override
-    public void onCompleted() {
-      end(null);
-    }
-
-    private void end(RunwireException why) {
-      guard.lock();
-      try {
-        if (!over) {
-          over = true;
-          error = why;
-          guard.signal();
-        }
-      } finally {
-        guard.unlock();
-      }
-    }
   }
 
   void start() {
@@ -213,7 +127,7 @@ final class Delivery {
     }
     Writer writer = stream.of.writer;
     boolean waiting = !writer.isOpen() || writer.sent() > writer.acked().sequence;
-    if (waiting && System.nanoTime() - progress >= SILENCE) {
+    if (waiting && System.nanoTime() - stream.progress >= SILENCE) {
       stream.fail(
           new ServerUnavailableException(
               new Failure("nothing was acknowledged for 30 s: the stream is opened again")));
@@ -273,7 +187,7 @@ final class Delivery {
 
   /** Runs one stream to its end; returns how it failed, or null. */
   private RunwireException carryOnce(Lane to) {
-    Stream opened = new Stream(to);
+    FrameStream opened = new FrameStream(to, guard, this::take);
     try {
       open(opened);
       while (true) {
@@ -281,7 +195,7 @@ final class Delivery {
         if (said.isEmpty()) {
           return opened.error;
         }
-        said.forEach(opened.call::onNext);
+        said.forEach(opened::say);
       }
     } catch (RunwireException error) {
       return error;
@@ -289,7 +203,7 @@ final class Delivery {
       return new UnavailableException(new Failure(error.toString()).cause(error));
     } catch (IllegalStateException ended) {
       // The call ended while it was written to; its status is told by the other side.
-      return waitForEnd(opened, ended);
+      return opened.waitForEnd(ended);
     } finally {
       guard.lock();
       try {
@@ -303,7 +217,7 @@ final class Delivery {
     }
   }
 
-  private void open(Stream opened) {
+  private void open(FrameStream opened) {
     Channel channel = link.channel();
     if (!isReachedNow()) {
       link.connect(Values.nanoseconds("connectTimeout", given.retry.connectTimeout()));
@@ -316,7 +230,7 @@ final class Delivery {
         return;
       }
       hello = StreamFramesRequest.newBuilder().setHello(opened.of.writer.hello()).build();
-      progress = System.nanoTime();
+      opened.progress = System.nanoTime();
     } finally {
       guard.unlock();
     }
@@ -330,7 +244,7 @@ final class Delivery {
     } finally {
       guard.unlock();
     }
-    opened.call.onNext(hello);
+    opened.say(hello);
   }
 
   private boolean isReachedNow() {
@@ -342,23 +256,8 @@ final class Delivery {
     }
   }
 
-  private RunwireException waitForEnd(Stream opened, IllegalStateException why) {
-    guard.lock();
-    try {
-      long deadline = System.nanoTime() + PATIENCE;
-      while (!opened.over && deadline - System.nanoTime() > 0) {
-        guard.await(deadline - System.nanoTime());
-      }
-      return opened.over
-          ? opened.error
-          : new UnavailableException(new Failure(why.toString()).cause(why));
-    } finally {
-      guard.unlock();
-    }
-  }
-
   /** Waits until there is something to say; nothing once the stream is over. */
-  private List<StreamFramesRequest> waitForNext(Stream opened) throws IOException {
+  private List<StreamFramesRequest> waitForNext(FrameStream opened) throws IOException {
     guard.lock();
     try {
       boolean left = false;
@@ -366,9 +265,9 @@ final class Delivery {
         if (!left && opened.of != lane) {
           // Another writer has taken over: this one's last acknowledgements still come.
           left = true;
-          opened.call.onCompleted();
+          opened.leave();
         }
-        List<StreamFramesRequest> said = left ? List.of() : next(opened);
+        List<StreamFramesRequest> said = left ? List.of() : opened.next();
         if (!said.isEmpty()) {
           return said;
         }
@@ -380,49 +279,9 @@ final class Delivery {
     }
   }
 
-  private List<StreamFramesRequest> next(Stream opened) throws IOException {
-    Writer writer = opened.of.writer;
-    if (!writer.isOpen()) {
-      return List.of();
-    }
-    long confirmed = writer.takeConfirmation();
-    if (confirmed > 0) {
-      return List.of(StreamFramesRequest.newBuilder().setConfirmedThrough(confirmed).build());
-    }
-    if (opened.next == null && writer.sent() < writer.cut().sequence) {
-      opened.next = opened.of.frames.take(writer.sent() + 1);
-    }
-    Stored frame = opened.next;
-    if (frame == null || !opened.call.isReady() || !writer.maySend(frame.payload.length)) {
-      return List.of();
-    }
-    if (writer.sent() == writer.acked().sequence) {
-      // The silence before the first frame was nobody's fault.
-      progress = System.nanoTime();
-    }
-    opened.next = null;
-    int crc = Writer.chained(frame.previousCrc, frame.payload);
-    writer.sending(frame.sequence, crc, frame.payload.length);
-    List<StreamFramesRequest> said = new ArrayList<>();
-    for (Group group : frame.groups) {
-      if (opened.declared.add(group)) {
-        said.add(StreamFramesRequest.newBuilder().setDeclare(group).build());
-      }
-    }
-    Frame message =
-        Frame.newBuilder()
-            .setSequence(frame.sequence)
-            .setPreviousCrc(frame.previousCrc)
-            .setPayload(com.google.protobuf.UnsafeByteOperations.unsafeWrap(frame.payload))
-            .build();
-    said.add(StreamFramesRequest.newBuilder().setFrame(message).build());
-    return said;
-  }
-
   /** Takes an answer in; the guard is held. */
   private void take(Lane of, StreamFramesResponse response) throws Disagreement, IOException {
     Writer writer = of.writer;
-    progress = System.nanoTime();
     if (response.hasWelcome()) {
       Welcome welcome = response.getWelcome();
       writer.welcomed(welcome, of.frames);

@@ -10,4 +10,13 @@ final class Milestone {
 
   /** Whether all before it is in frames. */
   boolean folded;
+
+  /** Says whether all before it is on the server's disk, or offline on this machine's. */
+  boolean isDone(boolean offline) {
+    return folded
+        && (lane == null
+            || offline
+            || lane.over != null
+            || lane.writer.acked().sequence >= sequence);
+  }
 }

@@ -223,7 +223,7 @@ final class Pipeline {
     long told = start + PROGRESS;
     guard.lock();
     try {
-      while (!isDone(mark)) {
+      while (!mark.isDone(given.offline())) {
         long now = System.nanoTime();
         long left = start + timeout - now;
         RunwireException error = givenUp(start, now);
@@ -246,17 +246,6 @@ final class Pipeline {
     } finally {
       guard.unlock();
     }
-  }
-
-  private boolean isDone(Milestone mark) {
-    if (!mark.folded) {
-      return false;
-    }
-    Lane lane = mark.lane;
-    return lane == null
-        || given.offline()
-        || lane.over != null
-        || lane.writer.acked().sequence >= mark.sequence;
   }
 
   /** Says whether there is no hope for the server; null if there is. */

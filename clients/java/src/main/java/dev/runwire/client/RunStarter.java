@@ -9,10 +9,10 @@ import java.util.Map;
 final class RunStarter {
   private static final String DEFAULT_EXPERIMENT = "0";
 
-  private final RunwireClient client;
+  private final RunCalls client;
   private final Core core;
 
-  RunStarter(RunwireClient client, Core core) {
+  RunStarter(RunCalls client, Core core) {
     this.client = client;
     this.core = core;
   }

@@ -3,19 +3,10 @@ package dev.runwire.conformance;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import dev.runwire.client.Batch;
-import dev.runwire.client.CurveAxis;
-import dev.runwire.client.CurveOptions;
-import dev.runwire.client.ExperimentSearch;
-import dev.runwire.client.LifecycleView;
 import dev.runwire.client.MetricHistory;
 import dev.runwire.client.Mode;
 import dev.runwire.client.OnSpoolFull;
 import dev.runwire.client.PurgeResult;
-import dev.runwire.client.Retry;
-import dev.runwire.client.RunLogger;
-import dev.runwire.client.RunMask;
-import dev.runwire.client.RunSearch;
 import dev.runwire.client.RunSpec;
 import dev.runwire.client.RunStatus;
 import dev.runwire.client.RunwireClient;
@@ -25,7 +16,6 @@ import dev.runwire.client.WatchSpec;
 import java.nio.file.Paths;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
@@ -65,7 +55,7 @@ final class Ops {
     known.put("sleep", Ops::sleep);
     asks();
     runs();
-    logs();
+    LogOps.all().forEach(this::deed);
     reads();
   }
 
@@ -92,32 +82,19 @@ final class Ops {
     args.optional("token").ifPresent(builder::token);
     args.optional("tls_ca").ifPresent(path -> builder.tlsCa(Paths.get(path)));
     args.seconds("timeout").ifPresent(builder::timeout);
-    args.optional("mode").ifPresent(mode -> builder.mode(Mode.valueOf(upper(mode))));
+    args.optional("mode").ifPresent(mode -> builder.mode(Mode.valueOf(Given.upper(mode))));
     args.optional("spool_dir").ifPresent(path -> builder.spoolDir(Paths.get(path)));
     args.real("spool_bytes").ifPresent(bytes -> builder.spoolBytes(bytes.longValue()));
     args.optional("on_spool_full")
-        .ifPresent(full -> builder.onSpoolFull(OnSpoolFull.valueOf(upper(full))));
+        .ifPresent(full -> builder.onSpoolFull(OnSpoolFull.valueOf(Given.upper(full))));
     args.seconds("shutdown_timeout").ifPresent(builder::shutdownTimeout);
-    args.object("retry").ifPresent(given -> builder.retry(retry(given)));
+    args.object("retry").ifPresent(given -> builder.retry(Given.retry(given)));
     RunwireClient client = builder.build();
     clients.put(args.optional("client").orElse("c"), client);
     JsonObject made = new JsonObject();
     made.addProperty("address", client.address());
     made.addProperty("mode", client.mode().name().toLowerCase(Locale.ROOT));
     return made;
-  }
-
-  private static Retry retry(Arguments given) {
-    Retry retry = new Retry();
-    retry = given.seconds("initial").map(retry::initial).orElse(retry);
-    retry = given.real("multiplier").map(retry::multiplier).orElse(retry);
-    retry = given.seconds("maximum").map(retry::maximum).orElse(retry);
-    retry = given.seconds("connect_timeout").map(retry::connectTimeout).orElse(retry);
-    return given.integer("max_attempts").map(retry::maxAttempts).orElse(retry);
-  }
-
-  private static String upper(String name) {
-    return name.toUpperCase(Locale.ROOT);
   }
 
   private static JsonElement exit(Arguments args) {
@@ -176,11 +153,12 @@ final class Ops {
     op(
         "search_experiments",
         (client, args) ->
-            Shapes.page(client.searchExperiments(experimentSearch(args)), Shapes::experiment));
+            Shapes.page(
+                client.searchExperiments(Given.experimentSearch(args)), Shapes::experiment));
     op(
         "list_experiments",
         (client, args) ->
-            items(client.listExperiments(experimentSearch(args)), args, Shapes::experiment));
+            items(client.listExperiments(Given.experimentSearch(args)), args, Shapes::experiment));
     deed(
         "rename_experiment",
         (client, args) -> client.renameExperiment(args.text("experiment_id"), args.text("name")));
@@ -237,60 +215,18 @@ final class Ops {
     return made;
   }
 
-  private static LifecycleView view(String name) {
-    return name.equals("all") ? LifecycleView.ALL : LifecycleView.valueOf(upper(name) + "_ONLY");
-  }
-
-  private static ExperimentSearch experimentSearch(Arguments args) {
-    ExperimentSearch search = new ExperimentSearch();
-    search = args.optional("filter").map(search::filter).orElse(search);
-    search = args.has("order_by") ? search.orderBy(args.texts("order_by")) : search;
-    search = args.optional("view").map(Ops::view).map(search::view).orElse(search);
-    search = args.integer("page_size").map(search::pageSize).orElse(search);
-    return args.optional("page_token").map(search::pageToken).orElse(search);
-  }
-
-  private static RunSearch runSearch(Arguments args) {
-    RunSearch search = new RunSearch().experimentIds(args.texts("experiment_ids"));
-    search = args.optional("filter").map(search::filter).orElse(search);
-    search = args.has("order_by") ? search.orderBy(args.texts("order_by")) : search;
-    search = args.optional("view").map(Ops::view).map(search::view).orElse(search);
-    search = args.integer("page_size").map(search::pageSize).orElse(search);
-    search = args.optional("page_token").map(search::pageToken).orElse(search);
-    return search.mask(mask(args));
-  }
-
-  private static RunMask mask(Arguments args) {
-    return new RunMask()
-        .fields(args.texts("fields"))
-        .metricKeys(args.texts("metric_keys"))
-        .paramKeys(args.texts("param_keys"))
-        .tagKeys(args.texts("tag_keys"));
-  }
-
-  private static RunSpec runSpec(Arguments args) {
-    RunSpec spec =
-        new RunSpec()
-            .experimentId(args.optional("experiment_id").orElse(null))
-            .experimentName(args.optional("experiment_name").orElse(null))
-            .runId(args.optional("run_id").orElse(null))
-            .name(args.optional("name").orElse(null))
-            .parentRunId(args.optional("parent_run_id").orElse(null))
-            .startTime(args.time("start_time").orElse(null))
-            .params(args.pairs("params"))
-            .tags(args.pairs("tags"));
-    spec = args.optional("status").map(RunStatus::valueOf).map(spec::status).orElse(spec);
-    return args.flag("allow_existing").map(spec::allowExisting).orElse(spec);
-  }
-
   private void runs() {
-    op("create_run", (client, args) -> Shapes.run(client.createRun(runSpec(args))));
-    op("begin_run", (client, args) -> one("run_id", client.beginRun(runSpec(args))));
-    op("get_run", (client, args) -> Shapes.run(client.getRun(args.text("run_id"), mask(args))));
+    op("create_run", (client, args) -> Shapes.run(client.createRun(Given.runSpec(args))));
+    op("begin_run", (client, args) -> one("run_id", client.beginRun(Given.runSpec(args))));
+    op(
+        "get_run",
+        (client, args) -> Shapes.run(client.getRun(args.text("run_id"), Given.mask(args))));
     op(
         "search_runs",
-        (client, args) -> Shapes.page(client.searchRuns(runSearch(args)), Shapes::run));
-    op("list_runs", (client, args) -> items(client.listRuns(runSearch(args)), args, Shapes::run));
+        (client, args) -> Shapes.page(client.searchRuns(Given.runSearch(args)), Shapes::run));
+    op(
+        "list_runs",
+        (client, args) -> items(client.listRuns(Given.runSearch(args)), args, Shapes::run));
     op(
         "update_run",
         (client, args) ->
@@ -355,114 +291,6 @@ final class Ops {
     return made;
   }
 
-  private static long timestamp(Arguments args) {
-    return args.whole("timestamp").orElseGet(System::currentTimeMillis);
-  }
-
-  private void log(String name, Deed deed) {
-    deed(name, deed);
-  }
-
-  private static RunLogger logger(RunwireClient client, Arguments args) {
-    return client.logger(args.text("run_id"));
-  }
-
-  private void logs() {
-    log(
-        "log_metric",
-        (client, args) ->
-            logger(client, args)
-                .logMetric(
-                    args.text("key"),
-                    args.bits("value"),
-                    args.whole("step").orElse(0L),
-                    timestamp(args)));
-    log(
-        "log_metrics",
-        (client, args) ->
-            logger(client, args)
-                .logMetrics(
-                    args.metrics("metrics"), args.whole("step").orElse(0L), timestamp(args)));
-    log("log_series", Ops::logSeries);
-    log("log_batch", Ops::logBatch);
-    log(
-        "log_param",
-        (client, args) -> logger(client, args).logParam(args.text("key"), args.text("value")));
-    log("log_params", (client, args) -> logger(client, args).logParams(args.pairs("params")));
-    log(
-        "set_tag",
-        (client, args) -> logger(client, args).setTag(args.text("key"), args.text("value")));
-    log("set_tags", (client, args) -> logger(client, args).setTags(args.pairs("tags")));
-    log("delete_tag", (client, args) -> logger(client, args).deleteTag(args.text("key")));
-    log("log_inputs", (client, args) -> logger(client, args).logInputs(args.inputs("inputs")));
-    log("log_many", Ops::logMany);
-    log("log_bulk", Ops::logBulk);
-  }
-
-  private static void logSeries(RunwireClient client, Arguments args) {
-    double[] values = args.doubles("values");
-    long[] times = null;
-    if (args.has("timestamps")) {
-      if (args.raw("timestamps").isJsonArray()) {
-        times = args.wholes("timestamps");
-      } else {
-        times = new long[values.length];
-        Arrays.fill(times, args.whole("timestamps").get());
-      }
-    }
-    logger(client, args).logSeries(args.text("key"), values, args.wholes("steps"), times);
-  }
-
-  private static void logBatch(RunwireClient client, Arguments args) {
-    Batch batch = new Batch().params(args.pairs("params")).tags(args.pairs("tags"));
-    for (Arguments point : args.objects("metrics")) {
-      batch.metric(
-          point.text("key"), point.bits("value"), point.whole("step").orElse(0L), timestamp(point));
-    }
-    logger(client, args).logBatch(batch);
-  }
-
-  private static void logBulk(RunwireClient client, Arguments args) {
-    int count = args.integer("count").orElse(1);
-    int times = args.integer("times").orElse(1);
-    double[] values = new double[count];
-    Arrays.setAll(values, i -> i);
-    RunLogger logger = logger(client, args);
-    for (int time = 0; time < times; time++) {
-      long[] steps = new long[count];
-      long first = (long) time * count;
-      Arrays.setAll(steps, i -> first + i);
-      logger.logSeries(args.text("key"), values, steps);
-    }
-  }
-
-  private static void logMany(RunwireClient client, Arguments args) throws InterruptedException {
-    int count = args.integer("threads").orElse(1);
-    if (count == 1) {
-      logSteps(client, args, args.text("key"));
-      return;
-    }
-    List<Thread> threads = new ArrayList<>();
-    for (int t = 0; t < count; t++) {
-      String key = args.text("key") + "-" + t;
-      Thread thread = new Thread(() -> logSteps(client, args, key));
-      thread.start();
-      threads.add(thread);
-    }
-    for (Thread thread : threads) {
-      thread.join();
-    }
-  }
-
-  private static void logSteps(RunwireClient client, Arguments args, String key) {
-    RunLogger logger = logger(client, args);
-    long first = args.whole("first_step").orElse(0L);
-    int count = args.integer("count").orElse(1);
-    for (long step = first; step < first + count; step++) {
-      logger.logMetric(key, step, step, timestamp(args));
-    }
-  }
-
   private void reads() {
     op(
         "get_metric_history",
@@ -478,7 +306,7 @@ final class Ops {
         "get_metric_curve",
         (client, args) ->
             Shapes.curve(
-                client.getMetricCurve(args.text("run_id"), args.text("key"), options(args))));
+                client.getMetricCurve(args.text("run_id"), args.text("key"), Given.options(args))));
     op("get_metric_curves", Ops::curves);
     op(
         "heartbeat",
@@ -511,20 +339,9 @@ final class Ops {
       series.add(SeriesKey.of(one.text("run_id"), one.text("key")));
     }
     JsonObject made = new JsonObject();
-    made.add("curves", Shapes.all(client.getMetricCurves(series, options(args)), Shapes::curve));
+    made.add(
+        "curves", Shapes.all(client.getMetricCurves(series, Given.options(args)), Shapes::curve));
     return made;
-  }
-
-  private static CurveOptions options(Arguments args) {
-    CurveOptions options =
-        new CurveOptions()
-            .minX(args.whole("min_x").orElse(null))
-            .maxX(args.whole("max_x").orElse(null));
-    options = args.integer("max_points").map(options::maxPoints).orElse(options);
-    return args.optional("axis")
-        .map(axis -> CurveAxis.valueOf(upper(axis)))
-        .map(options::axis)
-        .orElse(options);
   }
 
   private JsonElement watchOpen(RunwireClient client, Arguments args) throws InterruptedException {

@@ -2,9 +2,7 @@ package dev.runwire.conformance
 
 import java.nio.file.Paths
 import java.util.concurrent.ExecutionException
-import java.util.Optional
 
-import scala.collection.immutable.ListMap
 import scala.collection.mutable
 import scala.concurrent.duration._
 import scala.jdk.CollectionConverters._
@@ -13,7 +11,7 @@ import com.google.gson.JsonElement
 import dev.runwire.scaladsl._
 
 /** What the driver can be asked for, on the public API of the client. */
-private[conformance] class ScalaOps {
+private[conformance] class ScalaOps extends ScalaGiven {
   type Op = Arguments => JsonElement
 
   private val clients = mutable.Map.empty[String, Client]
@@ -32,25 +30,6 @@ private[conformance] class ScalaOps {
       body(client, args)
       null
     }
-
-  private def found[A](value: Optional[A]): Option[A] = if (value.isPresent) Some(value.get) else None
-
-  private def asked(args: Arguments, name: String): Option[String] = found(args.optional(name))
-
-  private def text(args: Arguments, name: String): String = asked(args, name).getOrElse("")
-
-  private def whole(args: Arguments, name: String): Option[Long] = found(args.whole(name)).map(_.longValue)
-
-  private def seconds(args: Arguments, name: String): Option[FiniteDuration] =
-    found(args.seconds(name)).map(_.toNanos.nanos)
-
-  private def texts(args: Arguments, name: String): Seq[String] = args.texts(name).asScala.toList
-
-  private def pairs(args: Arguments, name: String): Map[String, Any] =
-    ListMap(args.pairs(name).asScala.toSeq: _*)
-
-  private def metrics(args: Arguments, name: String): Map[String, Double] =
-    ListMap(args.metrics(name).asScala.toSeq.map { case (key, value) => key -> value.doubleValue }: _*)
 
   private def life: Map[String, Op] = Map(
     plain("connect")(connect),
@@ -105,20 +84,6 @@ private[conformance] class ScalaOps {
     )
   }
 
-  private def mode(name: String): Mode = name match {
-    case "online" => Mode.Online
-    case "offline" => Mode.Offline
-    case other => throw new IllegalArgumentException(s"there is no mode $other")
-  }
-
-  private def view(args: Arguments): LifecycleView = text(args, "view") match {
-    case "deleted" => LifecycleView.DeletedOnly
-    case "all" => LifecycleView.All
-    case _ => LifecycleView.ActiveOnly
-  }
-
-  private def size(args: Arguments): Int = found(args.integer("page_size")).fold(1000)(_.intValue)
-
   private def items[A](all: Iterator[A], args: Arguments)(shape: A => JsonElement): JsonElement = {
     val some = found(args.integer("limit")).fold(all)(limit => all.take(limit))
     ScalaShapes.record("items" -> ScalaShapes.all(some.toList)(shape))
@@ -160,8 +125,6 @@ private[conformance] class ScalaOps {
       client.deleteExperimentTag(args.text("experiment_id"), args.text("key"))
     }
   )
-
-  private def status(args: Arguments): Option[RunStatus] = asked(args, "status").map(RunStatus.withName)
 
   private def runs: Map[String, Op] = Map(
     op("create_run") { (client, args) =>
@@ -223,12 +186,6 @@ private[conformance] class ScalaOps {
     op("with_run")(withRun),
     op("log_runs")(logRuns)
   )
-
-  private def mask(args: Arguments): Seq[Seq[String]] =
-    Seq("fields", "metric_keys", "param_keys", "tag_keys").map(texts(args, _))
-
-  private def query(args: Arguments): (Seq[String], String, Seq[String]) =
-    (texts(args, "experiment_ids"), text(args, "filter"), texts(args, "order_by"))
 
   private def withRun(client: Client, args: Arguments): JsonElement = {
     var runId = ""
