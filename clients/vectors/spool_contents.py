@@ -95,7 +95,7 @@ def contents(folder: Path) -> dict[str, Any]:
             "address": spool.address,
             "acked": {"sequence": str(spool.acked.sequence), "crc": spool.acked.crc},
             "cut": {"sequence": str(spool.cut.sequence), "crc": spool.cut.crc},
-            "undelivered_frames": spool.undelivered,
+            "undelivered_frames": spool.undelivered - spool.stray,
             "torn_bytes": [int(text.split(" ", 1)[0]) for text in spool.torn if _BYTES_TORN in text],
             "segments_left_out": sum(_BYTES_TORN not in text for text in spool.torn),
             "groups": _groups(frames),
