@@ -57,12 +57,12 @@ def experiments(client: Any, name: str) -> list[Any]:
     found += [created, client.get_experiment(created), client.get_experiment_by_name(name)]
     found += [client.get_experiment_by_name(name + " "), raised(lambda: client.create_experiment(name))]
     found.append(client.rename_experiment(created, name + "/new"))
-    client.set_experiment_tag(created, "a", 1)
+    client.set_experiment_tag(created, "a", 1.5)
     client.set_experiment_tags(created, [ExperimentTag("b", 2.5), ExperimentTag("a", "other")])
     client.delete_experiment_tag(created, "team")
     found.append(raised(lambda: client.delete_experiment_tag(created, "team")))
     client.delete_experiment(created)
-    found += [client.get_experiment(created), raised(lambda: client.set_experiment_tag(created, "a", 1))]
+    found += [client.get_experiment(created), raised(lambda: client.set_experiment_tag(created, "a", 1.5))]
     match = f"name = '{name}/new'"
     found.append(client.search_experiments(filter_string=match))
     found.append(client.search_experiments(ViewType.DELETED_ONLY, filter_string=match))
@@ -120,11 +120,12 @@ def logging(client: Any, name: str) -> list[Any]:
         run,
         [Metric("odd", value, 5000 + i, i) for i, value in enumerate(ODD_VALUES)]
         + [Metric("loss", 2, 4000, -3)],
-        [Param("a", 1), Param("b", None)],
+        # No number that could be an experiment's id.
+        [Param("a", 1.5), Param("b", None)],
         [RunTag("t", "x")],
     )
     client.log_batch(run, [MetricBlock(["w0", "w1"], range(0, 50, 5), np.arange(20.0).reshape(10, 2), 9000)])
-    found: list[Any] = [client.log_param(run, "c", [1]), client.log_params(run, {"a": 1, "d": ""})]
+    found: list[Any] = [client.log_param(run, "c", [1]), client.log_params(run, {"a": 1.5, "d": ""})]
     bad = [Metric("never", 1.0)]
     found.append(rejected(client, lambda: client.log_batch(run, bad, {"a": "other"})))
     client.set_tags(run, {"t": "y", "u": ""})
