@@ -31,7 +31,7 @@ def main() -> None:
         server, address = start_server(Path(folder))
         try:
             for language in chosen:
-                train(language, address)
+                train(language, address, Path(folder))
             show(address, chosen)
         finally:
             server.terminate()
@@ -53,11 +53,12 @@ def start_server(folder: Path) -> tuple[subprocess.Popen[str], str]:
     return server, address
 
 
-def train(language: str, address: str) -> None:
-    """Runs the example of a language."""
+def train(language: str, address: str, folder: Path) -> None:
+    """Runs the example of a language, whose spools go to a folder."""
     print(f"\n--- {language}", flush=True)
     began = time.monotonic()
-    environment = {**os.environ, "RUNWIRE_TRACKING_URI": address, "PYTHON": sys.executable}
+    given = {"RUNWIRE_TRACKING_URI": address, "RUNWIRE_SPOOL_DIR": str(folder / "spools")}
+    environment = {**os.environ, **given, "PYTHON": sys.executable}
     subprocess.run([str(HERE / language / "run")], check=True, env=environment)
     print(f"({time.monotonic() - began:.1f} s)", flush=True)
 
