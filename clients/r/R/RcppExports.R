@@ -125,6 +125,10 @@ pipeline_end_at_termination <- function(pipeline, run_id) {
     .Call(`_runwire_pipeline_end_at_termination`, pipeline, run_id)
 }
 
+pipeline_reached <- function(pipeline) {
+    .Call(`_runwire_pipeline_reached`, pipeline)
+}
+
 spool_list <- function(folder) {
     .Call(`_runwire_spool_list`, folder)
 }

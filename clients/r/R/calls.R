@@ -87,17 +87,25 @@ send <- function(client, service, method, request, timeout = NULL, behind_logs =
     channel <- channel_of(client)
     answer <- call_unary(the$schema, channel, service, method, request, max(attempts$remaining(), 0.001))
     if (!inherits(answer, "runwire_failure")) {
-      client$reached <- TRUE
+      note_reached(client)
       return(checked(answer))
     }
     wait_after(client, attempts, answer)
   }
 }
 
+# The server has answered: from now on it is worth waiting for.
+note_reached <- function(client) {
+  if (!client$reached) {
+    client$reached <- TRUE
+    checked(pipeline_reached(client$pipeline))
+  }
+}
+
 # Waits for the next attempt, or raises the error if there is none.
 wait_after <- function(client, attempts, failure) {
   if (failure$code == "UNAVAILABLE") lose_server(client)
-  if (nzchar(failure$reason)) client$reached <- TRUE
+  if (nzchar(failure$reason)) note_reached(client)
   pause <- keep_seed(attempts$pause(failure))
   if (is.null(pause)) stop(attempts$final(failure))
   Sys.sleep(pause)
@@ -112,7 +120,7 @@ send_streaming <- function(client, service, method, request, timeout = NULL) {
   repeat {
     found <- collect_stream(open_stream(client, service, method, request, attempts$remaining()))
     if (!inherits(found, "runwire_failure")) {
-      client$reached <- TRUE
+      note_reached(client)
       return(found)
     }
     wait_after(client, attempts, found)

@@ -39,17 +39,22 @@
 #' unlink(folder, recursive = TRUE)
 #' @export
 runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
+  # A training loop pays for this at each point: nothing here looks for methods, and the wrapper of C++ is left out.
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
-  found <- log_point(client$pipeline, run_id, key, value, step, timestamp)
+  pipeline <- if (is.null(client)) run_pipeline() else .subset2(client, "pipeline")
+  found <- .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
   if (!is.null(found)) checked(found)
   invisible(NULL)
 }
 
 current_run_id <- function(client) {
-  stack <- the$session$stack
-  depth <- length(stack)
-  if (depth > 0) stack[[depth]]$run_id else runwire_start_run(client = client)$run_id
+  found <- the$session$run_id
+  if (is.null(found)) runwire_start_run(client = client)$run_id else found
+}
+
+run_pipeline <- function() {
+  found <- the$session$pipeline
+  if (is.null(found)) session_client()$pipeline else found
 }
 
 #' @rdname runwire_log_metric

@@ -113,17 +113,17 @@ end_client <- function(client) {
   checked(pipeline_end(client$pipeline))
 }
 
-# As the session ends: runs that are open end as FINISHED, and what was logged is delivered or said to be not.
+# As the session ends: runs that are open end, and what was logged is delivered or said to be not.
 close_at_exit <- function() {
   session_runs <- the$session$stack
-  the$session$stack <- list()
+  set_stack(the$session, list())
   for (name in ls(the$clients)) {
     client <- the$clients[[name]]
     # A forked child leaves it to the parent.
     if (!is_here(client$pipeline)) next
     for (run in rev(session_runs)) {
       if (identical(attr(run, "client"), client)) {
-        try(log_finish(client, run$run_id, "FINISHED", NULL), silent = TRUE)
+        try(log_finish(client, run$run_id, status_at_end(run$run_id), NULL), silent = TRUE)
       }
     }
     found <- try(checked(pipeline_deliver(client$pipeline, client$spool$shutdown_timeout, TRUE)), silent = TRUE)

@@ -1,9 +1,18 @@
 # What the fluent functions remember: the server, the client, the experiment and the stack of open runs.
 new_session <- function() {
   session <- new.env(parent = emptyenv())
-  session$stack <- list()
+  set_stack(session, list())
+  session$scopes <- list()
   session$environment_run_used <- FALSE
   session
+}
+
+# Sets the stack of open runs; what is logged without naming a run goes to the last of them.
+set_stack <- function(session, stack) {
+  session$stack <- stack
+  current <- if (length(stack) > 0) stack[[length(stack)]]
+  session$run_id <- current$run_id
+  session$pipeline <- attr(current, "client")$pipeline
 }
 
 #' Set the server of the session
@@ -122,7 +131,8 @@ session_experiment <- function(client = NULL) {
 #' a run, evaluates an expression and ends the run: as FINISHED, as FAILED if the expression fails, and as KILLED if the
 #' user interrupts it. `with(run, expr)` does the same for a run that was started before.
 #'
-#' Runs that are open when the session ends are ended as FINISHED.
+#' Runs that are open when the session ends are ended as FINISHED; as FAILED if an error that nobody dealt with ends a script
+#' inside their block, and as KILLED by SIGTERM, unless the program handles that signal itself.
 #'
 #' @param run_id The run to resume; it is RUNNING again. `NULL` for a new run, or for the environment's
 #'   `RUNWIRE_RUN_ID` the first time.
@@ -237,7 +247,7 @@ push_run <- function(run, client) {
   class(run) <- c("runwire_active_run", class(run))
   attr(run, "client") <- client
   checked(pipeline_end_at_termination(client$pipeline, run$run_id))
-  the$session$stack <- c(the$session$stack, list(run))
+  set_stack(the$session, c(the$session$stack, list(run)))
   the$session$last <- run
   run
 }
@@ -256,7 +266,7 @@ runwire_end_run <- function(status = "FINISHED") {
   if (depth > 0) {
     run <- session$stack[[depth]]
     # Off the stack first: a run that can not be ended must not swallow what is logged next.
-    session$stack <- session$stack[-depth]
+    set_stack(session, session$stack[-depth])
     session$last <- run
     client <- attr(run, "client")
     log_finish(client, run$run_id, status, NULL)
@@ -284,6 +294,16 @@ runwire_last_active_run <- function() {
   if (!is.null(last)) runwire_get_run(last$run_id, client = attr(last, "client"))
 }
 
+# How a run ended that was open when the session did: a script that fails is not unwound, and ends inside its block.
+status_at_end <- function(run_id) {
+  scope <- the$session$scopes[[run_id]]
+  if (is.null(scope)) {
+    return("FINISHED")
+  }
+  uncaught <- !is.null(scope$error) && grepl(substr(scope$error, 1, 100), geterrmessage(), fixed = TRUE)
+  if (scope$status == "KILLED" || uncaught) scope$status else "FINISHED"
+}
+
 #' @rdname runwire_start_run
 #' @export
 runwire_with_run <- function(expr, ...) {
@@ -297,23 +317,30 @@ with.runwire_active_run <- function(data, expr, ...) end_around(data, expr)
 
 # Evaluates an expression, and ends a run as that ended.
 end_around <- function(run, expr) {
-  status <- "FINISHED"
+  scope <- new.env(parent = emptyenv())
+  scope$status <- "FINISHED"
+  session <- the$session
+  session$scopes[[run$run_id]] <- scope
   on.exit({
-    if (status == "FINISHED") {
-      end_through(run$run_id, status)
+    session$scopes[[run$run_id]] <- NULL
+    if (scope$status == "FINISHED") {
+      end_through(run$run_id, scope$status)
     } else {
       # What stopped the expression must not give way to another error.
-      tryCatch(end_through(run$run_id, status), error = function(e) {
+      tryCatch(end_through(run$run_id, scope$status), error = function(e) {
         warning("runwire could not end the run ", run$run_id, ": ", conditionMessage(e), call. = FALSE)
       })
     }
   })
   value <- withVisible(withCallingHandlers(
     expr,
-    error = function(e) status <<- "FAILED",
-    interrupt = function(e) status <<- "KILLED"
+    error = function(e) {
+      scope$status <- "FAILED"
+      scope$error <- conditionMessage(e)
+    },
+    interrupt = function(e) scope$status <- "KILLED"
   ))
   # An error that was dealt with inside is none.
-  status <- "FINISHED"
+  scope$status <- "FINISHED"
   if (value$visible) value$value else invisible(value$value)
 }

@@ -384,6 +384,16 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// pipeline_reached
+SEXP pipeline_reached(SEXP pipeline);
+RcppExport SEXP _runwire_pipeline_reached(SEXP pipelineSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    rcpp_result_gen = Rcpp::wrap(pipeline_reached(pipeline));
+    return rcpp_result_gen;
+END_RCPP
+}
 // spool_list
 SEXP spool_list(std::string folder);
 RcppExport SEXP _runwire_spool_list(SEXP folderSEXP) {
@@ -469,6 +479,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_pipeline_end", (DL_FUNC) &_runwire_pipeline_end, 1},
     {"_runwire_is_here", (DL_FUNC) &_runwire_is_here, 1},
     {"_runwire_pipeline_end_at_termination", (DL_FUNC) &_runwire_pipeline_end_at_termination, 2},
+    {"_runwire_pipeline_reached", (DL_FUNC) &_runwire_pipeline_reached, 1},
     {"_runwire_spool_list", (DL_FUNC) &_runwire_spool_list, 1},
     {"_runwire_spool_open", (DL_FUNC) &_runwire_spool_open, 2},
     {"_runwire_spool_carry", (DL_FUNC) &_runwire_spool_carry, 3},

@@ -138,6 +138,8 @@ void Delivery::Inner::run() {
 std::shared_ptr<Channel> Delivery::Inner::connect() {
   ChannelOptions given = options.channel;
   if (!options.folder.empty()) given.target = find_local_server(options.folder);
+  // The pauses between attempts are this side's own.
+  if (channel && failures > 0) grpc::experimental::ChannelResetConnectionBackoff(channel->inner().channel.get());
   if (!channel || channel_target != given.target) {
     auto made = std::make_shared<Channel>(given);
     std::lock_guard<std::mutex> lock(guard.mutex);

@@ -351,3 +351,12 @@ SEXP pipeline_end_at_termination(SEXP pipeline, std::string run_id) {
     return R_NilValue;
   });
 }
+
+// Says that the server has answered a call.
+// [[Rcpp::export(rng = false)]]
+SEXP pipeline_reached(SEXP pipeline) {
+  return guarded([&]() -> SEXP {
+    pipeline_of(pipeline).reached();
+    return R_NilValue;
+  });
+}

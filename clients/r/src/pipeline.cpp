@@ -266,7 +266,7 @@ bool Pipeline::is_done(const Mark& mark) {
 bool Pipeline::is_hopeless(double waited) const {
   if (!delivery_ || !delivery_->away) return false;
   if (delivery_->refused) return true;
-  bool never = !delivery_->reached && delivery_->away->unreachable();
+  bool never = !reached_ && !delivery_->reached && delivery_->away->unreachable();
   return never && waited > options_.delivery.retry.connect_timeout;
 }
 

@@ -44,6 +44,8 @@ class Pipeline : private FrameSink, private Terminable {
   void start();
 
   void keep_alive(const std::string& run_id);
+  // Says that the server has answered a call: it is there, and is worth waiting for.
+  void reached() { reached_ = true; }
   // Says that a run has ended: neither heartbeats nor SIGTERM are for it any more.
   void stop_alive(const std::string& run_id);
   // Has SIGTERM end a run as KILLED.
@@ -94,6 +96,7 @@ class Pipeline : private FrameSink, private Terminable {
   bool offered_ = false;
   std::atomic<bool> closing_{false};
   std::atomic<bool> busy_{false};
+  std::atomic<bool> reached_{false};
   // Guarded by guard_.
   std::shared_ptr<Lane> lane_;
   std::string stuck_;

@@ -69,3 +69,37 @@ shared_client <- function(...) {
 
 # Ended with the process: processx looks after it.
 shared_frame <- function() environment()
+
+# A script of its own, in a process of its own: lines of R, and variables of its environment. `$says(pattern)` waits until
+# it has said so, on either stream; `$end()` waits for its end and returns its exit code.
+new_script <- function(lines, ..., spool = tempfile("spool"), env = parent.frame()) {
+  skip_on_os("windows")
+  path <- tempfile(fileext = ".R")
+  writeLines(c("library(runwire)", lines), path)
+  given <- c("current", R_LIBS = paste(.libPaths(), collapse = ":"), RUNWIRE_SPOOL_DIR = spool, ...)
+  process <- processx::process$new(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", path),
+    stdout = "|", stderr = "2>&1", env = given, cleanup_tree = TRUE
+  )
+  withr_defer(process$kill_tree(), env)
+  self <- new.env()
+  self$process <- process
+  self$lines <- character()
+  self$read <- function() {
+    process$poll_io(100)
+    self$lines <- c(self$lines, process$read_output_lines())
+  }
+  self$says <- function(pattern, patience = 60) {
+    end <- Sys.time() + patience
+    while (!any(grepl(pattern, self$lines)) && Sys.time() < end) self$read()
+    any(grepl(pattern, self$lines))
+  }
+  self$end <- function(patience = 60) {
+    end <- Sys.time() + patience
+    while ((process$is_alive() || process$is_incomplete_output()) && Sys.time() < end) self$read()
+    process$get_exit_status()
+  }
+  # What it said behind a word, such as an id.
+  self$told <- function(word) sub(paste0(".*", word, " "), "", grep(paste0(word, " "), self$lines, value = TRUE)[1])
+  self
+}

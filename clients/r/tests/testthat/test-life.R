@@ -87,62 +87,6 @@ test_that("a forked child gets an error, and leaves the parent alone", {
   runwire_close(client)
 })
 
-test_that("an interrupt ends a call at once", {
-  skip_on_os("windows")
-  script <- tempfile(fileext = ".R")
-  writeLines(c(
-    "library(runwire)",
-    "socket <- serverSocket(0L + as.integer(commandArgs(TRUE)[1]))",
-    "client <- runwire_connect(paste0('127.0.0.1:', commandArgs(TRUE)[1]), spool_dir = tempfile())",
-    "cat('ready\\n')",
-    "found <- tryCatch(runwire_server_info(client = client, timeout = 60), interrupt = function(e) 'interrupted')",
-    "cat(found, '\\n')"
-  ), script)
-  port <- as.character(sample(20000:40000, 1))
-  process <- processx::process$new(
-    file.path(R.home("bin"), "Rscript"), c("--vanilla", script, port),
-    stdout = "|", stderr = "|", env = c("current", R_LIBS = paste(.libPaths(), collapse = ":"))
-  )
-  lines <- character()
-  read <- function(pattern, patience) {
-    end <- Sys.time() + patience
-    while (!any(grepl(pattern, lines)) && Sys.time() < end) {
-      process$poll_io(200)
-      lines <<- c(lines, process$read_output_lines())
-    }
-    any(grepl(pattern, lines))
-  }
-  expect_true(read("ready", 60))
-  process$poll_io(500)
-  process$interrupt()
-  began <- Sys.time()
-  expect_true(read("interrupted", 20))
-  expect_lt(as.numeric(Sys.time() - began, units = "secs"), 5)
-  process$wait(10000)
-})
-
-test_that("the end of a session delivers what was logged and ends open runs", {
-  reader <- shared_client()
-  script <- tempfile(fileext = ".R")
-  writeLines(c(
-    "library(runwire)",
-    "run <- runwire_start_run()",
-    "runwire_log_metric('m', 7)",
-    "cat(run$run_id)"
-  ), script)
-  done <- processx::run(
-    file.path(R.home("bin"), "Rscript"), c("--vanilla", script),
-    env = c(
-      "current", R_LIBS = paste(.libPaths(), collapse = ":"), RUNWIRE_TRACKING_URI = shared$server$address,
-      RUNWIRE_SPOOL_DIR = tempfile("spool")
-    )
-  )
-  run <- runwire_get_run(done$stdout, client = reader)
-  expect_identical(run$status, "FINISHED")
-  expect_identical(run$metrics, c(m = 7))
-  runwire_close(reader)
-})
-
 test_that("many runs in one process leak neither threads nor files", {
   skip_if(!file.exists("/proc/self/status"), "there is no /proc")
   client <- shared_client()

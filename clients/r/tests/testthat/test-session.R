@@ -1,6 +1,5 @@
 fresh_session <- function(client) {
-  session <- runwire:::the$session
-  session$stack <- list()
+  runwire:::set_stack(runwire:::the$session, list())
   invisible(client)
 }
 

@@ -1,0 +1,145 @@
+# How processes end, and what is left then.
+here <- function() c(RUNWIRE_TRACKING_URI = shared$server$address)
+
+test_that("an interrupt ends a call at once", {
+  # A port that takes connections, and never says a word.
+  script <- new_script(c(
+    "for (port in 20000 + sample.int(20000)) {",
+    "  socket <- tryCatch(serverSocket(port), error = function(e) NULL)",
+    "  if (!is.null(socket)) break",
+    "}",
+    "client <- runwire_connect(paste0('127.0.0.1:', port), retry = runwire_retry(connect_timeout = 60))",
+    "cat('ready\\n')",
+    "found <- tryCatch(runwire_server_info(client = client, timeout = 60), interrupt = function(e) 'interrupted')",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "cat(found, '\\n')",
+    "found <- tryCatch(runwire_flush(timeout = 60, client = client), interrupt = function(e) 'stopped')",
+    "cat(found, '\\n')",
+    "tools::pskill(Sys.getpid(), tools::SIGKILL)"
+  ))
+  expect_true(script$says("ready"))
+  for (word in c("interrupted", "stopped")) {
+    Sys.sleep(0.5)
+    began <- Sys.time()
+    script$process$interrupt()
+    expect_true(script$says(word, 20))
+    expect_lt(as.numeric(Sys.time() - began, units = "secs"), 3)
+  }
+  script$end()
+})
+
+test_that("an interrupt ends the run of a script as KILLED, and an error as FAILED", {
+  reader <- shared_client()
+  script <- new_script(c(
+    "runwire_with_run({",
+    "  cat('run', runwire_active_run()$run_id, '\\n')",
+    "  Sys.sleep(60)",
+    "})"
+  ), here())
+  expect_true(script$says("run "))
+  script$process$interrupt()
+  expect_false(identical(script$end(), 0L))
+  expect_identical(runwire_get_run(trimws(script$told("run")), client = reader)$status, "KILLED")
+  script <- new_script(c(
+    "runwire_with_run({",
+    "  cat('run', runwire_active_run()$run_id, '\\n')",
+    "  try(stop('this is nothing'), silent = TRUE)",
+    "  stop('this is the end')",
+    "})"
+  ), here())
+  expect_identical(script$end(), 1L)
+  expect_identical(runwire_get_run(trimws(script$told("run")), client = reader)$status, "FAILED")
+  runwire_close(reader)
+})
+
+test_that("SIGTERM ends open runs as KILLED, and delivers what was logged", {
+  reader <- shared_client()
+  spool <- tempfile("spool")
+  script <- new_script(c(
+    "run <- runwire_start_run()",
+    "for (step in 1:5000) runwire_log_metric('m', step, step = step)",
+    "cat('run', run$run_id, '\\n')",
+    "repeat sum(runif(1000))"
+  ), here(), spool = spool)
+  expect_true(script$says("run "))
+  script$process$signal(tools::SIGTERM)
+  expect_identical(script$end(), -15L)
+  run <- runwire_get_run(trimws(script$told("run")), client = reader)
+  expect_identical(run$status, "KILLED")
+  expect_identical(run$metric_summaries$count, 5000)
+  expect_length(list.files(spool), 0)
+  runwire_close(reader)
+})
+
+test_that("SIGTERM is the program's own where it deals with it, and a forked child's", {
+  script <- new_script(c(
+    "client <- runwire_connect()",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)",
+    "child <- parallel::mcparallel(Sys.sleep(60))",
+    "tools::pskill(child$pid, tools::SIGTERM)",
+    "invisible(parallel::mccollect(child))",
+    "runwire_log_metric('m', 1, run_id = run_id, client = client)",
+    "cat('metric', runwire_get_run(run_id, client = client)$metrics, '\\n')"
+  ), here())
+  expect_identical(script$end(), 0L)
+  expect_true(script$says("metric 1"))
+})
+
+test_that("the end of a session delivers what was logged and ends open runs", {
+  reader <- shared_client()
+  script <- new_script(c(
+    "run <- runwire_start_run()",
+    "runwire_log_metric('m', 7)",
+    "cat('run', run$run_id, '\\n')"
+  ), here())
+  expect_identical(script$end(), 0L)
+  run <- runwire_get_run(trimws(script$told("run")), client = reader)
+  expect_identical(run$status, "FINISHED")
+  expect_identical(run$metrics, c(m = 7))
+  runwire_close(reader)
+})
+
+test_that("a server that is away at the start and the end costs no more than was said, and nothing is lost", {
+  reader <- shared_client()
+  spool <- tempfile("spool")
+  script <- new_script(c(
+    "client <- runwire_connect('127.0.0.1:1', shutdown_timeout = 1, retry = runwire_retry(connect_timeout = 0.5))",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_log_series('m', 1:1000, run_id = run_id, client = client)",
+    "cat('run', run_id, '\\n')"
+  ), spool = spool)
+  expect_identical(script$end(20), 0L)
+  expect_true(script$says("runwire sync"))
+  # The next process that logs to the same folder says so.
+  script2 <- new_script(c(
+    "client <- runwire_connect()",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)"
+  ), here(), spool = spool)
+  expect_identical(script2$end(), 0L)
+  expect_true(script2$says("1 spool holds what earlier processes did not deliver"))
+  outcome <- runwire_sync(spool, address = shared$server$address)
+  expect_identical(outcome$left, 0)
+  expect_identical(nrow(runwire_get_metric_history(trimws(script$told("run")), "m", client = reader)), 1000L)
+  runwire_close(reader)
+})
+
+test_that("a rejection that nobody was told of is told by the sync", {
+  server <- new_server()
+  spool <- tempfile("spool")
+  # Rejected and noted, but the process ends before a flush.
+  script <- new_script(c(
+    "client <- runwire_connect()",
+    "run_id <- runwire_begin_run('0', params = list(p = 1), client = client)",
+    "runwire_log_param('p', 2, run_id = run_id, client = client)",
+    "end <- Sys.time() + 60",
+    "noted <- function() length(Sys.glob(file.path(Sys.getenv('RUNWIRE_SPOOL_DIR'), '*', 'rejections'))) > 0",
+    "while (!noted() && Sys.time() < end) Sys.sleep(0.05)",
+    "tools::pskill(Sys.getpid(), tools::SIGKILL)"
+  ), RUNWIRE_TRACKING_URI = server$address, spool = spool)
+  script$end()
+  outcome <- runwire_sync(spool, address = server$address)
+  expect_match(outcome$rejected[[1]], "PARAM_IMMUTABLE")
+  expect_identical(nrow(runwire_sync(spool)), 0L)
+})
