@@ -42,7 +42,7 @@ def start_server(folder: Path) -> tuple[subprocess.Popen[str], str]:
     """Starts a server on a free port, and returns it with its address."""
     command = [str(Path(sys.executable).with_name("runwire")), "server", "--data-dir", str(folder / "data")]
     server = subprocess.Popen(
-        [*command, "--port", "0", "--log-level", "warning"], stdout=subprocess.PIPE, text=True
+        [*command, "--grpc-port", "0", "--log-level", "warning"], stdout=subprocess.PIPE, text=True
     )
     assert server.stdout
     line = server.stdout.readline()
