@@ -35,8 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = list(clients(folder, options.client, scale))
         if not options.no_peers:
             rows += mlflow(folder, scale)
-        say("packages")
-        sizes = packages.sizes(folder)
+        sizes = []
+        if not options.client:
+            say("packages")
+            sizes = packages.sizes(folder)
     say("")
     print(markdown(known, rows, sizes))
     if options.json:
@@ -49,7 +51,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m tests.bench.bench_clients", description="Measures clients."
     )
     parser.add_argument("--quick", action="store_true", help="small amounts, to see that it works")
-    parser.add_argument("--client", default="", help="only this language")
+    parser.add_argument("--client", default="", help="only this language, and no packages")
     parser.add_argument("--no-peers", action="store_true", help="without MLflow")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     return parser.parse_args(arguments)

@@ -31,7 +31,8 @@ def markdown(known: Mapping[str, str], rows: Sequence[Figures], sizes: Sequence[
     )
     lines += ["", f"| {' | '.join(columns)} |"]
     lines += ["| --- | --- | --- | --- | --- |", *map(_row, rows)]
-    lines += ["", "| package | MiB | |", "| --- | --- | --- |"]
+    if sizes:
+        lines += ["", "| package | MiB | |", "| --- | --- | --- |"]
     lines += [f"| {size.name} | {size.bytes / 2**20:.2f} | {size.what} |" for size in sizes]
     return "\n".join(lines)
 
