@@ -8,7 +8,7 @@ parse_address <- function(text) {
   }
   text <- enc2utf8(text)
   if (grepl("^(/|\\./|\\.\\./|~/)", text) || text %in% c(".", "..")) {
-    folder <- normalizePath(path.expand(text), mustWork = FALSE)
+    folder <- absolute(text)
     return(list(text = folder, target = "", secure = FALSE, local = TRUE, folder = folder))
   }
   if (startsWith(text, "unix:")) {

@@ -23,7 +23,12 @@ find_spool <- function(client, spool_dir, spool_bytes, on_spool_full, shutdown_t
 
 absolute <- function(path) {
   path <- path.expand(enc2utf8(path))
-  normalizePath(if (startsWith(path, "/")) path else file.path(getwd(), path), mustWork = FALSE)
+  if (dir.exists(path)) {
+    return(normalizePath(path))
+  }
+  # What is not there yet lies in its parent, which R leaves as it is if that is not there either.
+  parent <- normalizePath(dirname(path), mustWork = FALSE)
+  file.path(if (startsWith(parent, "/")) parent else file.path(getwd(), parent), basename(path))
 }
 
 # The user's folder for state; containers may have no home that can be written.

@@ -145,6 +145,9 @@ void Pipeline::terminate(double patience) {
   Failure failure = deliver(patience, [] { return false; });
   if (failure.ok()) failure = lost();
   if (!failure.ok()) say(failure.message);
+  // Nothing follows but the end of the process.
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  if (lane_) close_spool();
 }
 
 FrameSink::Opened Pipeline::open_lane(size_t size) {
@@ -354,12 +357,14 @@ void Pipeline::end() {
   }
   if (delivery_) delivery_->stop();
   if (thread_.joinable()) thread_.join();
-  if (lane_) {
-    try {
-      lane_->spool->close();
-    } catch (const std::system_error& error) {
-      say(std::string("the spool ") + lane_->spool->folder() + " can not be closed: " + error.what());
-    }
+  if (lane_) close_spool();
+}
+
+void Pipeline::close_spool() {
+  try {
+    lane_->spool->close();
+  } catch (const std::system_error& error) {
+    say(std::string("the spool ") + lane_->spool->folder() + " can not be closed: " + error.what());
   }
 }
 

@@ -79,6 +79,7 @@ class Pipeline : private FrameSink, private Terminable {
   bool is_done(const Mark& mark);
   bool is_hopeless(double waited) const;
   Failure undelivered(double waited);
+  void close_spool();
   void say_progress(double left);
   void tell_leftovers();
 

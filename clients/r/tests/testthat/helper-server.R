@@ -48,7 +48,7 @@ new_server <- function(..., env = parent.frame(), data_dir = NULL) {
 withr_defer <- function(expr, env) {
   call <- substitute(expr)
   here <- parent.frame()
-  do.call(on.exit, list(bquote(eval(.(call), .(here))), add = TRUE), envir = env)
+  do.call(on.exit, list(bquote(eval(quote(.(call)), .(here))), add = TRUE), envir = env)
 }
 
 # A client of its own, with a spool of its own.

@@ -60,7 +60,7 @@ test_that("the session goes by the environment", {
   )
   on.exit({
     Sys.unsetenv(names(old)[is.na(old)])
-    do.call(Sys.setenv, as.list(old[!is.na(old)]))
+    if (!all(is.na(old))) do.call(Sys.setenv, as.list(old[!is.na(old)]))
   })
   runwire_log_metric("m", 2)
   run <- runwire_active_run()
