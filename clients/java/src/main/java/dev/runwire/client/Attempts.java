@@ -22,8 +22,7 @@ final class Attempts {
     this.given = given;
     this.start = now;
     this.deadline = now + timeout;
-    // Who joined a folder had its server before him.
-    this.reached = reached || given.address.folder != null;
+    this.reached = reached;
   }
 
   /** Returns the nanoseconds that the next attempt may take. */

@@ -20,10 +20,19 @@ import java.util.Optional;
 public abstract class RunwireException extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
+  /** The code that the class stands for. */
   private final StatusCode code;
+
+  /** Why the call failed. */
   private final String reason;
+
+  /** What the reason speaks of. */
   private final LinkedHashMap<String, String> metadata;
+
+  /** The fields that break a rule. */
   private final ArrayList<Violation> violations;
+
+  /** When a retry may help; null where nobody says. */
   private final Duration retryDelay;
 
   RunwireException(StatusCode code, Failure failure) {

@@ -7,7 +7,10 @@ import java.util.Objects;
 public final class Violation implements Serializable {
   private static final long serialVersionUID = 1L;
 
+  /** The path of the field. */
   private final String field;
+
+  /** What is wrong with it. */
   private final String description;
 
   Violation(String field, String description) {

@@ -66,20 +66,8 @@ public final class ServerProcess implements AutoCloseable {
       Files.createDirectories(folder);
       Path log = folder.resolve("server.log");
       Path told = folder.resolve("ready.json");
-      List<String> line =
-          new ArrayList<>(
-              List.of(
-                  command(),
-                  "server",
-                  "--data-dir",
-                  folder.resolve("data").toString(),
-                  "--grpc-port",
-                  port,
-                  "--ready-file",
-                  told.toString()));
-      line.addAll(arguments);
       process =
-          new ProcessBuilder(line)
+          new ProcessBuilder(line(told))
               .redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()))
               .start();
       BufferedReader output =
@@ -102,6 +90,22 @@ public final class ServerProcess implements AutoCloseable {
       throw new UncheckedIOException(
           "the tests need a server: " + command() + " can not be run", failed);
     }
+  }
+
+  private List<String> line(Path told) {
+    List<String> line =
+        new ArrayList<>(
+            List.of(
+                command(),
+                "server",
+                "--data-dir",
+                folder.resolve("data").toString(),
+                "--grpc-port",
+                port,
+                "--ready-file",
+                told.toString()));
+    line.addAll(arguments);
+    return line;
   }
 
   /** Where it listens: {@code host:port}, the same over restarts, or {@code unix:path}. */

@@ -53,7 +53,9 @@ final class Ops {
     known.put("watch_until", this::watchUntil);
     known.put("watch_close", this::watchClose);
     known.put("sleep", Ops::sleep);
-    asks();
+    life();
+    experiments();
+    server();
     runs();
     LogOps.all().forEach(this::deed);
     reads();
@@ -120,7 +122,7 @@ final class Ops {
     return made;
   }
 
-  private void asks() {
+  private void life() {
     deed(
         "close",
         (client, args) -> {
@@ -139,6 +141,9 @@ final class Ops {
             client.flush();
           }
         });
+  }
+
+  private void experiments() {
     op(
         "create_experiment",
         (client, args) ->
@@ -178,6 +183,9 @@ final class Ops {
     deed(
         "delete_experiment_tag",
         (client, args) -> client.deleteExperimentTag(args.text("experiment_id"), args.text("key")));
+  }
+
+  private void server() {
     op("server_info", (client, args) -> Shapes.serverInfo(client.serverInfo()));
     op("storage_stats", (client, args) -> Shapes.storageStats(client.storageStats()));
     op("purge", Ops::purge);

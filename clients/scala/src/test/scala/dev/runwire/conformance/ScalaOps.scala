@@ -16,7 +16,7 @@ private[conformance] class ScalaOps extends ScalaGiven {
 
   private val clients = mutable.Map.empty[String, Client]
   private val watches = mutable.Map.empty[String, ScalaWatching]
-  private val known: Map[String, Op] = life ++ experiments ++ runs ++ logging ++ points ++ server
+  private val known: Map[String, Op] = life ++ experiments ++ runs ++ runsFound ++ logging ++ points ++ server
 
   def find(op: String): Option[Op] = known.get(op)
 
@@ -156,6 +156,20 @@ private[conformance] class ScalaOps extends ScalaGiven {
       )
       ScalaShapes.record("run_id" -> ScalaShapes.text(begun))
     },
+    op("update_run") { (client, args) =>
+      ScalaShapes.run(client.updateRun(args.text("run_id"), status(args), asked(args, "name")))
+    },
+    op("finish_run") { (client, args) =>
+      val ended = status(args).getOrElse(RunStatus.Finished)
+      ScalaShapes.run(client.finishRun(args.text("run_id"), ended, found(args.time("end_time"))))
+    },
+    deed("delete_run")((client, args) => client.deleteRun(args.text("run_id"))),
+    deed("restore_run")((client, args) => client.restoreRun(args.text("run_id"))),
+    op("with_run")(withRun),
+    op("log_runs")(logRuns)
+  )
+
+  private def runsFound: Map[String, Op] = Map(
     op("get_run") { (client, args) =>
       val Seq(fields, metrics, params, tags) = mask(args)
       ScalaShapes.run(client.getRun(args.text("run_id"), fields, metrics, params, tags))
@@ -173,18 +187,7 @@ private[conformance] class ScalaOps extends ScalaGiven {
       val (in, filter, order) = query(args)
       val all = client.runs(in, filter, order, view(args), size(args), fields, metrics, params, tags)
       items(all, args)(ScalaShapes.run)
-    },
-    op("update_run") { (client, args) =>
-      ScalaShapes.run(client.updateRun(args.text("run_id"), status(args), asked(args, "name")))
-    },
-    op("finish_run") { (client, args) =>
-      val ended = status(args).getOrElse(RunStatus.Finished)
-      ScalaShapes.run(client.finishRun(args.text("run_id"), ended, found(args.time("end_time"))))
-    },
-    deed("delete_run")((client, args) => client.deleteRun(args.text("run_id"))),
-    deed("restore_run")((client, args) => client.restoreRun(args.text("run_id"))),
-    op("with_run")(withRun),
-    op("log_runs")(logRuns)
+    }
   )
 
   private def withRun(client: Client, args: Arguments): JsonElement = {
@@ -232,34 +235,38 @@ private[conformance] class ScalaOps extends ScalaGiven {
       }
     },
     log("log_series")(logSeries),
-    log("log_batch") { (run, args) =>
-      val points = args.objects("metrics").asScala.toList.map { one =>
-        Metric(
-          one.text("key"),
-          one.bits("value"),
-          whole(one, "step").getOrElse(0L),
-          whole(one, "timestamp")
-        )
-      }
-      run.logBatch(points, pairs(args, "params"), pairs(args, "tags"))
-    },
+    log("log_batch")(logBatch),
     log("log_param")((run, args) => run.logParam(args.text("key"), args.text("value"))),
     log("log_params")((run, args) => run.logParams(pairs(args, "params"))),
     log("set_tag")((run, args) => run.setTag(args.text("key"), args.text("value"))),
     log("set_tags")((run, args) => run.setTags(pairs(args, "tags"))),
     log("delete_tag")((run, args) => run.deleteTag(args.text("key"))),
-    log("log_inputs") { (run, args) =>
-      val inputs = args.objects("inputs").asScala.toList.map { one =>
-        val described = Seq("source_type", "source", "schema", "profile").map(text(one, _))
-        val Seq(kind, source, schema, profile) = described
-        val dataset = Dataset(one.text("name"), one.text("digest"), kind, source, schema, profile)
-        DatasetInput(dataset, text(one, "context"))
-      }
-      run.logInputs(inputs: _*)
-    },
+    log("log_inputs")(logInputs),
     log("log_many")(logMany),
     log("log_bulk")(logBulk)
   )
+
+  private def logBatch(run: RunLogger, args: Arguments): Unit = {
+    val points = args.objects("metrics").asScala.toList.map { one =>
+      Metric(
+        one.text("key"),
+        one.bits("value"),
+        whole(one, "step").getOrElse(0L),
+        whole(one, "timestamp")
+      )
+    }
+    run.logBatch(points, pairs(args, "params"), pairs(args, "tags"))
+  }
+
+  private def logInputs(run: RunLogger, args: Arguments): Unit = {
+    val inputs = args.objects("inputs").asScala.toList.map { one =>
+      val described = Seq("source_type", "source", "schema", "profile").map(text(one, _))
+      val Seq(kind, source, schema, profile) = described
+      val dataset = Dataset(one.text("name"), one.text("digest"), kind, source, schema, profile)
+      DatasetInput(dataset, text(one, "context"))
+    }
+    run.logInputs(inputs: _*)
+  }
 
   private def logSeries(run: RunLogger, args: Arguments): Unit = {
     val values = args.doubles("values")

@@ -14,6 +14,7 @@ import org.apache.spark.TaskContext
   */
 object RivalsJob {
   val Steps = 5500
+  val Work = "the task"
 
   def main(arguments: Array[String]): Unit = {
     val Array(address, runId, folder) = arguments
@@ -23,7 +24,7 @@ object RivalsJob {
       .parallelize(0 until 2, 2)
       .map { rival =>
         val client = Executor.client(address)
-        client.replay(runId, application, "the task") { log =>
+        client.replay(runId, application, Work) { log =>
           if (rival == 0) older(client, runId, log, Paths.get(folder))
           else newer(client, runId, log, Paths.get(folder))
         }
@@ -31,6 +32,7 @@ object RivalsJob {
       }
       .collect()
     println(executors.sorted.mkString("executors ", " ", ""))
+    println(s"application $application")
     spark.stop()
   }
 

@@ -6,18 +6,23 @@ import java.nio.file.Paths
 
 import scala.concurrent.duration._
 
+import dev.runwire.client.ReplayableLogger
 import dev.runwire.client.ServerProcess
 import dev.runwire.scaladsl._
+import dev.runwire.v1.AppendFramesRequest
+import dev.runwire.v1.Hello
+import dev.runwire.v1.MetricServiceGrpc
 
 class SparkIT extends munit.FunSuite {
   override def munitTimeout: Duration = 300.seconds
 
+  private val folder: Path = Files.createTempDirectory("runwire-spark")
   private var server: ServerProcess = null
   private var client: Client = null
 
   override def beforeAll(): Unit = {
-    server = new ServerProcess(Files.createTempDirectory("runwire-spark")).start()
-    client = Runwire.connect(s"runwire://${server.address}")
+    server = new ServerProcess(folder.resolve("server")).start()
+    client = Runwire.connect(s"runwire://${server.address}", spoolDir = Some(folder.resolve("spools")))
   }
 
   override def afterAll(): Unit = {
@@ -31,6 +36,7 @@ class SparkIT extends munit.FunSuite {
     val command = Seq("./submit", s"dev.runwire.examples.spark.$job", s"target/$jar.jar") ++ arguments
     val builder = new ProcessBuilder(command: _*).redirectError(log.toFile)
     builder.environment.put("RUNWIRE_TRACKING_URI", client.address)
+    builder.environment.put("RUNWIRE_SPOOL_DIR", folder.resolve("spools").toString)
     val process = builder.start()
     val said = scala.io.Source.fromInputStream(process.getInputStream, "UTF-8").mkString
     assertEquals(process.waitFor(), 0, said + Files.readString(log))
@@ -41,6 +47,14 @@ class SparkIT extends munit.FunSuite {
     submit(name, "runwire-example-spark-0.1.0-tests", arguments: _*)
 
   private def steps(runId: String, key: String): Seq[Long] = client.getMetricHistory(runId, key).steps.toSeq
+
+  /** How many streams a work's writer has had, the one that asks included. */
+  private def epoch(runId: String, work: String*): Long = {
+    val writer = ReplayableLogger.writerId((runId +: work): _*)
+    val hello = Hello.newBuilder.setWriterId(writer).setReplayable(true)
+    val stub = MetricServiceGrpc.newBlockingStub(client.underlying.channel)
+    stub.appendFrames(AppendFramesRequest.newBuilder.setHello(hello).build).getWelcome.getEpoch
+  }
 
   test("tasks that fail and are tried again double nothing") {
     val runId = client.createRun("retried").runId
@@ -53,9 +67,12 @@ class SparkIT extends munit.FunSuite {
 
   test("of two attempts at once the older is fenced, and the job is whole") {
     val runId = client.createRun("rivals").runId
-    val said = job("RivalsJob", client.address, runId, Files.createTempDirectory("rivals").toString)
+    val said = job("RivalsJob", client.address, runId, Files.createTempDirectory(folder, "rivals").toString)
     assert(said.linesIterator.contains("executors 0 1"), said)
     assertEquals(steps(runId, "m"), (0L until RivalsJob.Steps.toLong).toSeq)
+    val Some(application) = said.linesIterator.find(_.startsWith("application ")): @unchecked
+    // The older, the newer, the older again when it was told, and who asks.
+    assert(epoch(runId, application.split(' ')(1), RivalsJob.Work) >= 4, "nobody was fenced")
   }
 
   test("the example logs from all its tasks to one run") {
