@@ -132,6 +132,8 @@ final class Link {
   void connect(long nanoseconds) {
     channel();
     ManagedChannel channel = managed;
+    // Loads the classes that a connection takes, which is no time that the server lets pass.
+    channel.getState(true);
     long deadline = System.nanoTime() + nanoseconds;
     while (true) {
       ConnectivityState state = channel.getState(true);
@@ -149,11 +151,6 @@ final class Link {
         throw new CancelledException(new Failure("the thread was interrupted").cause(interrupted));
       }
     }
-  }
-
-  /** Says whether a connection stands. */
-  synchronized boolean isConnected() {
-    return managed != null && managed.getState(false) == ConnectivityState.READY;
   }
 
   /** Says that an attempt failed: the next one looks where the server is, and connects at once. */

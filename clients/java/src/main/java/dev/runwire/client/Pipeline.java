@@ -261,11 +261,7 @@ final class Pipeline {
     if (carrying.isReached() || now - start <= window) {
       return null;
     }
-    if (carrying.away() == null) {
-      return link.isConnected()
-          ? null
-          : new ServerUnavailableException(new Failure("the connection is not made in time"));
-    }
+    // None as long as the first attempt is under way: it has the same window for itself.
     return carrying.away() instanceof ServerUnavailableException ? carrying.away() : null;
   }
 
