@@ -96,7 +96,15 @@ class Driver:
         self._reader.start()
         self._number = 0
         self._due = 0
-        self.pid = int(self._line(_PATIENCE)["pid"])
+        self.pid = self._first_line()
+
+    def _first_line(self) -> int:
+        """Waits until it is there, and returns the process that holds its clients."""
+        try:
+            return int(self._line(_PATIENCE)["pid"])
+        except BaseException:
+            self.stop()
+            raise
 
     def _read(self) -> None:
         for line in self._out:
