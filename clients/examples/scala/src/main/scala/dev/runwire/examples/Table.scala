@@ -38,7 +38,8 @@ object Table {
       .map(_.split(',').map(_.trim.stripPrefix("\"").stripSuffix("\"")))
     val columns = lines.head.zip(lines.tail.transpose(_.toSeq)).toMap
     val numbers = columns.collect {
-      case (name, values) if values.forall(_.toDoubleOption.isDefined) => name -> values.map(_.toDouble).toArray
+      case (name, values) if values.forall(_.toDoubleOption.isDefined) =>
+        name -> values.map(_.toDouble).toArray
     }
     val features = lines.head.toSeq.filter(name => name != target && numbers.contains(name))
     val rows = features.map(name => scaled(numbers(name))).toArray.transpose
