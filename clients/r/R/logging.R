@@ -39,9 +39,11 @@
 #' unlink(folder, recursive = TRUE)
 #' @export
 runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
-  # A training loop pays for this at each point: nothing here looks for methods, and the wrapper of C++ is left out.
-  if (is.null(run_id)) run_id <- current_run_id(client)
-  pipeline <- if (is.null(client)) run_pipeline() else .subset2(client, "pipeline")
+  # A training loop pays for this at each point: nothing here looks for methods, and there are few calls.
+  session <- the$session
+  if (is.null(run_id) && is.null(run_id <- session$run_id)) run_id <- runwire_start_run(client = client)$run_id
+  pipeline <- if (is.null(client)) session$pipeline else .subset2(client, "pipeline")
+  if (is.null(pipeline)) pipeline <- session_client()$pipeline
   found <- .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
   if (!is.null(found)) checked(found)
   invisible(NULL)
@@ -50,11 +52,6 @@ runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id
 current_run_id <- function(client) {
   found <- the$session$run_id
   if (is.null(found)) runwire_start_run(client = client)$run_id else found
-}
-
-run_pipeline <- function() {
-  found <- the$session$pipeline
-  if (is.null(found)) session_client()$pipeline else found
 }
 
 #' @rdname runwire_log_metric

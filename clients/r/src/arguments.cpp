@@ -66,6 +66,10 @@ int64_t step_of(SEXP step, const std::string& key) {
   if (TYPEOF(step) == INTSXP && Rf_xlength(step) == 1 && INTEGER(step)[0] != NA_INTEGER && !Rf_isObject(step)) {
     return INTEGER(step)[0];
   }
+  if (TYPEOF(step) == REALSXP && Rf_xlength(step) == 1 && !Rf_isObject(step)) {
+    double found = REAL(step)[0];
+    if (std::fabs(found) <= kExact && found == std::floor(found)) return static_cast<int64_t>(found);
+  }
   return integer(step, metric(key, "step"));
 }
 

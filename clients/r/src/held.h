@@ -1,7 +1,7 @@
 // What R holds of C++'s, behind external pointers.
 #pragma once
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <memory>
 
@@ -10,10 +10,20 @@
 
 namespace runwire {
 
+// How many forks lie between this process and the one that loaded the package. A point is too cheap to ask the system.
+inline int generation = 0;
+
+// Has forks counted from now on.
+inline void count_forks() {
+  static const int counted = pthread_atfork(nullptr, nullptr, [] { generation++; });
+  static_cast<void>(counted);
+}
+
 // A process forked from one that uses gRPC must not touch it: its threads are not there.
 struct Owned {
-  pid_t pid = getpid();
-  bool here() const { return getpid() == pid; }
+  Owned() { count_forks(); }
+  int made = generation;
+  bool here() const { return generation == made; }
 };
 
 // A finaliser in a forked child leaves alone what is the parent's.
@@ -30,8 +40,9 @@ inline Problem forked() {
 
 // Throws where a parent of this process has used gRPC, whose threads and locks are the process's and not a client's.
 inline void claim_process() {
-  static const pid_t first = getpid();
-  if (first != getpid()) throw forked();
+  count_forks();
+  static const int first = generation;
+  if (generation != first) throw forked();
 }
 
 template <typename Held>
