@@ -72,6 +72,8 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
     assert "WARNING" not in status[1], log[-8000:]
     noted = re.findall(r"^\* checking (.*?) \.\.\. (?:\[.*\] )?NOTE", log, re.MULTILINE)
     assert set(noted) <= set(_NOTES), log[-8000:]
+    told = (tmp_path / "runwire.Rcheck" / "tests" / "testthat.Rout").read_text(errors="replace")
+    assert "FAIL 0 | WARN 0 | SKIP 0 |" in told, told[-4000:]
 
 
 def test_without_grpc_the_installation_says_in_one_line_what_to_install(tmp_path: Path) -> None:
