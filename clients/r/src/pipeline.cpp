@@ -56,6 +56,8 @@ void Pipeline::run() {
         fold(batch);
       } catch (const Closing&) {
         return;
+      } catch (const std::exception& error) {
+        return break_off(error.what());
       }
       buffer_.release(batch);
       tell_leftovers();
@@ -63,6 +65,14 @@ void Pipeline::run() {
     busy_ = false;
     pulse();
   }
+}
+
+// Ends the folding for good, and lets nobody believe that it goes on.
+void Pipeline::break_off(const std::string& why) {
+  std::lock_guard<std::mutex> lock(guard_.mutex);
+  broken_ = "the client failed, and takes nothing more: " + why;
+  if (!closing_) buffer_.refuse(Problem("INTERNAL", broken_));
+  guard_.changed.notify_all();
 }
 
 // Tells once of what earlier processes left.
@@ -246,6 +256,7 @@ Failure Pipeline::deliver(double timeout, const Interrupted& interrupted, bool t
         return found;
       }
       double waited = since(start);
+      if (!broken_.empty()) return broken();
       if (waited >= timeout || is_hopeless(waited)) return undelivered(waited);
       if (tell && waited >= next_word) {
         next_word = waited + kProgress;
@@ -301,6 +312,13 @@ Failure Pipeline::undelivered(double waited) {
   if (found.reason == kNoLocalServer || found.reason == kSpoolFailed) found.reason.clear();
   found.message += ". " + rest;
   found.metadata.emplace_back("spool", where);
+  return found;
+}
+
+Failure Pipeline::broken() const {
+  Failure found;
+  found.code = "INTERNAL";
+  found.message = broken_;
   return found;
 }
 

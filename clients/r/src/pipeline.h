@@ -82,6 +82,8 @@ class Pipeline : private FrameSink, private Terminable {
   void close_spool();
   void say_progress(double left);
   void tell_leftovers();
+  void break_off(const std::string& why);
+  Failure broken() const;
 
   PipelineOptions options_;
   Guard guard_;
@@ -101,6 +103,8 @@ class Pipeline : private FrameSink, private Terminable {
   // Guarded by guard_.
   std::shared_ptr<Lane> lane_;
   std::string stuck_;
+  // Why the folding has ended for good; empty while it goes on.
+  std::string broken_;
   std::set<std::string> beating_;
   std::vector<std::string> open_;
   std::chrono::steady_clock::time_point beat_;
