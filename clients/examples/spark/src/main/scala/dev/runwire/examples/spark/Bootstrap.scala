@@ -17,7 +17,7 @@ object Bootstrap {
 
   def main(arguments: Array[String]): Unit = {
     val Array(path, target, feature) = arguments
-    val spark = SparkSession.builder.appName("bootstrap").getOrCreate()
+    val spark = SparkSession.builder().appName("bootstrap").getOrCreate()
     val client = Runwire.connect()
     try
       client.run("spark-bootstrap", experiment = "cars", tags = Map("language" -> "spark")) { run =>

@@ -17,6 +17,7 @@ class SparkIT extends munit.FunSuite {
   override def munitTimeout: Duration = 300.seconds
 
   private val folder: Path = Files.createTempDirectory("runwire-spark")
+  private val example = "target/runwire-example-spark-0.1.0.jar"
   private var server: ServerProcess = null
   private var client: Client = null
 
@@ -31,9 +32,9 @@ class SparkIT extends munit.FunSuite {
   }
 
   /** Submits a job to a cluster of two executor processes, and returns what it printed. */
-  private def submit(job: String, jar: String, arguments: String*): String = {
+  private def submit(job: String, jars: Seq[String], arguments: String*): String = {
     val log = Files.createTempFile("spark", ".log")
-    val command = Seq("./submit", s"dev.runwire.examples.spark.$job", s"target/$jar.jar") ++ arguments
+    val command = Seq("./submit", s"dev.runwire.examples.spark.$job", jars.mkString(",")) ++ arguments
     val builder = new ProcessBuilder(command: _*).redirectError(log.toFile)
     builder.environment.put("RUNWIRE_TRACKING_URI", client.address)
     builder.environment.put("RUNWIRE_SPOOL_DIR", folder.resolve("spools").toString)
@@ -44,7 +45,7 @@ class SparkIT extends munit.FunSuite {
   }
 
   private def job(name: String, arguments: String*): String =
-    submit(name, "runwire-example-spark-0.1.0-tests", arguments: _*)
+    submit(name, Seq(example, "target/runwire-example-spark-0.1.0-tests.jar"), arguments: _*)
 
   private def steps(runId: String, key: String): Seq[Long] = client.getMetricHistory(runId, key).steps.toSeq
 
@@ -77,7 +78,7 @@ class SparkIT extends munit.FunSuite {
 
   test("the example logs from all its tasks to one run") {
     val cars: Path = Paths.get("../data/mtcars.csv").toAbsolutePath
-    val said = submit("Bootstrap", "runwire-example-spark-0.1.0", cars.toString, "mpg", "wt")
+    val said = submit("Bootstrap", Seq(example), cars.toString, "mpg", "wt")
     assert(said.contains("mpg falls by 5."), said)
     val experiment = client.getExperimentByName("cars").get
     val Seq(run) = client.runs(Seq(experiment.experimentId)).toSeq: @unchecked
