@@ -25,6 +25,13 @@ bool is_classed(SEXP value) {
                                 Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
 }
 
+// Whether a number is a whole one as R's users have most of them: these are read without a look at what else they may be.
+bool is_plain_integer(SEXP value) {
+  if (TYPEOF(value) != REALSXP || Rf_xlength(value) != 1 || Rf_isObject(value)) return false;
+  double found = REAL(value)[0];
+  return std::fabs(found) <= kExact && found == std::floor(found);
+}
+
 }  // namespace
 
 double number_at(SEXP value, R_xlen_t place, const std::string& key) {
@@ -66,15 +73,13 @@ int64_t step_of(SEXP step, const std::string& key) {
   if (TYPEOF(step) == INTSXP && Rf_xlength(step) == 1 && INTEGER(step)[0] != NA_INTEGER && !Rf_isObject(step)) {
     return INTEGER(step)[0];
   }
-  if (TYPEOF(step) == REALSXP && Rf_xlength(step) == 1 && !Rf_isObject(step)) {
-    double found = REAL(step)[0];
-    if (std::fabs(found) <= kExact && found == std::floor(found)) return static_cast<int64_t>(found);
-  }
+  if (is_plain_integer(step)) return static_cast<int64_t>(REAL(step)[0]);
   return integer(step, metric(key, "step"));
 }
 
 int64_t time_of(SEXP timestamp, const std::string& key) {
   if (timestamp == R_NilValue) return now();
+  if (is_plain_integer(timestamp) && REAL(timestamp)[0] >= 0) return static_cast<int64_t>(REAL(timestamp)[0]);
   if (Rf_xlength(timestamp) != 1) throw Problem("type", metric(key, "timestamp must be one time"));
   return checked_time(timestamp, 0, key, "blocks[0].timestamps_ms[0]");
 }

@@ -193,10 +193,11 @@ ops <- list(
     threads <- if (is.null(a$threads)) 1 else a$threads
     first <- if (is.null(a$first_step)) 0 else to_integer(a$first_step)
     time <- maybe_integer(a$timestamp)
+    run_id <- a$run_id
     for (thread in seq_len(threads) - 1) {
       key <- if (threads > 1) paste0(a$key, "-", thread) else a$key
       for (step in first + seq_len(as.numeric(a$count)) - 1) {
-        runwire_log_metric(key, step, step = step, timestamp = time, run_id = a$run_id, client = client)
+        runwire_log_metric(key, step, step = step, timestamp = time, run_id = run_id, client = client)
       }
     }
   },
