@@ -35,14 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = list(clients(folder, options.client, scale))
         if not options.no_peers:
             rows += mlflow(folder, scale)
+        if options.json:
+            options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         sizes = []
         if not options.client:
             say("packages")
             sizes = packages.sizes(folder)
     say("")
     print(markdown(known, rows, sizes))
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:

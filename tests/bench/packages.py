@@ -22,6 +22,8 @@ _JARS: Final = (
     ("runwire-scala_2.13", "scala/2.13/target/runwire-scala*[0-9].jar", "Scala, on top of runwire-client"),
 )
 
+_BESIDE: Final = ("-tests", "-sources", "-javadoc")
+
 
 @dataclass(frozen=True)
 class Size:
@@ -72,7 +74,7 @@ def _jars() -> list[Size]:
         subprocess.run(["mvn", *goals], cwd=_CLIENTS, check=True)
     found = []
     for name, pattern, what in _JARS:
-        (jar,) = (path for path in _CLIENTS.glob(pattern) if not path.stem.endswith("-tests"))
+        (jar,) = (path for path in _CLIENTS.glob(pattern) if not path.stem.endswith(_BESIDE))
         found.append(Size(name, jar.stat().st_size, what))
     return found
 
