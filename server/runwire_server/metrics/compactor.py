@@ -43,7 +43,7 @@ STEP_BYTES = 1024 * 1024
 REST = 4.0
 LONGEST_REST = 0.25
 # Due bytes with which it does not rest any more, and those with which ingest is asked to slow down.
-PRESSING_BYTES = 64 * 1024 * 1024
+PRESSING_BYTES = 192 * 1024 * 1024
 BEHIND_BYTES = 256 * 1024 * 1024
 
 log = structlog.get_logger("runwire.compactor")
