@@ -62,7 +62,7 @@ class Compactor:
 
         Args:
             store: The steps.
-            busy: Whether ingest has work to do.
+            busy: Whether ingest, or something else that is waited for, has work to do.
             clock: Returns seconds, from any start.
         """
         self._store = store
@@ -223,10 +223,12 @@ class Compactor:
     ) -> bool:
         """Makes rows in a thread and stores them, a transaction for each MiB; False when overtaken."""
         making = iter(rows)
+        began = self._clock()
         while step := await asyncio.to_thread(_some, making):
-            if not await self._rested(self._store.insert(run, marks, sealed, step)):
+            if not await self._rested(self._store.insert(run, marks, sealed, step), began):
                 return False
             inserted += [row.mark for row in step]
+            began = self._clock()
         return True
 
     async def _flip(self, run: int, marks: Marks, after: Marks, inserted: Sequence[tuple[Any, ...]]) -> bool:
@@ -236,9 +238,14 @@ class Compactor:
             pass
         return True
 
-    async def _rested(self, step: Any) -> bool:
-        """Takes a step, then lets ingest have its turn."""
-        began = self._clock()
+    async def _rested(self, step: Any, began: float | None = None) -> bool:
+        """Takes a step, then lets ingest have its turn.
+
+        Args:
+            step: What to wait for.
+            began: When the work for it began, if that was before.
+        """
+        began = self._clock() if began is None else began
         done: bool = await step
         if self._busy() and self._backlogs.due_bytes + self._working_bytes < PRESSING_BYTES:
             await asyncio.sleep(min(REST * (self._clock() - began), LONGEST_REST))
