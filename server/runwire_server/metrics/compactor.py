@@ -32,7 +32,8 @@ from runwire_server.domain.compaction import (
 )
 from runwire_server.errors import RunwireError
 from runwire_server.metrics.backlogs import QUIET_ROWS, Backlogs, large
-from runwire_server.storage.base import Appended, CompactionStore
+from runwire_server.storage.appended import Appended
+from runwire_server.storage.base import CompactionStore
 
 # How often quiet runs are looked for, and how soon a failed compaction is tried again.
 LOOK_SECONDS = 5.0

@@ -17,7 +17,8 @@ from runwire_server.metrics.overlaid import OverlaidRuns
 from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.metrics.watch import Watches
-from runwire_server.storage.base import AfterCommit, Appended, Stores
+from runwire_server.storage.appended import AfterCommit, Appended
+from runwire_server.storage.base import Stores
 from runwire_server.storage.summary_base import SummaryStore, Unfolded
 
 # How often runs of other servers are looked at; one whose summaries have not moved since the last time
