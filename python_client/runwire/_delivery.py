@@ -19,7 +19,7 @@ from runwire._segments import Stored
 from runwire._spool import Spool
 from runwire._status import to_error
 from runwire._stderr import say
-from runwire._writer import Disagreement, Writer, chained
+from runwire._writer import Disagreement, Writer
 from runwire.v1 import frame_pb2, metric_pb2
 
 # A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
@@ -263,8 +263,7 @@ class Delivery:
             # The silence before the first frame was nobody's fault.
             self._progress = time.monotonic()
         stream.next = None
-        crc = chained(frame.previous_crc, frame.payload)
-        writer.sending(frame.sequence, crc, len(frame.payload))
+        writer.sending(frame.sequence, frame.crc, len(frame.payload))
         new = [group for group in frame.groups if group.hash not in stream.declared]
         stream.declared.update(group.hash for group in new)
         message = frame_pb2.Frame(

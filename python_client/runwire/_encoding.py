@@ -28,7 +28,7 @@ _RUN_ID: Final = b"\x0a"
 _BLOCK: Final = b"\x12"
 _BATCH: Final = b"\x1a"
 _RECORD: Final = b"\x0a"
-_INT64: Final = range(-(1 << 63), 1 << 63)
+INT64: Final = range(-(1 << 63), 1 << 63)
 
 # From this many keys on a block may name its keys by a group.
 GROUP_KEYS: Final = 9
@@ -77,7 +77,7 @@ def axis(steps: Sequence[int]) -> bytes:
     """
     count, first = len(steps), steps[0]
     stride = steps[1] - first if count > 1 else 0
-    if stride in _INT64 and steps[-1] == first + stride * (count - 1) and _regular(steps, stride):
+    if stride in INT64 and steps[-1] == first + stride * (count - 1) and _regular(steps, stride):
         return regular_axis(first, stride)
     return listed_axis(integers(steps))
 

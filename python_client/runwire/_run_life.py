@@ -185,6 +185,7 @@ class RunLifeMethods(Sender):
         status: str | None = None,
         end_time: int | None = None,
         *,
+        wait: bool = True,
         timeout: float | None = None,
     ) -> None:
         """Ends a run as `finish_run` does, under the name that MLflow has for it, and does not ask for it.
@@ -193,6 +194,8 @@ class RunLifeMethods(Sender):
             run_id: The run.
             status: `FINISHED` (the default), `FAILED` or `KILLED`.
             end_time: When it ended, unix ms; None for now.
+            wait: Whether to wait for the delivery. Otherwise `begin_run` and this make many short runs as
+                fast as they can be sent, and the next `flush` or `close` says what went wrong.
             timeout: Seconds that the delivery may take; None for the client's.
 
         Raises:
@@ -201,7 +204,8 @@ class RunLifeMethods(Sender):
             RunwireError: Something that was logged before is not delivered, or was rejected; see `flush`.
         """
         self._pipeline.finish(self._records.finish(run_id, status, end_time))
-        self._pipeline.flush(timeout)
+        if wait:
+            self._pipeline.flush(timeout)
 
 
 class AsyncRunLifeMethods(AsyncSender):
@@ -290,8 +294,10 @@ class AsyncRunLifeMethods(AsyncSender):
         status: str | None = None,
         end_time: int | None = None,
         *,
+        wait: bool = True,
         timeout: float | None = None,
     ) -> None:
         """Ends a run; see `Client.set_terminated`."""
         self._pipeline.finish(self._records.finish(run_id, status, end_time))
-        await asyncio.to_thread(self._pipeline.flush, timeout)
+        if wait:
+            await asyncio.to_thread(self._pipeline.flush, timeout)

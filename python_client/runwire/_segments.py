@@ -63,6 +63,7 @@ class Stored(NamedTuple):
 
     sequence: int
     previous_crc: int
+    crc: int
     payload: bytes
     groups: tuple[frame_pb2.Group, ...]
 
@@ -121,7 +122,10 @@ def head(given: Head) -> bytes:
 
 def frame(sequence: int, previous_crc: int, payload: bytes) -> bytes:
     """Writes a frame's entry."""
-    return entry(FRAME, _FRAME.pack(sequence, previous_crc) + payload)
+    place = _FRAME.pack(sequence, previous_crc)
+    crc = zlib.crc32(payload, zlib.crc32(place, zlib.crc32(bytes((FRAME,)))))
+    # As `entry` does, but payloads are large: they are copied once.
+    return b"".join((_ENTRY.pack(len(place) + len(payload), crc, FRAME), place, payload))
 
 
 def write_whole(descriptor: int, data: bytes, at: int) -> None:
@@ -264,7 +268,8 @@ class Cursor:
                 found, previous, payload = read_frame(one.body)
                 self.next = found + 1
                 if found == sequence:
-                    return Stored(found, previous, payload, tuple(self._groups.values()))
+                    crc = chained(previous, payload)
+                    return Stored(found, previous, crc, payload, tuple(self._groups.values()))
         return None
 
     def close(self) -> None:

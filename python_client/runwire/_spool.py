@@ -290,7 +290,7 @@ class Spool:
             segment.size += len(data)
             segment.last = made.sequence
             self.cut = Mark(made.sequence, made.crc)
-            self._reader.offer(Stored(made.sequence, made.previous_crc, payload, named))
+            self._reader.offer(Stored(made.sequence, made.previous_crc, made.crc, payload, named))
 
     def take(self, sequence: int) -> Stored | None:
         """Returns a frame to send.

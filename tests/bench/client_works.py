@@ -37,8 +37,8 @@ def series(address: str, arrays: int, size: int) -> Works:
     return {"amount": arrays * size, "seconds": end - began}
 
 
-def runs(address: str, count: int) -> Works:
-    """The lives of small runs: begin with params, log metrics, finish."""
+def runs(address: str, count: int, wait: bool) -> Works:
+    """The lives of small runs: begin with params, log metrics, finish; and wait for each, or for all."""
     with Client(address) as client:
         client.finish_run(client.begin_run("0", params=PARAMS))
         client.flush()
@@ -47,7 +47,7 @@ def runs(address: str, count: int) -> Works:
         for _ in range(count):
             run_id = client.begin_run("0", params=PARAMS)
             client.log_metrics(run_id, METRICS, step=0)
-            client.finish_run(run_id)
+            client.set_terminated(run_id, wait=wait)
         client.flush()
         end = time.perf_counter()
     return {"amount": count, "seconds": end - began}

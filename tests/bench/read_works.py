@@ -16,16 +16,22 @@ from runwire import Client
 Works = Generator[None, None, dict[str, float]]
 
 
-def searches(address: str, seconds: float) -> Works:
-    """A search by a metric's value, with its order, twice a second."""
-    key = f'metrics."{series_data.keys(1)[0]}"'
+def searches(address: str, seconds: float, whole: bool) -> Works:
+    """A search by a metric's value, in its order, twice a second; it shows that metric, or whole runs."""
+    (name,) = series_data.keys(1)
+    key = f'metrics."{name}"'
+    shown = None if whole else [name]
     with Client(address) as client:
-        client.search_runs(["0"], f"{key} > 0", order_by=[f"{key} DESC"])
+
+        def search() -> None:
+            client.search_runs(["0"], f"{key} > 0", order_by=[f"{key} DESC"], metric_keys=shown)
+
+        search()
         yield
         taken = []
         end = time.perf_counter() + seconds
         while (began := time.perf_counter()) < end:
-            client.search_runs(["0"], f"{key} > 0", order_by=[f"{key} DESC"])
+            search()
             taken.append(time.perf_counter() - began)
             time.sleep(max(began + 0.5 - time.perf_counter(), 0))
     return {"search_ms": statistics.median(taken) * 1e3, "slowest_search_ms": max(taken) * 1e3}
@@ -44,20 +50,25 @@ def history(address: str, run_id: str, key: str, points: int, count: int) -> Wor
         return _timed(call, count)
 
 
-def curve(address: str, run_id: str, key: str, points: int, count: int) -> Works:
-    """A curve of 1,000 buckets, some times; `first_ms` is the first one."""
+def curve(address: str, run_id: str, key: str, points: int, count: int, before: str = "") -> Works:
+    """A curve of 1,000 buckets, some times.
+
+    `first_ms` is the first one; `before_ms` that of the run `before`, drawn some times in front of it.
+    """
     with Client(address) as client:
         client.server_info()
 
-        def call() -> int:
-            return sum(client.get_metric_curve(run_id, key, max_points=1_000).count)
+        def drawn(run: str) -> float:
+            began = time.perf_counter()
+            seen = sum(client.get_metric_curve(run, key, max_points=1_000).count)
+            taken = (time.perf_counter() - began) * 1e3
+            assert seen >= points, seen
+            return taken
 
         yield
-        began = time.perf_counter()
-        seen = call()
-        first = time.perf_counter() - began
-        assert seen >= points, seen
-        return {**_timed(call, count), "first_ms": first * 1e3}
+        befores = [drawn(before) for _ in range(20)] if before else [0.0]
+        first = drawn(run_id)
+        return {**_timed(lambda: drawn(run_id), count), "first_ms": first, "before_ms": befores[0]}
 
 
 def growing(address: str, writer_id: str, sequence: int, crc: int, run_id: str, first: int) -> Works:

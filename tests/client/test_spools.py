@@ -172,6 +172,23 @@ def test_both_clients_deliver_what_was_logged_before_they_read(client: Any) -> N
     assert len(client.get_metric_history(run, "m")) == 101
 
 
+def test_runs_end_without_waiting_for_a_server_that_is_away(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data") as server:
+        for kind in KINDS:
+            with connect(kind, server.address, spool_dir=tmp_path / kind) as client:
+                gone = client.begin_run("0")
+                client.delete_run(gone)
+                server.kill()
+                short = [client.begin_run("0") for _ in range(20)]
+                for run in [*short, gone]:
+                    client.set_terminated(run, "FAILED", wait=False)
+                server.start()
+                with pytest.raises(errors.RunwireError, match="deleted"):
+                    client.flush(60)
+                ended = [client.get_run(run).info.status for run in [*short, gone]]
+                assert ended == ["FAILED"] * 20 + ["RUNNING"]
+
+
 def fill(client: Client, run_id: str) -> int:
     """Logs until the spool is full; returns how many points were taken."""
     for taken in range(0, 100_000_000, 1000):

@@ -17,7 +17,7 @@ from runwire_server.metrics import backlogs, compactor, pace
 from runwire_server.metrics.frame_stream import FrameStream
 from runwire_server.metrics.ingest import COMMIT_BYTES, SERVER_BYTES, Ingest
 from runwire_server.metrics.pace import Pace
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import stores_on
 

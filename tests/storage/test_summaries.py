@@ -26,7 +26,8 @@ from runwire_server.metrics.flusher import Flusher
 from runwire_server.metrics.overlaid import OverlaidRuns
 from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
-from runwire_server.storage.base import Appended, Page, Stores
+from runwire_server.storage.appended import Appended
+from runwire_server.storage.base import Page, Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.schema import metric_series, runs
 from runwire_server.storage.stores import open_engine, stores_on

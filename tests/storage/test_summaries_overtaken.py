@@ -11,7 +11,7 @@ from tests.support.messages import column, log, new_run
 
 from runwire_server.app import clock
 from runwire_server.metrics.summaries import Summaries
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import stores_on
 from runwire_server.storage.summaries import SqlSummaries

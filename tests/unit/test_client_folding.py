@@ -176,6 +176,27 @@ def test_a_long_series_comes_in_pieces() -> None:
     assert all(block_pb2.Block.FromString(block).WhichOneof("axis") == "range" for block, _ in found)
 
 
+_LOW, _HIGH = -(1 << 63), (1 << 63) - 1
+
+
+@given(
+    first=st.integers(_LOW, _HIGH),
+    last=st.integers(_LOW, _HIGH),
+    count=st.integers(1, 40),
+    odd=st.none() | st.tuples(st.integers(0, 39), st.integers(_LOW, _HIGH)),
+    as_array=st.booleans(),
+)
+def test_steps_are_what_they_were_regular_or_not(
+    first: int, last: int, count: int, odd: tuple[int, int] | None, as_array: bool
+) -> None:
+    steps = [first + (last - first) // count * i for i in range(count)]
+    if odd is not None:
+        steps[odd[0] % count] = odd[1]
+    given = np.array(steps) if as_array else steps
+    ((data, _),) = _series.blocks("m", [0.0] * count, given, None, 9)
+    assert [step for _, step, _, _ in expand(block_pb2.Block.FromString(data), {})] == steps
+
+
 @pytest.mark.parametrize(
     ("values", "steps", "times", "error", "match"),
     [
@@ -189,6 +210,7 @@ def test_a_long_series_comes_in_pieces() -> None:
         ([1], np.array([2**63], dtype=np.uint64), None, ValueError, "64 bits"),
         ([1, 2], None, [1, 2, 3], ValueError, "as many timestamps"),
         ([1], None, [-1], errors.InvalidArgument, "0 or later"),
+        ([1, 2, 3], None, np.array([5, -(2**63), 7]), errors.InvalidArgument, "0 or later"),
         ([1], None, -1, errors.InvalidArgument, "0 or later"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from runwire_server.domain.blocks import Points
 from runwire_server.metrics import tails
 from runwire_server.metrics.tails import Recents, Tail
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 
 
 def points(first: int, rows: int, width: int = 1) -> Points:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 
 Follower = Callable[[Sequence[Appended]], Awaitable[None]]
 

@@ -32,7 +32,8 @@ from runwire_server.domain.compaction import (
 )
 from runwire_server.errors import RunwireError
 from runwire_server.metrics.backlogs import QUIET_ROWS, Backlogs, large
-from runwire_server.storage.base import Appended, CompactionStore
+from runwire_server.storage.appended import Appended
+from runwire_server.storage.base import CompactionStore
 
 # How often quiet runs are looked for, and how soon a failed compaction is tried again.
 LOOK_SECONDS = 5.0
@@ -43,7 +44,7 @@ STEP_BYTES = 1024 * 1024
 REST = 4.0
 LONGEST_REST = 0.25
 # Due bytes with which it does not rest any more, and those with which ingest is asked to slow down.
-PRESSING_BYTES = 64 * 1024 * 1024
+PRESSING_BYTES = 192 * 1024 * 1024
 BEHIND_BYTES = 256 * 1024 * 1024
 
 log = structlog.get_logger("runwire.compactor")
@@ -62,7 +63,7 @@ class Compactor:
 
         Args:
             store: The steps.
-            busy: Whether ingest has work to do.
+            busy: Whether ingest, or something else that is waited for, has work to do.
             clock: Returns seconds, from any start.
         """
         self._store = store
@@ -223,10 +224,12 @@ class Compactor:
     ) -> bool:
         """Makes rows in a thread and stores them, a transaction for each MiB; False when overtaken."""
         making = iter(rows)
+        began = self._clock()
         while step := await asyncio.to_thread(_some, making):
-            if not await self._rested(self._store.insert(run, marks, sealed, step)):
+            if not await self._rested(self._store.insert(run, marks, sealed, step), began):
                 return False
             inserted += [row.mark for row in step]
+            began = self._clock()
         return True
 
     async def _flip(self, run: int, marks: Marks, after: Marks, inserted: Sequence[tuple[Any, ...]]) -> bool:
@@ -236,9 +239,14 @@ class Compactor:
             pass
         return True
 
-    async def _rested(self, step: Any) -> bool:
-        """Takes a step, then lets ingest have its turn."""
-        began = self._clock()
+    async def _rested(self, step: Any, began: float | None = None) -> bool:
+        """Takes a step, then lets ingest have its turn.
+
+        Args:
+            step: What to wait for.
+            began: When the work for it began, if that was before.
+        """
+        began = self._clock() if began is None else began
         done: bool = await step
         if self._busy() and self._backlogs.due_bytes + self._working_bytes < PRESSING_BYTES:
             await asyncio.sleep(min(REST * (self._clock() - began), LONGEST_REST))

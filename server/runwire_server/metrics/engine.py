@@ -11,13 +11,14 @@ import structlog
 from runwire_server.errors import RunwireError
 from runwire_server.metrics.behind import Behind
 from runwire_server.metrics.compactor import Compactor
-from runwire_server.metrics.flusher import Flusher
+from runwire_server.metrics.flusher import MANY_ROWS, Flusher
 from runwire_server.metrics.ingest import Ingest
 from runwire_server.metrics.overlaid import OverlaidRuns
 from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.summaries import Summaries
 from runwire_server.metrics.watch import Watches
-from runwire_server.storage.base import AfterCommit, Appended, Stores
+from runwire_server.storage.appended import AfterCommit, Appended
+from runwire_server.storage.base import Stores
 from runwire_server.storage.summary_base import SummaryStore, Unfolded
 
 # How often runs of other servers are looked at; one whose summaries have not moved since the last time
@@ -66,7 +67,11 @@ class MetricEngine:
             pace,
         )
         self.summaries = Summaries(store, stores.metrics)
-        self.compactor = Compactor(stores.compaction, busy=lambda: self.ingest.queued_bytes > 0)
+        self.compactor = Compactor(
+            stores.compaction,
+            # Summaries are searched, and soon stored: they go first too.
+            busy=lambda: self.ingest.queued_bytes > 0 or self.summaries.unstored >= MANY_ROWS,
+        )
         self.watches = Watches(stores.metrics, SHARED_WATCH_SECONDS if shared else WATCH_SECONDS)
         self._flusher = Flusher(
             self.summaries, store, shared=shared, busy=lambda: shared or self.ingest.queued_bytes > 0

@@ -26,7 +26,7 @@ COMMIT_SECONDS = 0.001
 DELAY_SHARED, DELAY_ALONE = 0.5, 2.0
 # With so many rows to store and no ingest in the way, it does not wait for more.
 MANY_ROWS = 10_000
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 # Above that many series in memory (300 bytes each), stored runs are dropped.
 MAX_SERIES = 400_000

@@ -27,7 +27,7 @@ from runwire_server.failpoints import reach
 from runwire_server.metrics.frame_stream import FrameStream, Queued
 from runwire_server.metrics.pace import Pace
 from runwire_server.metrics.suspects import Suspects
-from runwire_server.storage.base import AfterCommit
+from runwire_server.storage.appended import AfterCommit
 from runwire_server.storage.writer_base import Applied, Care, OpenWriter, WriterStore
 
 # Unacknowledged bytes of all streams together.

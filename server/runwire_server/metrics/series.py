@@ -9,7 +9,7 @@ import numpy as np
 
 from runwire_server.domain.blocks import Int64s, Placed, Points
 from runwire_server.domain.folding import Slots, SummaryTable
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 from runwire_server.storage.summary_base import SeriesRows, StoredSeries
 
 # Key sets whose slots are remembered for each run: clients use few, over and over.

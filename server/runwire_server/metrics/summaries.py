@@ -21,7 +21,8 @@ from runwire_server.domain.folding import Slots, SummaryTable
 from runwire_server.domain.limits import MAX_RUN_SERIES
 from runwire_server.errors import ResourceExhausted, RunwireError
 from runwire_server.metrics.series import RunSeries
-from runwire_server.storage.base import Appended, PointStore
+from runwire_server.storage.appended import Appended
+from runwire_server.storage.base import PointStore
 from runwire_server.storage.summary_base import SummaryStore, Unfolded
 
 # Runs that are read from the database at the same time.

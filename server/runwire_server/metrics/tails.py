@@ -12,7 +12,7 @@ import numpy as np
 
 from runwire_server.domain import watch_messages
 from runwire_server.domain.blocks import Placed
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 
 # A watcher that has more than this before it is told to resync.
 BEHIND_BYTES = 16 * 1024 * 1024

@@ -20,7 +20,8 @@ from runwire_server.domain.blocks import NUMBER
 from runwire_server.domain.watch_messages import Encoded, message
 from runwire_server.errors import RunwireError, run_not_found
 from runwire_server.metrics.tails import BEHIND_BYTES, Part, Recents, Tail, parts
-from runwire_server.storage.base import Appended, PointStore
+from runwire_server.storage.appended import Appended
+from runwire_server.storage.base import PointStore
 
 # What all watchers together are sent at most in a second: many watchers of a busy run fall behind, and are
 # told so, rather than take the time that ingest needs.

@@ -8,7 +8,7 @@ Every mutation is one transaction, on disk when the call returns. Those that tak
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,36 +16,6 @@ from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
 from runwire_server.domain.blocks import Placed, Points
 from runwire_server.domain.compaction import Backlog, LogSize, Made, Marks, Stripe, Subset
 from runwire_server.storage.writer_base import LeaseStore, WriterStore
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """Points that a committed transaction has added to a run, at log positions [first, first + their rows).
-
-    Attributes:
-        run: The run's row key.
-        run_id: Its public id.
-        experiment: Its experiment's row key.
-        first: The first log position.
-        blocks: The points, keys resolved, in order.
-        finished: Whether the same transaction ended the run.
-    """
-
-    run: int
-    run_id: str
-    experiment: int
-    first: int
-    blocks: tuple[Points, ...]
-    finished: bool = False
-
-    @property
-    def end(self) -> int:
-        """The log position behind it."""
-        return self.first + sum(block.rows for block in self.blocks)
-
-
-# What follows a commit and precedes its answer: points are folded, watchers are told.
-AfterCommit = Callable[[Sequence[Appended]], Awaitable[None]]
 
 
 class ExperimentStore(Protocol):

@@ -29,7 +29,7 @@ from runwire_server.errors import (
 )
 from runwire_server.storage import experiments as experiment_rows
 from runwire_server.storage import metrics, run_changes, run_values
-from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 from runwire_server.storage.run_changes import NewRun
 from runwire_server.storage.run_values import RunRow
 from runwire_server.storage.writer_base import Care

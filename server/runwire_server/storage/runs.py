@@ -16,7 +16,7 @@ from runwire_server.domain.names import readable, uuid7
 from runwire_server.errors import NotFound, run_not_found
 from runwire_server.storage import experiments as experiment_rows
 from runwire_server.storage import metrics, run_changes, run_values, search
-from runwire_server.storage.base import AfterCommit, Appended
+from runwire_server.storage.appended import AfterCommit, Appended
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.requests import once
 from runwire_server.storage.run_changes import NewRun

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from runwire_server.errors import RunwireError, StartupError
-from runwire_server.storage.base import AfterCommit, Appended, Stores
+from runwire_server.storage.appended import AfterCommit, Appended
+from runwire_server.storage.base import Stores
 from runwire_server.storage.compaction import SqlCompaction
 from runwire_server.storage.engine import Engine, Observer
 from runwire_server.storage.experiments import SqlExperiments

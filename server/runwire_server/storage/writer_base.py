@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from runwire.v1 import frame_pb2, metric_pb2
 from runwire_server.domain.frames import Contents
 from runwire_server.domain.writers import Writer
-
-if TYPE_CHECKING:
-    from runwire_server.storage.base import Appended
+from runwire_server.storage.appended import Appended
 
 
 class Care(Enum):
