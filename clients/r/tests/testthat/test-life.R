@@ -108,3 +108,17 @@ test_that("many runs in one process leak neither threads nor files", {
   expect_true(all(counts() <= before + c(3, 5)))
   runwire_close(client)
 })
+
+test_that("a folder that a server has open is an address, and one without says how to start one", {
+  folder <- tempfile("folder")
+  server <- new_server(data_dir = folder)
+  client <- new_client(folder)
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_log_metric("m", 1, run_id = run_id, client = client)
+  expect_identical(runwire_get_run(run_id, client = client)$metrics, c(m = 1))
+  empty <- tempfile("empty")
+  dir.create(empty)
+  lonely <- new_client(empty, retry = runwire_retry(connect_timeout = 0.3))
+  error <- expect_error(runwire_server_info(client = lonely), class = "runwire_server_unavailable")
+  expect_match(conditionMessage(error), "runwire server --data-dir")
+})
