@@ -2,6 +2,8 @@ test_that("a server that is killed and comes back has every point once", {
   server <- new_server()
   client <- new_client(server$address)
   run_id <- runwire_begin_run("0", client = client)
+  # A client that has reached its server waits longer for it.
+  runwire_flush(client = client)
   for (step in 1:2000) {
     runwire_log_metric("m", step, step = step, run_id = run_id, client = client)
     if (step %in% c(500, 1000)) {
