@@ -7,6 +7,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.rpc.asking import FILES, METHODS, Api, Failure, failure_of
@@ -200,6 +201,15 @@ def test_no_message_of_odd_values_finds_a_bug(api: Api, draw: st.DataObject) -> 
     _call_finds_no_bug(api, name, request.SerializeToString())
 
 
+_RANGES = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+    FieldDescriptor.CPPTYPE_ENUM: (-(2**31), 2**31 - 1),
+}
+
+
 def _make_odd(message: object, draw: st.DataObject) -> None:
     """Gives some field of a message, at any depth, a value that nobody would give it."""
     fields = [field for field, _ in message.ListFields()] or list(message.DESCRIPTOR.fields)
@@ -218,12 +228,13 @@ def _make_odd(message: object, draw: st.DataObject) -> None:
     elif isinstance(value, bool):
         setattr(message, field.name, not value)
     elif isinstance(value, int):
-        low, high = (-(2**31), 2**31 - 1) if field.cpp_type in (1, 8) else (-(2**63), 2**63 - 1)
+        low, high = _RANGES[field.cpp_type]
         setattr(message, field.name, min(max(draw.draw(NUMBERS), low), high))
     elif len(value) and isinstance(value[0], str):
         value.append(draw.draw(TEXTS))
     elif len(value):
-        value.append(-1 if draw.draw(st.booleans()) else value[0])
+        odd = max(-1, _RANGES.get(field.cpp_type, (-1, 1))[0])
+        value.append(odd if draw.draw(st.booleans()) else value[0])
 
 
 def _call_finds_no_bug(api: Api, name: str, data: bytes) -> None:
