@@ -17,6 +17,7 @@ from tests.support import frames
 from runwire.v1 import run_pb2
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Block = tuple[str, tuple[str, ...], Array, Array, Array]
 
 NARROW = ["loss", "accuracy"]
 START_MS = 1_760_000_000_000
@@ -71,27 +72,27 @@ class Plan:
         """Returns how many steps a frame adds to its run, all blocks together."""
         return self.rows + self._wide_rows(sequence)
 
-    def points(self, sequence: int) -> dict[str, dict[str, tuple[Array, Array, Array]]]:
-        """Returns the points of a frame: steps, times and bits by run and key."""
+    def blocks(self, sequence: int) -> Iterator[Block]:
+        """Returns what a frame logs: for each of its blocks the run, keys, steps, times and bits."""
         steps, times = self._axis(sequence)
-        found: dict[str, dict[str, tuple[Array, Array, Array]]] = {self.run_id: {}}
-        for keys, rows in ((NARROW, self.rows), (self.wide, self._wide_rows(sequence))):
-            matrix = self._bits(sequence, len(keys), rows)
-            for number, key in enumerate(keys):
-                found[self.run_id][key] = (steps[:rows], times[:rows], matrix[:, number])
-        found[self.shared_run] = {self.name: (steps[:1], times[:1], self._bits(sequence, 1, 1)[:, 0])}
-        return found
+        wide_rows = self._wide_rows(sequence)
+        yield self.run_id, tuple(NARROW), steps, times, self._bits(sequence, len(NARROW), self.rows)
+        wide = self._bits(sequence, self.width, wide_rows)
+        yield self.run_id, tuple(self.wide), steps[:wide_rows], times[:wide_rows], wide
+        yield self.shared_run, (self.name,), steps[:1], times[:1], self._bits(sequence, 1, 1)
 
     def expected(self, through: int) -> dict[str, dict[str, tuple[Array, Array, Array]]]:
-        """Returns all points of the frames up to one, in the order of histories."""
-        parts: dict[str, dict[str, list[tuple[Array, Array, Array]]]] = {}
+        """Returns all points of the frames up to one by run and key, in the order of histories."""
+        parts: dict[tuple[str, tuple[str, ...]], list[tuple[Array, Array, Array]]] = {}
         for sequence in range(1, through + 1):
-            for run_id, columns in self.points(sequence).items():
-                for key, column in columns.items():
-                    parts.setdefault(run_id, {}).setdefault(key, []).append(column)
-        return {
-            run_id: {key: _sorted(columns) for key, columns in keys.items()} for run_id, keys in parts.items()
-        }
+            for run_id, keys, steps, times, bits in self.blocks(sequence):
+                parts.setdefault((run_id, keys), []).append((steps, times, bits))
+        found: dict[str, dict[str, tuple[Array, Array, Array]]] = {}
+        for (run_id, keys), blocks in parts.items():
+            steps, times, matrix = _sorted(blocks)
+            for number, key in enumerate(keys):
+                found.setdefault(run_id, {})[key] = (steps, times, matrix[:, number])
+        return found
 
     def children(self, through: int) -> set[str]:
         """Returns the ids of the small runs of the frames up to one."""
@@ -147,4 +148,5 @@ class Plan:
 def _sorted(columns: list[tuple[Array, Array, Array]]) -> tuple[Array, Array, Array]:
     steps, times, bits = (np.concatenate(part) for part in zip(*columns, strict=True))
     order = np.argsort(steps, kind="stable")
-    return steps[order], times[order], bits[order]
+    # A series is a column.
+    return steps[order], times[order], np.asfortranarray(bits[order])

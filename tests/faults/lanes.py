@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -83,6 +84,17 @@ class Lane:
             stdout=self._ack_end,
         )
 
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Has the writers do nothing within the block, in the midst of what they were at."""
+        for process in self._processes:
+            process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in self._processes:
+                process.send_signal(signal.SIGCONT)
+
     def await_acks(self, count: int) -> None:
         """Waits for the next acknowledgements."""
         while select.select([self._acks], [], [], 0)[0]:
@@ -90,6 +102,12 @@ class Lane:
         while count > 0:
             assert select.select([self._acks], [], [], 30)[0], "the writers stand still"
             count -= len(os.read(self._acks, count))
+
+    def await_acks_or_death(self, count: int) -> None:
+        """Waits for the next acknowledgements, or until the server has died."""
+        while count > 0 and self.server.runs():
+            if select.select([self._acks], [], [], 0.1)[0]:
+                count -= len(os.read(self._acks, count))
 
     def kill_server(self) -> None:
         """Kills the server at a moment that nobody chose, and starts it again."""

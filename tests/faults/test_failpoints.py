@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -34,6 +35,8 @@ HEAVY = {
     "seal-flip": 1,
     "seal-trim": 1,
 }
+# Frames after which stripes are merged. Compaction rests beside a writer, so the writer rests then.
+ENOUGH = 1_000
 # PostgreSQL writes its own checkpoints.
 SQLITE_ONLY = {"before-checkpoint": 1, "after-checkpoint": 1}
 
@@ -58,7 +61,7 @@ def test_a_commit_and_what_follows(tmp_path: Path, arguments: list[str], name: s
 @pytest.mark.parametrize("name", HEAVY)
 def test_compaction(tmp_path: Path, arguments: list[str], name: str) -> None:
     plan = Plan("heavy", new_id(), 8, 1_000)
-    assert die_and_go_on(tmp_path, arguments, f"{name}:{HEAVY[name]}", plan) == []
+    assert die_and_go_on(tmp_path, arguments, f"{name}:{HEAVY[name]}", plan, enough=ENOUGH) == []
 
 
 @pytest.mark.parametrize("name", SQLITE_ONLY)
@@ -73,15 +76,28 @@ def die_and_go_on(
     failpoint: str,
     plan: Plan,
     environment: dict[str, str] | None = None,
+    enough: int | None = None,
 ) -> list[str]:
-    """Writes until the server dies at a place, starts it again, writes on, and returns what is wrong then."""
+    """Writes until the server dies at a place, starts it again, writes on, and returns what is wrong then.
+
+    Args:
+        folder: For its data and the ledger.
+        arguments: Of the server.
+        failpoint: The place.
+        plan: What is written.
+        environment: Further variables of the server.
+        enough: A number of acknowledgements after which nothing is written until the server has died.
+    """
     ledger, found = folder / "ledger", []
     options = (*arguments, "--failpoint", failpoint)
     with ServerProcess(folder / "data", *options, environment=environment) as server:
         lane = Lane(server, failpoint, [command(server.address, ledger, 8, plan)])
         with lane.writing():
-            # A place that is never reached fails here.
-            assert server.wait() == -signal.SIGKILL
+            if enough:
+                lane.await_acks_or_death(enough)
+            with lane.standing_still() if enough else contextlib.nullcontext():
+                # A place that is never reached fails here.
+                assert server.wait() == -signal.SIGKILL
             server.arguments = tuple(arguments)
             server.start()
             lane.await_acks(20)

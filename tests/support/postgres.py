@@ -28,9 +28,11 @@ class Postgres:
     def __init__(self) -> None:
         # Short, since socket paths end at 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="rwpg", dir="/tmp"))
-        # PostgreSQL refuses to run as root.
-        self._as = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
-        if self._as:
+        # PostgreSQL refuses to run as root. Another program changes the user: if Popen does, it forks with
+        # gRPC's handlers, by which the child may die before it has begun.
+        root = os.getuid() == 0
+        self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if root else []
+        if root:
             shutil.chown(self.folder, "postgres", "postgres")
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: subprocess.Popen[bytes] | None = None
@@ -48,19 +50,18 @@ class Postgres:
         )
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(binaries() / program), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", **self._as)
+        command = [*self._as, str(binaries() / program), *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd="/")
 
     def start(self) -> None:
         """Starts it, and waits until it takes connections."""
         arguments = ["-D", str(self.folder / "data"), "-k", str(self.folder), "-c", "listen_addresses="]
         self._process = subprocess.Popen(
-            [str(binaries() / "postgres"), *arguments, "-c", "max_connections=200"],
+            [*self._as, str(binaries() / "postgres"), *arguments, "-c", "max_connections=200"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             cwd="/",
             start_new_session=True,
-            **self._as,
         )
         assert self._process.stderr
         said = []

@@ -103,6 +103,11 @@ class ServerProcess:
         os.kill(self.pid, number)
         return self._reap()
 
+    def runs(self) -> bool:
+        """Tells whether it has not ended by itself."""
+        assert self.process
+        return self.process.poll() is None
+
     def wait(self, timeout: float = 60) -> int:
         """Waits until it ends by itself, and returns its exit code."""
         return self._reap(timeout)
