@@ -19,7 +19,7 @@ from runwire._segments import Stored
 from runwire._spool import Spool
 from runwire._status import to_error
 from runwire._stderr import say
-from runwire._writer import Disagreement, Writer
+from runwire._writer import FINAL, Disagreement, Writer
 from runwire.v1 import frame_pb2, metric_pb2
 
 # A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
@@ -278,7 +278,7 @@ class Delivery:
             assert lane is not None
             if self._stopping:
                 return
-            if lane.writer.is_final(error.reason):
+            if error.reason in FINAL:
                 self._set_aside(lane, error)
                 return
             self._failures += 1
@@ -297,7 +297,7 @@ class Delivery:
     def _set_aside(self, lane: Lane, error: errors.RunwireError) -> None:
         delivered = error.metadata.get("committed_sequence", "")
         known = int(delivered) if delivered.isdecimal() else 0
-        if error.reason in ("WRITER_DIVERGED", "WRITER_FENCED"):
+        if error.reason == "WRITER_DIVERGED":
             known = lane.writer.acked.sequence
         lane.spool.set_aside(error.reason, error.message, known)
         lane.over = error

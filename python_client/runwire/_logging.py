@@ -180,8 +180,8 @@ class LoggingMethods(Sender):
             DeadlineExceeded: Not all was delivered in time; the message says where the rest lies. It is still
                 delivered when it can be.
             FailedPrecondition: This client's spool and the server disagree (SERVER_BEHIND, WRITER_UNKNOWN,
-                WRITER_DIVERGED, WRITER_FENCED); the message says where the spool lies. What is logged from
-                now on is not concerned.
+                WRITER_DIVERGED); the message says where the spool lies. What is logged from now on is not
+                concerned.
             RunwireError: The server rejected something; the message says what, of the class that a call would
                 raise. Each rejection is raised once.
             ServerUnavailable: Nothing answers at the address.

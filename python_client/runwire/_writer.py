@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 from runwire.v1 import frame_pb2
 
-# Reasons after which a writer is over: what it holds has to be set aside. WRITER_FENCED is not one for
-# a replayable writer, which says hello again.
-FINAL: Final = frozenset({"SERVER_BEHIND", "WRITER_UNKNOWN", "WRITER_DIVERGED", "WRITER_FENCED"})
+# Reasons after which a writer is over: what it holds has to be set aside. WRITER_FENCED is none: a writer's
+# own hello may fence it, from a connection that was given up and whose bytes still arrive.
+FINAL: Final = frozenset({"SERVER_BEHIND", "WRITER_UNKNOWN", "WRITER_DIVERGED"})
 
 # Bounds the memory of what is on its way where frames are tiny.
 _MOST_IN_FLIGHT: Final = 16_384
@@ -285,14 +285,3 @@ class Writer:
         """Returns what to send as `confirmed_through`, once; 0 if there is nothing to send."""
         told, self.confirm = self.confirm, 0
         return told
-
-    def is_final(self, reason: str) -> bool:
-        """Says whether a failed stream ends the writer for good.
-
-        Args:
-            reason: Name of the `ErrorReason` that ended it.
-
-        Returns:
-            Whether nothing heals by a new hello.
-        """
-        return reason in FINAL and not (self.replayable and reason == "WRITER_FENCED")

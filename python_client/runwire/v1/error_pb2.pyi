@@ -131,8 +131,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     Example: {reason: "INTERNAL", metadata: {"request_id": "0198..."}}.
     """
     ERROR_REASON_WRITER_FENCED: _ErrorReason.ValueType  # 26
-    """FAILED_PRECONDITION. A newer stream was opened for the writer; this one is over for good, unless
-    the writer is replayable, which says hello again. Example: {reason: "WRITER_FENCED", metadata:
+    """FAILED_PRECONDITION. A newer stream was opened for the writer, and this one is over. A client that still
+    has frames of the writer says hello again. Example: {reason: "WRITER_FENCED", metadata:
     {"writer_id": "0198...", "epoch": "3"}}; `epoch` is the newer one where it is known.
     """
     ERROR_REASON_WRITER_UNKNOWN: _ErrorReason.ValueType  # 27
@@ -280,8 +280,8 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 25
 Example: {reason: "INTERNAL", metadata: {"request_id": "0198..."}}.
 """
 ERROR_REASON_WRITER_FENCED: ErrorReason.ValueType  # 26
-"""FAILED_PRECONDITION. A newer stream was opened for the writer; this one is over for good, unless
-the writer is replayable, which says hello again. Example: {reason: "WRITER_FENCED", metadata:
+"""FAILED_PRECONDITION. A newer stream was opened for the writer, and this one is over. A client that still
+has frames of the writer says hello again. Example: {reason: "WRITER_FENCED", metadata:
 {"writer_id": "0198...", "epoch": "3"}}; `epoch` is the newer one where it is known.
 """
 ERROR_REASON_WRITER_UNKNOWN: ErrorReason.ValueType  # 27

@@ -33,7 +33,7 @@ class Hello(google.protobuf.message.Message):
     """Optional. The chained CRC of that frame."""
     replayable: builtins.bool
     """Optional. The client makes the same records again, in frames of the same record counts, rather than keeping
-    frames: CRCs are not compared, and a fenced stream may say hello again.
+    frames: CRCs are not compared.
     """
     def __init__(
         self,

@@ -39,8 +39,9 @@ class MetricServiceStub:
     spool) before it sends it, and keeps it until it is acknowledged.
 
     OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
-    committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
-    process or a copy took over; a replayable writer says hello again, with back-off). The client then
+    committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: that stream is over; a
+    client that still has frames says hello again, with back-off. It may have been fenced by its own hello, late
+    from a connection that it had given up; if by a copy of its spool, the CRCs tell). The client then
     sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
     disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
     what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
@@ -174,8 +175,9 @@ class MetricServiceAsyncStub:
     spool) before it sends it, and keeps it until it is acknowledged.
 
     OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
-    committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
-    process or a copy took over; a replayable writer says hello again, with back-off). The client then
+    committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: that stream is over; a
+    client that still has frames says hello again, with back-off. It may have been fenced by its own hello, late
+    from a connection that it had given up; if by a copy of its spool, the CRCs tell). The client then
     sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
     disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
     what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
@@ -311,8 +313,9 @@ class MetricServiceServicer(metaclass=abc.ABCMeta):
         spool) before it sends it, and keeps it until it is acknowledged.
 
         OPENING. The client's first message is `hello`, and the server's first is `welcome`: it has minted and
-        committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: final, a
-        process or a copy took over; a replayable writer says hello again, with back-off). The client then
+        committed the next epoch, which fences every older stream of the writer (WRITER_FENCED: that stream is over; a
+        client that still has frames says hello again, with back-off. It may have been fenced by its own hello, late
+        from a connection that it had given up; if by a copy of its spool, the CRCs tell). The client then
         sends the frames from welcome.committed_sequence + 1 on; those up to it are stored and may be forgotten. Three
         disagreements end a stream before anything is stored: SERVER_BEHIND (hello.acked_sequence is beyond
         what the server has: it was restored), WRITER_UNKNOWN (the server never heard of a writer that has
