@@ -348,7 +348,7 @@ void Delivery::Inner::set_aside(const Failure& failure) {
   if (const std::string* known = failure.fact("committed_sequence")) {
     aside.delivered = std::strtoll(known->c_str(), nullptr, 10);
   }
-  if (failure.reason == "WRITER_DIVERGED" || failure.reason == "WRITER_FENCED") {
+  if (failure.reason == "WRITER_DIVERGED") {
     aside.delivered = lane->writer.acked().sequence;
   }
   try {

@@ -106,8 +106,7 @@ int64_t Writer::take_confirmation() {
 }
 
 bool Writer::is_final(const std::string& reason) {
-  return reason == "SERVER_BEHIND" || reason == "WRITER_UNKNOWN" || reason == "WRITER_DIVERGED" ||
-         reason == "WRITER_FENCED";
+  return reason == "SERVER_BEHIND" || reason == "WRITER_UNKNOWN" || reason == "WRITER_DIVERGED";
 }
 
 }  // namespace runwire

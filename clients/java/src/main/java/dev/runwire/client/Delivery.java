@@ -312,7 +312,7 @@ final class Delivery {
       if (stopping) {
         return;
       }
-      if (of.writer.isFinal(error.reason())) {
+      if (Writer.FINAL.contains(error.reason())) {
         setAside(of, error);
         return;
       }
@@ -346,7 +346,7 @@ final class Delivery {
   private void setAside(Lane of, RunwireException error) {
     String delivered = error.metadata().getOrDefault("committed_sequence", "");
     long known = delivered.matches("\\d{1,18}") ? Long.parseLong(delivered) : 0;
-    if (error.reason().equals("WRITER_DIVERGED") || error.reason().equals("WRITER_FENCED")) {
+    if (error.reason().equals("WRITER_DIVERGED")) {
       known = of.writer.acked().sequence;
     }
     try {

@@ -317,8 +317,8 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws DeadlineExceededException not all was delivered in time; the message says where the
    *     rest lies. It is still delivered when it can be
    * @throws FailedPreconditionException the spool and the server disagree ({@code SERVER_BEHIND},
-   *     {@code WRITER_UNKNOWN}, {@code WRITER_DIVERGED}, {@code WRITER_FENCED}); the message says
-   *     where the spool lies. What is logged from now on is not concerned
+   *     {@code WRITER_UNKNOWN}, {@code WRITER_DIVERGED}); the message says where the spool lies.
+   *     What is logged from now on is not concerned
    * @throws ServerUnavailableException nothing answers at the address
    * @throws RunwireException the server rejected something; the message says what, of the class
    *     that a call would throw. Each rejection is thrown once

@@ -22,9 +22,12 @@ import java.util.zip.CRC32;
  * {@code metric.proto} is the protocol.
  */
 final class Writer {
-  /** Reasons after which a writer is over: what it holds has to be set aside. */
-  private static final Set<String> FINAL =
-      Set.of("SERVER_BEHIND", "WRITER_UNKNOWN", "WRITER_DIVERGED", "WRITER_FENCED");
+  /**
+   * Reasons after which a writer is over: what it holds has to be set aside. WRITER_FENCED is none:
+   * a writer's own hello may fence it, from a connection that was given up and whose bytes still
+   * arrive.
+   */
+  static final Set<String> FINAL = Set.of("SERVER_BEHIND", "WRITER_UNKNOWN", "WRITER_DIVERGED");
 
   // Bounds the memory of what is on its way where frames are tiny.
   private static final int MOST_IN_FLIGHT = 16_384;
@@ -269,10 +272,5 @@ final class Writer {
     confirm = 0;
     // Who keeps nothing has noted nothing: each attempt at the same work has to be told.
     return replayable ? 0 : told;
-  }
-
-  /** Says whether a failed stream ends the writer for good. */
-  boolean isFinal(String reason) {
-    return FINAL.contains(reason) && !(replayable && reason.equals("WRITER_FENCED"));
   }
 }

@@ -99,8 +99,6 @@ class WriterTest {
     assertEquals(1, writer.pending());
     assertTrue(writer.maySend(1));
     assertEquals(5, writer.sent());
-    assertFalse(writer.isFinal("WRITER_FENCED"));
-    assertTrue(writer(false, 0).isFinal("WRITER_FENCED"));
   }
 
   @Test
