@@ -1,7 +1,7 @@
 // Small bridges between R's values and C++'s. To be used on R's own thread alone.
 #pragma once
 
-#include <Rcpp.h>
+#include <Rcpp/Lightest>
 
 #include <cstdint>
 #include <string>
