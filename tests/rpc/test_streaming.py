@@ -291,13 +291,17 @@ class TestRejections:
     def test_more_than_can_be_told(self, api: Api) -> None:
         with writing(api) as writer:
             writer.sends(*[points(new_id(), 1.0) for _ in range(1_003)])
-            assert len(writer.stream.rejections) == 1_000
-            welcome = writer.reopen().welcome
-            assert (len(welcome.rejections), welcome.untold_rejections) == (1_000, 3)
+            told = writer.stream.rejections
+            assert len(told) == 1_001
+            assert {one.records for one in told if one.run_id} == {1}
+            assert [(one.records, one.points, one.reason) for one in told if not one.run_id] == [
+                (3, 3, "LIMIT_EXCEEDED")
+            ]
+            kept = writer.reopen().welcome.rejections
+            assert sorted(map(str, kept)) == sorted(map(str, told))
             writer.stream.confirm(1)
             writer.begins()
-            welcome = writer.reopen().welcome
-            assert (len(welcome.rejections), welcome.untold_rejections) == (0, 0)
+            assert len(writer.reopen().welcome.rejections) == 0
 
     def test_a_param_that_would_change(self, api: Api) -> None:
         with writing(api) as writer:

@@ -85,7 +85,7 @@ class Stream:
                         records=1,
                     )
                 ]
-                disk.kept.update(writers.noted(disk.kept, fresh)[0])
+                disk.kept.update(writers.noted(disk.kept, fresh))
         assert disk.state is not None
         self.answers.append(frame_pb2.Ack(sequence=disk.state.sequence, crc=disk.state.crc, rejections=fresh))
 

@@ -95,14 +95,20 @@ class TestRules:
                 message=f"at {sequence}",
             )
 
-        changed, untold = writers.noted({}, [said("a", 1), said("b", 1), said("a", 3, 2)])
-        assert untold == 0
+        changed = writers.noted({}, [said("a", 1), said("b", 1), said("a", 3, 2)])
         joined = changed["a", "RUN_DELETED"]
         assert (joined.first_sequence, joined.last_sequence, joined.records) == (1, 3, 3)
         assert joined.message == "at 1"
         full = {(str(i), "RUN_DELETED"): said(str(i), 1) for i in range(writers.MAX_REJECTIONS)}
-        changed, untold = writers.noted(full, [said("7", 2), said("new", 2, 5)])
-        assert (list(changed), untold) == ([("7", "RUN_DELETED")], 5)
+        others = ("", "LIMIT_EXCEEDED")
+        changed = writers.noted(full, [said("7", 2), said("new", 2, 5), said("newer", 3)])
+        assert list(changed) == [("7", "RUN_DELETED"), others]
+        changed = writers.noted(full | changed, [said("newest", 4, 2)])
+        assert (changed[others].records, changed[others].first_sequence, changed[others].last_sequence) == (
+            8,
+            2,
+            4,
+        )
 
 
 class Exchange(RuleBasedStateMachine):

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from runwire.v1 import run_pb2 as runwire_dot_v1_dot_run__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16runwire/v1/frame.proto\x12\nrunwire.v1\x1a\x14runwire/v1/run.proto\"Y\n\x05Hello\x12\x11\n\twriter_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63ked_sequence\x18\x02 \x01(\x03\x12\x11\n\tacked_crc\x18\x03 \x01(\x07\x12\x12\n\nreplayable\x18\x04 \x01(\x08\"\xa7\x01\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x1a\n\x12\x63ommitted_sequence\x18\x02 \x01(\x03\x12\x15\n\rcommitted_crc\x18\x03 \x01(\x07\x12\x14\n\x0cwindow_bytes\x18\x04 \x01(\x03\x12)\n\nrejections\x18\x05 \x03(\x0b\x32\x15.runwire.v1.Rejection\x12\x19\n\x11untold_rejections\x18\x06 \x01(\x03\"@\n\x05\x46rame\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x14\n\x0cprevious_crc\x18\x02 \x01(\x07\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"3\n\x0c\x46ramePayload\x12#\n\x07records\x18\x01 \x03(\x0b\x32\x12.runwire.v1.Record\"\xac\x02\n\x06Record\x12%\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x14.runwire.v1.BeginRunH\x00\x12.\n\x06update\x18\x02 \x01(\x0b\x32\x1c.runwire.v1.UpdateRunRequestH\x00\x12,\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x1b.runwire.v1.LogBatchRequestH\x00\x12\x35\n\ndelete_tag\x18\x04 \x01(\x0b\x32\x1f.runwire.v1.DeleteRunTagRequestH\x00\x12.\n\x06inputs\x18\x05 \x01(\x0b\x32\x1c.runwire.v1.LogInputsRequestH\x00\x12.\n\x06\x66inish\x18\x06 \x01(\x0b\x32\x1c.runwire.v1.FinishRunRequestH\x00\x42\x06\n\x04kind\"N\n\x08\x42\x65ginRun\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.runwire.v1.CreateRunRequest\x12\x17\n\x0f\x65xperiment_name\x18\x02 \x01(\t\"#\n\x05Group\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04keys\x18\x02 \x03(\t\"O\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0b\n\x03\x63rc\x18\x02 \x01(\x07\x12)\n\nrejections\x18\x03 \x03(\x0b\x32\x15.runwire.v1.Rejection\"\xf4\x01\n\tRejection\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x03\x12\x15\n\rlast_sequence\x18\x05 \x01(\x03\x12\x0f\n\x07records\x18\x06 \x01(\x03\x12\x0e\n\x06points\x18\x07 \x01(\x03\x12\x35\n\x08metadata\x18\x08 \x03(\x0b\x32#.runwire.v1.Rejection.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x1e\n\x0e\x64\x65v.runwire.v1B\nFrameProtoP\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16runwire/v1/frame.proto\x12\nrunwire.v1\x1a\x14runwire/v1/run.proto\"Y\n\x05Hello\x12\x11\n\twriter_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63ked_sequence\x18\x02 \x01(\x03\x12\x11\n\tacked_crc\x18\x03 \x01(\x07\x12\x12\n\nreplayable\x18\x04 \x01(\x08\"\x8c\x01\n\x07Welcome\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x1a\n\x12\x63ommitted_sequence\x18\x02 \x01(\x03\x12\x15\n\rcommitted_crc\x18\x03 \x01(\x07\x12\x14\n\x0cwindow_bytes\x18\x04 \x01(\x03\x12)\n\nrejections\x18\x05 \x03(\x0b\x32\x15.runwire.v1.Rejection\"@\n\x05\x46rame\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x14\n\x0cprevious_crc\x18\x02 \x01(\x07\x12\x0f\n\x07payload\x18\x03 \x01(\x0c\"3\n\x0c\x46ramePayload\x12#\n\x07records\x18\x01 \x03(\x0b\x32\x12.runwire.v1.Record\"\xac\x02\n\x06Record\x12%\n\x05\x62\x65gin\x18\x01 \x01(\x0b\x32\x14.runwire.v1.BeginRunH\x00\x12.\n\x06update\x18\x02 \x01(\x0b\x32\x1c.runwire.v1.UpdateRunRequestH\x00\x12,\n\x05\x62\x61tch\x18\x03 \x01(\x0b\x32\x1b.runwire.v1.LogBatchRequestH\x00\x12\x35\n\ndelete_tag\x18\x04 \x01(\x0b\x32\x1f.runwire.v1.DeleteRunTagRequestH\x00\x12.\n\x06inputs\x18\x05 \x01(\x0b\x32\x1c.runwire.v1.LogInputsRequestH\x00\x12.\n\x06\x66inish\x18\x06 \x01(\x0b\x32\x1c.runwire.v1.FinishRunRequestH\x00\x42\x06\n\x04kind\"N\n\x08\x42\x65ginRun\x12)\n\x03run\x18\x01 \x01(\x0b\x32\x1c.runwire.v1.CreateRunRequest\x12\x17\n\x0f\x65xperiment_name\x18\x02 \x01(\t\"#\n\x05Group\x12\x0c\n\x04hash\x18\x01 \x01(\x0c\x12\x0c\n\x04keys\x18\x02 \x03(\t\"O\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x0b\n\x03\x63rc\x18\x02 \x01(\x07\x12)\n\nrejections\x18\x03 \x03(\x0b\x32\x15.runwire.v1.Rejection\"\xf4\x01\n\tRejection\x12\x0e\n\x06run_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x04 \x01(\x03\x12\x15\n\rlast_sequence\x18\x05 \x01(\x03\x12\x0f\n\x07records\x18\x06 \x01(\x03\x12\x0e\n\x06points\x18\x07 \x01(\x03\x12\x35\n\x08metadata\x18\x08 \x03(\x0b\x32#.runwire.v1.Rejection.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x1e\n\x0e\x64\x65v.runwire.v1B\nFrameProtoP\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -28,21 +28,21 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_HELLO']._serialized_start=60
   _globals['_HELLO']._serialized_end=149
   _globals['_WELCOME']._serialized_start=152
-  _globals['_WELCOME']._serialized_end=319
-  _globals['_FRAME']._serialized_start=321
-  _globals['_FRAME']._serialized_end=385
-  _globals['_FRAMEPAYLOAD']._serialized_start=387
-  _globals['_FRAMEPAYLOAD']._serialized_end=438
-  _globals['_RECORD']._serialized_start=441
-  _globals['_RECORD']._serialized_end=741
-  _globals['_BEGINRUN']._serialized_start=743
-  _globals['_BEGINRUN']._serialized_end=821
-  _globals['_GROUP']._serialized_start=823
-  _globals['_GROUP']._serialized_end=858
-  _globals['_ACK']._serialized_start=860
-  _globals['_ACK']._serialized_end=939
-  _globals['_REJECTION']._serialized_start=942
-  _globals['_REJECTION']._serialized_end=1186
-  _globals['_REJECTION_METADATAENTRY']._serialized_start=1139
-  _globals['_REJECTION_METADATAENTRY']._serialized_end=1186
+  _globals['_WELCOME']._serialized_end=292
+  _globals['_FRAME']._serialized_start=294
+  _globals['_FRAME']._serialized_end=358
+  _globals['_FRAMEPAYLOAD']._serialized_start=360
+  _globals['_FRAMEPAYLOAD']._serialized_end=411
+  _globals['_RECORD']._serialized_start=414
+  _globals['_RECORD']._serialized_end=714
+  _globals['_BEGINRUN']._serialized_start=716
+  _globals['_BEGINRUN']._serialized_end=794
+  _globals['_GROUP']._serialized_start=796
+  _globals['_GROUP']._serialized_end=831
+  _globals['_ACK']._serialized_start=833
+  _globals['_ACK']._serialized_end=912
+  _globals['_REJECTION']._serialized_start=915
+  _globals['_REJECTION']._serialized_end=1159
+  _globals['_REJECTION_METADATAENTRY']._serialized_start=1112
+  _globals['_REJECTION_METADATAENTRY']._serialized_end=1159
 # @@protoc_insertion_point(module_scope)

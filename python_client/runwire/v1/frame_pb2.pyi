@@ -58,7 +58,6 @@ class Welcome(google.protobuf.message.Message):
     COMMITTED_CRC_FIELD_NUMBER: builtins.int
     WINDOW_BYTES_FIELD_NUMBER: builtins.int
     REJECTIONS_FIELD_NUMBER: builtins.int
-    UNTOLD_REJECTIONS_FIELD_NUMBER: builtins.int
     epoch: builtins.int
     """Output only. The number of this stream among the writer's; the highest one may write."""
     committed_sequence: builtins.int
@@ -71,11 +70,11 @@ class Welcome(google.protobuf.message.Message):
     """Output only. How many bytes of unacknowledged payloads the server takes in; what goes beyond waits in
     the transport.
     """
-    untold_rejections: builtins.int
-    """Output only. How many records more were rejected, beyond what rejections tells."""
     @property
     def rejections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rejection]:
-        """Output only. The rejections that the client has not confirmed, at most 1,000."""
+        """Output only. The rejections that the client has not confirmed: at most 1,000, and one without run
+        (LIMIT_EXCEEDED) for all others.
+        """
 
     def __init__(
         self,
@@ -85,9 +84,8 @@ class Welcome(google.protobuf.message.Message):
         committed_crc: builtins.int = ...,
         window_bytes: builtins.int = ...,
         rejections: collections.abc.Iterable[global___Rejection] | None = ...,
-        untold_rejections: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["committed_crc", b"committed_crc", "committed_sequence", b"committed_sequence", "epoch", b"epoch", "rejections", b"rejections", "untold_rejections", b"untold_rejections", "window_bytes", b"window_bytes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["committed_crc", b"committed_crc", "committed_sequence", b"committed_sequence", "epoch", b"epoch", "rejections", b"rejections", "window_bytes", b"window_bytes"]) -> None: ...
 
 global___Welcome = Welcome
 

@@ -179,11 +179,13 @@ def _diverged(writer_id: str, sequence: int) -> FailedPrecondition:
 
 # What rejections are kept by: run id and reason.
 RejectionKey = tuple[str, str]
+# Beyond MAX_REJECTIONS, all others are one.
+_OTHERS: RejectionKey = ("", "LIMIT_EXCEEDED")
 
 
 def noted(
     kept: Mapping[RejectionKey, frame_pb2.Rejection], fresh: Iterable[frame_pb2.Rejection]
-) -> tuple[dict[RejectionKey, frame_pb2.Rejection], int]:
+) -> dict[RejectionKey, frame_pb2.Rejection]:
     """Adds rejections to those that a writer has kept.
 
     Args:
@@ -191,10 +193,10 @@ def noted(
         fresh: Those of new frames, in order.
 
     Returns:
-        Those that are new or changed, and how many records more can only be counted.
+        Those that are new or changed.
     """
     changed: dict[RejectionKey, frame_pb2.Rejection] = {}
-    untold, room = 0, MAX_REJECTIONS - len(kept)
+    room = MAX_REJECTIONS - len(kept)
     for rejection in fresh:
         key = (rejection.run_id, rejection.reason)
         known = changed.get(key) or kept.get(key)
@@ -204,8 +206,25 @@ def noted(
             changed[key] = rejection
             room -= 1
         else:
-            untold += rejection.records
-    return changed, untold
+            others = _other(rejection)
+            known = changed.get(_OTHERS) or kept.get(_OTHERS)
+            changed[_OTHERS] = others if known is None else joined(known, others)
+    return changed
+
+
+def _other(rejection: frame_pb2.Rejection) -> frame_pb2.Rejection:
+    """Makes what is left of a rejection for which there is no room."""
+    run_id, reason = _OTHERS
+    return frame_pb2.Rejection(
+        run_id=run_id,
+        reason=reason,
+        message=f"of further runs or for further reasons, and only {MAX_REJECTIONS} are kept apart",
+        metadata={"limit": "rejections", "max": str(MAX_REJECTIONS)},
+        first_sequence=rejection.first_sequence,
+        last_sequence=rejection.last_sequence,
+        records=rejection.records,
+        points=rejection.points,
+    )
 
 
 def joined(first: frame_pb2.Rejection, second: frame_pb2.Rejection) -> frame_pb2.Rejection:

@@ -106,7 +106,6 @@ class FrameStream:
             committed_crc=self.writer.state.crc,
             window_bytes=MAX_STREAM_BYTES,
             rejections=self.writer.rejections,
-            untold_rejections=self.writer.untold,
         )
 
     @property
@@ -202,7 +201,7 @@ class FrameStream:
             await self._news.wait()
 
     def _ack(self) -> frame_pb2.Ack:
-        told = writers.noted({}, self._rejections)[0].values()
+        told = writers.noted({}, self._rejections).values()
         self._told, self._rejections, self._repeated = self.committed.sequence, [], False
         return frame_pb2.Ack(sequence=self.committed.sequence, crc=self.committed.crc, rejections=told)
 
@@ -216,7 +215,7 @@ class FrameStream:
         rejections: list[frame_pb2.Rejection] = []
         while (ack := await self.next_ack()) is not None:
             rejections += ack.rejections
-        told = writers.noted({}, rejections)[0].values()
+        told = writers.noted({}, rejections).values()
         return frame_pb2.Ack(sequence=self.committed.sequence, crc=self.committed.crc, rejections=told)
 
     def leave(self) -> None:

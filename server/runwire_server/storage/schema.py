@@ -353,8 +353,6 @@ metric_writer = Table(
     Column("crc", BigInteger, nullable=False),
     Column("replayable", SmallInteger, nullable=False),
     Column("last_used_time", BigInteger, nullable=False),
-    # Rejected records beyond what `metric_rejection` keeps.
-    Column("untold", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("writer_id", name="metric_writer_by_id"),
 )
 # The janitor removes the old ones.

@@ -36,14 +36,12 @@ class OpenWriter:
         writer_id: Its public id.
         state: What is committed.
         rejections: Those that are not confirmed.
-        untold: How many records more were rejected.
     """
 
     key: int
     writer_id: str
     state: Writer
     rejections: tuple[frame_pb2.Rejection, ...] = ()
-    untold: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,6 @@ _OPEN = HotStatement(
             crc=0,
             replayable=bindparam("replayable"),
             last_used_time=bindparam("now"),
-            untold=0,
         )
         .on_conflict_do_update(
             index_elements=["writer_id"],
@@ -55,7 +54,6 @@ _OPEN = HotStatement(
             metric_writer.c.epoch,
             metric_writer.c.sequence,
             metric_writer.c.crc,
-            metric_writer.c.untold,
         )
     )
 )
@@ -125,13 +123,13 @@ class SqlWriters:
         now = self._clock()
 
         def unit(connection: sa.Connection) -> OpenWriter:
-            ((key, epoch, sequence, crc, untold),) = _OPEN.rows(
+            ((key, epoch, sequence, crc),) = _OPEN.rows(
                 connection, writer_id=hello.writer_id, replayable=int(hello.replayable), now=now
             )
             stored = None if epoch == 1 else Writer(epoch - 1, sequence, crc)
             state = writers.opened(stored, hello)
             kept = tuple(_rejections(connection, key).values()) if stored else ()
-            return OpenWriter(key, hello.writer_id, state, kept, untold)
+            return OpenWriter(key, hello.writer_id, state, kept)
 
         return await self._engine.write(unit)
 
@@ -194,10 +192,9 @@ class SqlWriters:
         """See `writer_base.WriterStore.confirm`."""
         now = self._clock()
         mine = (metric_writer.c.id == writer.key) & (metric_writer.c.epoch == writer.state.epoch)
-        untold = sa.case((metric_writer.c.sequence <= through, 0), else_=metric_writer.c.untold)
 
         def unit(connection: sa.Connection) -> None:
-            used = sa.update(metric_writer).where(mine).values(last_used_time=now, untold=untold)
+            used = sa.update(metric_writer).where(mine).values(last_used_time=now)
             if not connection.execute(used).rowcount:
                 raise self._lost(connection, writer, writer.state)
             connection.execute(
@@ -214,7 +211,7 @@ class SqlWriters:
         told = sa.exists().where(metric_rejection.c.writer == metric_writer.c.id)
         old = (
             sa.select(metric_writer.c.id)
-            .where(metric_writer.c.last_used_time <= before, metric_writer.c.untold == 0, ~told)
+            .where(metric_writer.c.last_used_time <= before, ~told)
             .order_by(metric_writer.c.last_used_time)
             .limit(STEP)
         )
@@ -251,7 +248,7 @@ def _rejections(connection: sa.Connection, writer: int) -> dict[RejectionKey, fr
 
 def _note(connection: sa.Connection, writer: int, rejections: Sequence[frame_pb2.Rejection]) -> None:
     """Keeps rejections until they are confirmed."""
-    changed, untold = writers.noted(_rejections(connection, writer), rejections)
+    changed = writers.noted(_rejections(connection, writer), rejections)
     rows = [
         (
             writer,
@@ -267,9 +264,3 @@ def _note(connection: sa.Connection, writer: int, rejections: Sequence[frame_pb2
         for r in changed.values()
     ]
     _UPSERT_REJECTION.many(connection, rows, _REJECTION_NAMES)
-    if untold:
-        connection.execute(
-            sa.update(metric_writer)
-            .where(metric_writer.c.id == writer)
-            .values(untold=metric_writer.c.untold + untold)
-        )

@@ -62,7 +62,6 @@ def upgrade() -> None:
         sa.Column("crc", sa.BigInteger(), nullable=False),
         sa.Column("replayable", sa.SmallInteger(), nullable=False),
         sa.Column("last_used_time", sa.BigInteger(), nullable=False),
-        sa.Column("untold", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("writer_id", name="metric_writer_by_id"),
     )
