@@ -239,7 +239,6 @@ void Delivery::Inner::take(Stream& it, const std::string& bytes) {
       carried.writer.welcomed(*answer.welcome,
                               [&](int64_t sequence) { return carried.spool->crc_at(sequence); });
       reject(carried, answer.welcome->rejections);
-      outer.untold_rejections = std::max(outer.untold_rejections, answer.welcome->untold_rejections);
       outer.reached = true;
       outer.away.reset();
       outer.refused = false;

@@ -73,8 +73,6 @@ class Delivery {
   bool refused = false;
   // What the server rejected, and nobody was told of yet.
   std::vector<Rejection> rejections;
-  // How many more the server says that it can only count.
-  int64_t untold_rejections = 0;
   // Writers that are over, and nobody was told of yet.
   std::vector<std::shared_ptr<Lane>> ended;
 

@@ -174,7 +174,6 @@ std::unique_ptr<Welcome> read_welcome(std::string_view data) {
     if (reader.field == 3) found->committed.crc = static_cast<uint32_t>(reader.number);
     if (reader.field == 4) found->window_bytes = reader.integer();
     if (reader.field == 5) found->rejections.push_back(read_rejection(reader.bytes));
-    if (reader.field == 6) found->untold_rejections = reader.integer();
   }
   return found;
 }

@@ -80,7 +80,6 @@ std::string told(const Rejection& rejection);
 struct Welcome {
   Place committed;
   int64_t window_bytes = 0;
-  int64_t untold_rejections = 0;
   std::vector<Rejection> rejections;
 };
 

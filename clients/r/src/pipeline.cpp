@@ -335,12 +335,10 @@ Failure Pipeline::lost() {
   rejections.swap(delivery_->rejections);
   std::vector<std::shared_ptr<Lane>> ended;
   ended.swap(delivery_->ended);
-  int64_t untold = std::exchange(delivery_->untold_rejections, 0);
   if (!rejections.empty() && lane_) lane_->spool->told();
   std::vector<std::string> sentences;
   for (const auto& lane : ended) sentences.push_back(told(*lane));
   for (const auto& one : rejections) sentences.push_back(told(one));
-  if (untold > 0) sentences.push_back(told(untold));
   std::string message;
   for (size_t i = 0; i < std::min(sentences.size(), kShown); i++) message += (i > 0 ? "; " : "") + sentences[i];
   if (sentences.size() > kShown) message += "; and " + std::to_string(sentences.size() - kShown) + " more";
@@ -352,9 +350,6 @@ Failure Pipeline::lost() {
     found.metadata.emplace_back("spool", ended[0]->spool->folder());
   } else if (!rejections.empty()) {
     found = rejected(rejections[0], message);
-  } else if (untold > 0) {
-    found.code = "FAILED_PRECONDITION";
-    found.message = message;
   }
   for (const auto& lane : ended) {
     if (lane != lane_) lane->spool->close();

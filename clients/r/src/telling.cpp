@@ -47,11 +47,6 @@ std::string told(const Lane& lane) {
          "` delivers them";
 }
 
-std::string told(int64_t untold) {
-  std::string what = untold == 1 ? "1 record" : std::to_string(untold) + " records";
-  return "the server rejected " + what + " more, and does not know why any more";
-}
-
 Failure rejected(const Rejection& first, const std::string& message) {
   Failure found;
   found.code = code_of(first.reason);

@@ -20,9 +20,6 @@ std::string on_one_line(const std::string& text);
 // What became of a writer that is over, in a sentence.
 std::string told(const Lane& lane);
 
-// How many records more the server rejected than it kept the reasons of, in a sentence.
-std::string told(int64_t untold);
-
 // What a call of the user's would have failed with, had it been refused as the first rejection was.
 Failure rejected(const Rejection& first, const std::string& message);
 
