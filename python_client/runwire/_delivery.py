@@ -27,6 +27,8 @@ _SILENCE: Final = 30.0
 _FORK_PATIENCE: Final = 5.0
 # Being away for less is not worth a word to the user.
 _PATIENCE: Final = 5.0
+# Runs that one call may name.
+_MOST_BEATS: Final = 1000
 _REFUSALS: Final = (
     errors.Unauthenticated,
     errors.PermissionDenied,
@@ -152,8 +154,9 @@ class Delivery:
         """Says that runs are alive, without waiting for an answer."""
         stub = self._stub
         if stub is not None and self.away is None:
-            request = metric_pb2.HeartbeatRequest(run_ids=run_ids[:1000])
-            stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
+            for first in range(0, len(run_ids), _MOST_BEATS):
+                request = metric_pb2.HeartbeatRequest(run_ids=run_ids[first : first + _MOST_BEATS])
+                stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
 
     def _run(self) -> None:
         while True:
