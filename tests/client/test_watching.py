@@ -91,7 +91,7 @@ def test_all_open_runs_have_heartbeats(tmp_path: Path, monkeypatch: pytest.Monke
             client.begin_run("0")
         client.flush()
         alive = 0
-        with closing(sqlite3.connect(f"file:{tmp_path}/data/runwire.db?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(server.data_dir / "runwire.db")) as database:
             deadline = time.monotonic() + 30
             while alive < 1_001 and time.monotonic() < deadline:
                 query = "SELECT count(*) FROM runs WHERE heartbeat_time IS NOT NULL"
