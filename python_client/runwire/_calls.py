@@ -85,15 +85,22 @@ class Attempts:
             now: The time, seconds of a monotonic clock.
 
         Returns:
-            The same error, or one that says in a sentence where no server was found.
+            The same error, or one that says in a sentence where no server was found or answered in time.
         """
+        start = "Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI."
+        if isinstance(error, errors.DeadlineExceeded) and not answered(error):
+            hint = "" if self._reached else f" {start}"
+            return errors.DeadlineExceeded(
+                f"no answer from {self._address} in {now - self._start:.1f} s.{hint}",
+                metadata={"address": self._address},
+            )
         if not isinstance(error, errors.ServerUnavailable) or isinstance(error, errors.LocalServerFailed):
             return error
         attempts = "1 attempt" if self._count == 1 else f"{self._count} attempts"
         cause = " ".join(error.message.split())
         return errors.ServerUnavailable(
             f"no Runwire server answers at {self._address} ({attempts} in {now - self._start:.1f} s). "
-            f"Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI. gRPC says: {cause}",
+            f"{start} gRPC says: {cause}",
             metadata={"address": self._address},
         )
 

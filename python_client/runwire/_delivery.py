@@ -27,6 +27,8 @@ _SILENCE: Final = 30.0
 _FORK_PATIENCE: Final = 5.0
 # Being away for less is not worth a word to the user.
 _PATIENCE: Final = 5.0
+# Runs that one call may name.
+_MOST_BEATS: Final = 1000
 _REFUSALS: Final = (
     errors.Unauthenticated,
     errors.PermissionDenied,
@@ -60,6 +62,7 @@ class _Stream:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.over = False
+        self.silent = False
         self.call: Any = None
         self.next: Stored | None = None
         self.declared: set[bytes] = set()
@@ -146,14 +149,18 @@ class Delivery:
             waiting = not writer.is_open or writer.sent > writer.acked.sequence
             if not waiting or time.monotonic() - self._progress < _SILENCE:
                 return
+            stream.silent = True
         stream.call.cancel()
 
     def heartbeat(self, run_ids: list[str]) -> None:
         """Says that runs are alive, without waiting for an answer."""
-        stub = self._stub
-        if stub is not None and self.away is None:
-            request = metric_pb2.HeartbeatRequest(run_ids=run_ids[:1000])
-            stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
+        with self._guard:
+            # Once it stops, the channel may be closed at any moment.
+            if self._stub is None or self.away is not None or self._stopping:
+                return
+            for first in range(0, len(run_ids), _MOST_BEATS):
+                request = metric_pb2.HeartbeatRequest(run_ids=run_ids[first : first + _MOST_BEATS])
+                self._stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
 
     def _run(self) -> None:
         while True:
@@ -187,6 +194,8 @@ class Delivery:
                     self._take(lane, response)
             return None
         except grpc.RpcError as failed:
+            if stream.silent:
+                return errors.Unavailable(f"nothing was acknowledged for {_SILENCE:.0f} s")
             status: Any = failed
             return to_error(status.code().name, status.details() or "", status.trailing_metadata() or ())
         except Disagreement as disagreement:

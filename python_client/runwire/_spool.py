@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -40,7 +39,7 @@ from runwire._segments import (
     write_whole,
 )
 from runwire._spool_lock import lock
-from runwire._spool_notes import Notes
+from runwire._spool_notes import NAMES, Notes
 from runwire._spool_reader import Reader
 from runwire._writer import START, Cut, Mark
 from runwire.v1 import frame_pb2
@@ -381,10 +380,14 @@ class Spool:
     def remove(self) -> None:
         """Removes the spool with all that it holds."""
         with self._guard:
-            # The mark of what is delivered goes last: a crash in between must not bring frames back.
+            # The mark of what is delivered goes behind them: a crash in between must not bring frames back.
             for path in sorted(self.folder.glob("*.segment")):
                 path.unlink(missing_ok=True)
-            shutil.rmtree(self.folder, ignore_errors=True)
+            for name in NAMES:
+                (self.folder / name).unlink(missing_ok=True)
+            # Whatever else lies there is somebody's.
+            with contextlib.suppress(OSError):
+                self.folder.rmdir()
         self.release()
 
     def release(self) -> None:

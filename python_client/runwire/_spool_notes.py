@@ -15,6 +15,9 @@ from runwire._segments import REJECTION, entries, entry, write_whole
 from runwire._writer import Mark
 from runwire.v1 import frame_pb2
 
+# All that may be in a spool's folder beside its segments, the lock last.
+NAMES: Final = ("rejections", "aside", "successor", "successor.new", "acked", "lock")
+
 _MARK: Final = struct.Struct("<QII")
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from tests.client.test_process_life import NOWHERE, RUNWIRE, program, status, st
 from tests.faults.rough_proxy import Fault, RoughProxy
 from tests.support.server import ServerProcess
 
-from runwire import Client, errors
+from runwire import Client, _delivery, errors
 
 OFFLINE = """
 import runwire
@@ -291,3 +292,14 @@ def test_memory_is_bounded_before_a_black_hole(server: Any, tmp_path: Path, call
     peak, logged = map(int, out.split())
     assert logged > 20
     assert peak < 256
+
+
+def test_who_acknowledges_nothing_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_delivery, "_SILENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        client = Client(f"127.0.0.1:{hole.getsockname()[1]}", spool_dir=tmp_path)
+        client.begin_run("0")
+        with pytest.raises(errors.Unavailable, match="nothing was acknowledged"):
+            client.flush(timeout=3)
+        with pytest.raises(errors.Unavailable):
+            client.close(timeout=0.1)

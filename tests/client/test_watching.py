@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from tests.client.blocking import KINDS, connect
 from tests.client.reading import command, fill, new_run, said
 from tests.support.server import ServerProcess
 
-from runwire import Client
+from runwire import Client, _pipeline
 
 
 def test_a_watch_tells_what_is_new(client: Any) -> None:
@@ -79,6 +82,21 @@ def test_heartbeats(client: Any) -> None:
     run, over = new_run(client), new_run(client)
     client.finish_run(over)
     assert client.heartbeat([run, over, "f" * 32]) == [run]
+
+
+def test_all_open_runs_have_heartbeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pipeline, "_HEARTBEAT", 0.05)
+    with ServerProcess(tmp_path / "data") as server, Client(server.address, spool_dir=tmp_path) as client:
+        for _ in range(1_001):
+            client.begin_run("0")
+        client.flush()
+        alive = 0
+        with closing(sqlite3.connect(server.data_dir / "runwire.db")) as database:
+            deadline = time.monotonic() + 30
+            while alive < 1_001 and time.monotonic() < deadline:
+                query = "SELECT count(*) FROM runs WHERE heartbeat_time IS NOT NULL"
+                ((alive,),) = database.execute(query)
+        assert alive == 1_001
 
 
 @pytest.fixture

@@ -98,6 +98,12 @@ def test_the_message_says_where_and_what_to_do() -> None:
     assert "\n" not in str(error)
     assert error.metadata == {"address": "runwire://host:1"}
     assert call.final(CONFLICT, 103.0) is CONFLICT
+    late = call.final(errors.DeadlineExceeded("Deadline Exceeded"), 103.5)
+    assert isinstance(late, errors.DeadlineExceeded)
+    assert "no answer from runwire://host:1 in 3.5 s" in str(late)
+    assert "`runwire server`" in str(late)
+    said = errors.DeadlineExceeded("the server gave up", reason="DEADLINE")
+    assert call.final(said, 103.5) is said
 
 
 def test_uuid7_is_a_uuid_of_version_7_in_order_of_time() -> None:

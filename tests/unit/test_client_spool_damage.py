@@ -96,3 +96,18 @@ def test_one_stream_can_declare_all_groups_that_a_client_makes() -> None:
             made |= {one.hash for one in records.batch("0" * 32, [block], None, None).groups}
     # Limits.max_stream_groups
     assert len(made) <= 1_000
+
+
+def test_what_is_no_spool_is_left_alone(tmp_path: Path) -> None:
+    foreign = tmp_path / "results"
+    foreign.mkdir()
+    (foreign / "model.bin").write_text("precious")
+    (foreign / "lock").write_text("somebody's")
+    assert offer(tmp_path) == ""
+    assert sorted(path.name for path in foreign.iterdir()) == ["lock", "model.bin"]
+    # A spool that holds nothing any more goes, but for what is not its own.
+    spool = Spool.create(tmp_path, ID, "runwire://host:1", BIG)
+    (spool.folder / "notes.txt").write_text("precious")
+    spool.release()
+    assert offer(tmp_path) == ""
+    assert [path.name for path in spool.folder.iterdir()] == ["notes.txt"]
