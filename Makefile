@@ -26,9 +26,12 @@ conformance: ## Compares what the clients do, case by case, and writes the table
 	.ci/setup r
 	.venv/bin/python -m pytest -n 2 --dist loadgroup tests/conformance --client "$(CLIENT)" $(if $(CLIENT),,--write-table)
 
-torture: ## Passes the tests of faults in their long forms, for an hour.
+torture: ## Passes the tests of faults in their long forms, and the long cases of all clients, for an hour.
 	.ci/setup dev
+	.ci/setup jvm
+	.ci/setup r
 	.venv/bin/python -m pytest -m "" -k "not short" -n 2 --dist load -v --durations=20 tests/faults
+	.venv/bin/python -m pytest -m torture -n 2 --dist loadgroup -v --durations=20 tests/conformance
 
 check: ## Lint, types, import law, generated code in step, buf lint.
 	.ci/setup dev

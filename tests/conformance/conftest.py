@@ -43,7 +43,7 @@ class Outcomes:
         table = outcome_table(self.found)
         terminalreporter.write_sep("-", "conformance")
         terminalreporter.write_line(table)
-        if self._config.getoption("--write-table"):
+        if self._config.getoption("--write-table", default=False):
             write(table)
 
 

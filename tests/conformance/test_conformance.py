@@ -20,6 +20,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" not in metafunc.fixturenames:
         return
     only = metafunc.config.getoption("--client", default="")
+    if only and only not in languages():
+        raise pytest.UsageError(f"there is no client {only}; there are {', '.join(languages())}")
     params = []
     for language in languages():
         if only and language != only:
