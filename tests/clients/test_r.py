@@ -62,6 +62,11 @@ def check_log(folder: Path, library: Path) -> str:
     return (folder / "runwire.Rcheck" / "00check.log").read_text(errors="replace")
 
 
+def documents(package: Path) -> dict[str, str]:
+    """Returns the texts of a package that are made of its comments, by their names."""
+    return {path.name: path.read_text() for path in (package / "NAMESPACE", *package.glob("man/*.Rd"))}
+
+
 @pytest.mark.xdist_group("r")
 def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
     library = Path(succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip())
@@ -74,6 +79,16 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
     assert set(noted) <= set(_NOTES), log[-8000:]
     told = (tmp_path / "runwire.Rcheck" / "tests" / "testthat.Rout").read_text(errors="replace")
     assert "FAIL 0 | WARN 0 | SKIP 0 |" in told, told[-4000:]
+
+
+@pytest.mark.xdist_group("r")
+def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(tmp_path: Path) -> None:
+    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
+    copy = tmp_path / "runwire"
+    shutil.copytree(PACKAGE, copy, ignore=_LEFT_OUT)
+    made = ["Rscript", "-e", f"roxygen2::roxygenise('{copy}', load_code = 'installed')"]
+    succeed(made, tmp_path, timeout=300, R_LIBS=library)
+    assert documents(copy) == documents(PACKAGE)
 
 
 def test_without_grpc_the_installation_says_in_one_line_what_to_install(tmp_path: Path) -> None:
