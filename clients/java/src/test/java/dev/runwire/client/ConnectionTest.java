@@ -1,5 +1,6 @@
 package dev.runwire.client;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -8,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -17,6 +19,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -64,27 +68,61 @@ class ConnectionTest {
     assertTrue(made.get() > 0);
   }
 
+  private RunwireClient.Builder ofFolder(Path data) {
+    return builder()
+        .address(data.toString())
+        .retry(new Retry().connectTimeout(Duration.ofMillis(300)));
+  }
+
   @Test
-  void theServerOfAFolderIsFoundByItsPointer(ServerProcess server) throws Exception {
-    Path data = folder.resolve("data");
-    Files.createDirectories(data);
-    try (RunwireClient client =
-        builder()
-            .address(data.toString())
-            .retry(new Retry().connectTimeout(Duration.ofMillis(300)))
-            .build()) {
-      ServerUnavailableException none =
-          assertThrows(ServerUnavailableException.class, client::serverInfo);
-      assertTrue(none.getMessage().contains("runwire server --data-dir " + data));
-      Files.writeString(
-          data.resolve("server.json"),
-          "{\"address\": \""
-              + server.address()
-              + "\", \"pid\": "
-              + ProcessHandle.current().pid()
-              + "}");
+  void theServerOfAFolderIsFound(ServerProcess server) {
+    try (RunwireClient client = ofFolder(server.dataDir()).build()) {
       assertEquals("sqlite", client.serverInfo().database());
     }
+  }
+
+  /** Locks a file as servers do, until the input of the process is closed. */
+  private static Process lock(Path file) throws IOException {
+    Process holder =
+        new ProcessBuilder("flock", "-F", file.toString(), "sh", "-c", "echo held; exec cat")
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    assertEquals("held\n", new String(holder.getInputStream().readNBytes(5), UTF_8));
+    return holder;
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void aPointerCountsOnlyWhileTheFolderIsLocked(ServerProcess server) throws Exception {
+    Path data = Files.createDirectories(folder.resolve("data"));
+    Path lock = data.resolve("runwire.lock");
+    String pointer =
+        String.format(
+            "{\"address\": \"%s\", \"pid\": %d}", server.address(), ProcessHandle.current().pid());
+    try (RunwireClient client = ofFolder(data).build()) {
+      isToldToStartOne(data, client);
+      // A process of this id lives, but it is no server.
+      Files.writeString(data.resolve("server.json"), pointer);
+      isToldToStartOne(data, client);
+      Files.createFile(lock);
+      isToldToStartOne(data, client);
+      Process holder = lock(lock);
+      try {
+        assertEquals("sqlite", client.serverInfo().database());
+      } finally {
+        holder.getOutputStream().close();
+        holder.waitFor();
+      }
+    }
+    try (RunwireClient client = ofFolder(data).build()) {
+      isToldToStartOne(data, client);
+    }
+  }
+
+  private static void isToldToStartOne(Path data, RunwireClient client) {
+    ServerUnavailableException none =
+        assertThrows(ServerUnavailableException.class, client::serverInfo);
+    assertTrue(none.getMessage().contains("runwire server --data-dir " + data), none.getMessage());
   }
 
   @Test
