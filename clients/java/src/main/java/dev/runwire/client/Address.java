@@ -1,5 +1,6 @@
 package dev.runwire.client;
 
+import io.grpc.ManagedChannel;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
@@ -13,7 +14,9 @@ final class Address {
   /** As a person writes it. */
   final String text;
 
-  /** As gRPC wants it; empty for a folder, whose server has to be found first. */
+  /**
+   * As gRPC wants it; empty for a folder, whose server has to be found first, and for a channel.
+   */
   final String target;
 
   /** Whether to use TLS. */
@@ -31,6 +34,11 @@ final class Address {
     this.secure = secure;
     this.local = local;
     this.folder = folder;
+  }
+
+  /** Says as much of a channel's server as the channel tells. */
+  static Address of(ManagedChannel channel) {
+    return new Address(channel.authority(), "", false, false, null);
   }
 
   static Address parse(String text) {

@@ -1,5 +1,6 @@
 package dev.runwire.client;
 
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -15,20 +16,30 @@ final class Places {
 
   Places(RunwireClient.Builder given) {
     mode = mode(given.mode);
-    String named = given.address != null ? given.address : variable("RUNWIRE_TRACKING_URI");
-    if (named.isEmpty() && given.channel != null) {
-      named = "runwire://" + given.channel.authority();
-    }
-    if (named.isEmpty() && mode == Mode.ONLINE) {
+    String named = named(given);
+    boolean brought = named.isEmpty() && given.channel != null;
+    if (named.isEmpty() && !brought && mode == Mode.ONLINE) {
       throw new IllegalArgumentException(
           "no server is named: give an address such as runwire://127.0.0.1:50051, or set"
               + " RUNWIRE_TRACKING_URI");
     }
-    // Offline nobody is asked, and the spools are for whatever server they are delivered to.
-    address = Address.parse(named.isEmpty() ? "./runwire-data" : named);
+    // Offline nobody is asked, and a channel may lead anywhere: spools that name no server are for
+    // whatever server they are delivered to.
+    address =
+        brought
+            ? Address.of(given.channel)
+            : Address.parse(named.isEmpty() ? "./runwire-data" : named);
     spoolAddress = named.isEmpty() ? "" : address.text;
     spoolRoot = spoolRoot(given.spoolDir);
     tlsCa = tlsCa(given.tlsCa);
+  }
+
+  private static String named(RunwireClient.Builder given) {
+    if (given.address == null && given.channel != null) {
+      // The environment's server may be another one than the channel's.
+      return "";
+    }
+    return given.address != null ? given.address : variable("RUNWIRE_TRACKING_URI");
   }
 
   /** Reads a variable of the environment; empty if it is not set. */
@@ -95,7 +106,23 @@ final class Places {
     if (Files.isWritable(there)) {
       return home.resolve("runwire").toAbsolutePath();
     }
-    String user = System.getProperty("user.name", "user");
-    return Paths.get(System.getProperty("java.io.tmpdir"), "runwire-state-" + user);
+    return temporaryState();
+  }
+
+  /** The user's folder for state where the home has none. */
+  static Path temporaryState() {
+    String named = variable("TMPDIR");
+    String temporary = named.isEmpty() ? System.getProperty("java.io.tmpdir") : named;
+    return Paths.get(temporary, "runwire-state-" + userId()).toAbsolutePath();
+  }
+
+  private static String userId() {
+    try {
+      // Java does not tell it, and a process's entry is its user's.
+      int id = (Integer) Files.getAttribute(Paths.get("/proc/self"), "unix:uid");
+      return Integer.toUnsignedString(id);
+    } catch (IOException | UnsupportedOperationException none) {
+      return System.getProperty("user.name", "user");
+    }
   }
 }

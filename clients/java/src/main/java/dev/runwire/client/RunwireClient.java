@@ -211,6 +211,9 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
     /**
      * Gives a channel that is ready, instead of an address; it stays the caller's to shut down.
      *
+     * <p>The environment's {@code RUNWIRE_TRACKING_URI} does not count then. What is not delivered
+     * names no server, unless {@link #address} does, and {@code runwire sync} has to be told which.
+     *
      * @param given the channel
      * @return this
      */
@@ -246,7 +249,7 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
   /**
    * Tells the server's address.
    *
-   * @return the address
+   * @return the address; the authority of a channel that was given without one
    */
   public String address() {
     return core.given.address.text;
