@@ -8,6 +8,10 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import com.google.protobuf.Any;
+import com.google.protobuf.Duration;
+import com.google.rpc.ErrorInfo;
+import com.google.rpc.RetryInfo;
 import dev.runwire.v1.Block;
 import dev.runwire.v1.FramePayload;
 import dev.runwire.v1.Group;
@@ -37,19 +41,42 @@ import org.junit.jupiter.params.provider.MethodSource;
 class VectorsTest {
   private static final Path VECTORS = Paths.get("../vectors").toAbsolutePath().normalize();
 
+  private static final Metadata.Key<byte[]> DETAILS =
+      Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
+
   private static JsonElement read(String name) throws IOException {
     return JsonParser.parseString(Files.readString(VECTORS.resolve(name)));
   }
 
   @Test
-  void everyReasonHasItsClass() throws IOException {
+  void everyReasonHasItsClassAndIsRepeatedOrNot() throws IOException {
+    Settings given = new Settings(RunwireClient.builder().address("host"));
     JsonObject reasons = read("errors.json").getAsJsonObject().getAsJsonObject("reasons");
     assertTrue(reasons.size() > 30);
     for (String reason : reasons.keySet()) {
       JsonObject told = reasons.getAsJsonObject(reason);
       StatusCode code = StatusCode.valueOf(told.get("code").getAsString());
-      assertEquals(className(told.get("name").getAsString()), nameOf(new Failure("x").of(code)));
+      boolean retryable = told.get("retryable").getAsBoolean();
+      RunwireException error = failed(code, reason, retryable);
+      assertEquals(className(told.get("name").getAsString()), nameOf(error), reason);
+      assertEquals(reason, error.reason());
+      long pause = new Attempts(given, 30_000_000_000L, 0, true).pause(error, 0);
+      assertEquals(retryable, pause != Attempts.NONE, reason);
     }
+  }
+
+  /** Makes the exception of what a server says. */
+  private static RunwireException failed(StatusCode code, String reason, boolean retryable) {
+    ErrorInfo info = ErrorInfo.newBuilder().setDomain("runwire").setReason(reason).build();
+    com.google.rpc.Status.Builder said =
+        com.google.rpc.Status.newBuilder().addDetails(Any.pack(info));
+    if (retryable) {
+      Duration delay = Duration.newBuilder().setNanos(250_000_000).build();
+      said.addDetails(Any.pack(RetryInfo.newBuilder().setRetryDelay(delay).build()));
+    }
+    Metadata trailers = new Metadata();
+    trailers.put(DETAILS, said.build().toByteArray());
+    return Statuses.toException(Status.Code.valueOf(code.name()).toStatus(), trailers);
   }
 
   private static String className(String name) {
@@ -66,9 +93,7 @@ class VectorsTest {
       JsonObject told = one.getAsJsonObject();
       Metadata trailers = new Metadata();
       if (!told.get("trailer").isJsonNull()) {
-        trailers.put(
-            Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER),
-            Ids.fromHex(told.get("trailer").getAsString()));
+        trailers.put(DETAILS, Ids.fromHex(told.get("trailer").getAsString()));
       }
       // A code that gRPC for Java does not know is UNKNOWN before it comes to the client.
       Status.Code code =
