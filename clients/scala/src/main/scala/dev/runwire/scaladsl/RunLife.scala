@@ -206,8 +206,10 @@ private object Loan {
           // A return from within the body, not a failure.
           run.finish()
           throw leaving
-        case interrupted: InterruptedException => throw ended(run, RunStatus.Killed, interrupted)
-        case error: Throwable => throw ended(run, RunStatus.Failed, error)
+        case error: Throwable =>
+          // A call that is interrupted throws what calls throw, and leaves the thread interrupted.
+          val killed = error.isInstanceOf[InterruptedException] || Thread.currentThread.isInterrupted
+          throw ended(run, if (killed) RunStatus.Killed else RunStatus.Failed, error)
       }
     run.finish()
     result

@@ -6,6 +6,7 @@ import scala.concurrent.Await
 import scala.concurrent.duration._
 import scala.concurrent.ExecutionContext.Implicits.global
 import scala.concurrent.Future
+import scala.concurrent.Promise
 import scala.util.control.Breaks
 
 class ClientTest extends ServerSuite {
@@ -62,6 +63,26 @@ class ClientTest extends ServerSuite {
           throw new InterruptedException
         }
       catch { case _: InterruptedException => () }
+      assertEquals(client.getRun(runId).status, RunStatus.Killed: RunStatus)
+    }
+  }
+
+  test("a thread that is interrupted in a call ends its run as killed") {
+    withClient { client =>
+      val (started, thrown) = (Promise[String](), Promise[Throwable]())
+      val work: Runnable = () =>
+        try
+          client.run[Unit]("interrupted") { run =>
+            started.success(run.runId)
+            while (true) client.getRun(run.runId)
+          }
+        catch { case error: Throwable => thrown.success(error); () }
+      val calling = new Thread(work)
+      calling.start()
+      val runId = Await.result(started.future, 30.seconds)
+      calling.interrupt()
+      val error = Await.result(thrown.future, 30.seconds)
+      assertEquals(error.getClass.getSimpleName, "CancelledException")
       assertEquals(client.getRun(runId).status, RunStatus.Killed: RunStatus)
     }
   }
