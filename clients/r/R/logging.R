@@ -121,6 +121,11 @@ batch_metrics <- function(metrics) {
 #' runwire_metric_block(c("loss", "acc"), matrix(runif(6), 3), steps = 1:3)
 #' @export
 runwire_metric_block <- function(keys, values, steps, timestamps = NULL) {
+  # as.matrix() would take the bits of integer64 for those of doubles.
+  columns <- if (is.list(values)) values else list(values)
+  if (!is.matrix(values) && any(vapply(columns, inherits, NA, "integer64"))) {
+    type_error("a block takes integer64 values in a matrix only: convert them with as.double()")
+  }
   values <- as.matrix(values)
   if (!is.numeric(values) || nrow(values) != length(steps) || ncol(values) != length(keys)) {
     value_error(

@@ -26,7 +26,7 @@
 #' Steps, times and counts are 64-bit integers on the server. Here they are doubles as long as they lie within 2^53
 #' either way, where a double holds each integer, and strings of digits beyond; a vector that has one such number is
 #' a character vector. Both are taken as arguments, and bit64's `integer64` too. Metric values are doubles, kept bit
-#' by bit; `NaN` is a value, `NA` is not.
+#' by bit; `NaN` is a value, `NA` is not, and neither is an `integer64` that no double holds.
 #'
 #' @keywords internal
 #' @useDynLib runwire, .registration = TRUE

@@ -21,8 +21,21 @@ namespace {
 
 // Whether the class of a vector of numbers gives them another meaning.
 bool is_classed(SEXP value) {
-  return Rf_isObject(value) && (Rf_inherits(value, "factor") || Rf_inherits(value, "integer64") ||
-                                Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
+  return Rf_isObject(value) &&
+         (Rf_inherits(value, "factor") || Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
+}
+
+// The double that is the same number as one of bit64's; the least of these stands for NA.
+double from_integer64(SEXP value, R_xlen_t place, const std::string& key) {
+  int64_t found;
+  std::memcpy(&found, REAL(value) + place, sizeof found);
+  if (found == INT64_MIN) no_number(key, "NA (NaN is one)");
+  auto held = static_cast<double>(found);
+  // What is rounded up to 2^63 is no int64_t any more.
+  if (held >= 0x1p63 || static_cast<int64_t>(held) != found) {
+    throw Problem("value", metric(key, "the value must be a number that a double holds, not ") + std::to_string(found));
+  }
+  return held;
 }
 
 // Whether a number is a whole one as R's users have most of them: these are read without a look at what else they may be.
@@ -35,12 +48,8 @@ bool is_plain_integer(SEXP value) {
 }  // namespace
 
 double number_at(SEXP value, R_xlen_t place, const std::string& key) {
-  if (is_classed(value)) {
-    if (!Rf_inherits(value, "integer64")) no_number(key, "a factor or a time");
-    int64_t found;
-    std::memcpy(&found, REAL(value) + place, sizeof found);
-    return static_cast<double>(found);
-  }
+  if (is_classed(value)) no_number(key, "a factor or a time");
+  if (is_integer64(value)) return from_integer64(value, place, key);
   if (TYPEOF(value) == REALSXP) {
     double found = REAL(value)[place];
     if (R_IsNA(found)) no_number(key, "NA (NaN is one)");

@@ -14,8 +14,6 @@ std::string kind_of(SEXP value) {
   return Rf_type2char(TYPEOF(value));
 }
 
-bool is_integer64(SEXP value) { return TYPEOF(value) == REALSXP && Rf_inherits(value, "integer64"); }
-
 int64_t parse_integer(const std::string& digits, const std::string& what) {
   errno = 0;
   char* end = nullptr;
@@ -29,6 +27,8 @@ int64_t parse_integer(const std::string& digits, const std::string& what) {
 void check_interrupt(void*) { R_CheckUserInterrupt(); }
 
 }  // namespace
+
+bool is_integer64(SEXP value) { return TYPEOF(value) == REALSXP && Rf_inherits(value, "integer64"); }
 
 std::string utf8(SEXP charsxp, const char* what) {
   if (charsxp == NA_STRING) throw Problem("type", std::string(what) + " must not be NA");

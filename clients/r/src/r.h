@@ -26,6 +26,9 @@ std::vector<std::string> texts(SEXP value, const char* what);
 
 SEXP make_string(const std::string& value);
 
+// Whether these are bit64's integers, which lie in the bits of doubles.
+bool is_integer64(SEXP value);
+
 // The integer at a place of an integer, double, integer64 or character vector.
 int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what);
 

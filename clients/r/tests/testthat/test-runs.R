@@ -65,6 +65,37 @@ test_that("values keep every bit, and NA is none", {
   runwire_close(client)
 })
 
+# Integers as bit64 has them: their bits, by their bytes from the lowest on, as those of doubles.
+integer64 <- function(...) {
+  bytes <- as.raw(c(...))
+  structure(readBin(bytes, "double", length(bytes) / 8, endian = "little"), class = "integer64")
+}
+
+test_that("values of bit64 are taken where a double holds them, and refused where not", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_log_series(
+    "m", integer64(7, rep(0, 7), rep(255, 8), rep(0, 6), 32, 0, rep(0, 7), 64),
+    run_id = run_id, client = client
+  )
+  expect_identical(runwire_get_metric_history(run_id, "m", client = client)$value, c(7, -1, 2^53, 2^62))
+  beyond <- list(integer64(1, rep(0, 5), 32, 0), integer64(rep(255, 7), 127))
+  missing <- integer64(rep(0, 7), 128)
+  for (bad in beyond) {
+    expect_error(runwire_log_metric("m", bad, run_id = run_id, client = client), class = "runwire_value_error")
+    expect_error(runwire_log_series("m", bad, run_id = run_id, client = client), class = "runwire_value_error")
+    expect_error(runwire_log_metrics(list(m = bad), run_id = run_id, client = client), class = "runwire_value_error")
+    expect_error(runwire_log_batch(list(m = bad), run_id = run_id, client = client), class = "runwire_value_error")
+  }
+  expect_error(
+    runwire_log_metric("m", beyond[[1]], run_id = run_id, client = client), "9007199254740993",
+    class = "runwire_value_error"
+  )
+  expect_error(runwire_log_metric("m", missing, run_id = run_id, client = client), "NA", class = "runwire_type_error")
+  expect_error(runwire_metric_block("m", missing, steps = 1), class = "runwire_type_error")
+  runwire_close(client)
+})
+
 test_that("wide rows go as groups and come back", {
   client <- shared_client()
   run_id <- runwire_begin_run("0", client = client)
