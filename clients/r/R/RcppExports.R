@@ -41,8 +41,12 @@ read_status <- function(code, message, details) {
     .Call(`_runwire_read_status`, code, message, details)
 }
 
-local_server <- function(folder) {
-    .Call(`_runwire_local_server`, folder)
+local_server <- function(folder, timeout) {
+    .Call(`_runwire_local_server`, folder, timeout)
+}
+
+heartbeat_requests <- function(run_ids) {
+    .Call(`_runwire_heartbeat_requests`, run_ids)
 }
 
 mint_id <- function() {

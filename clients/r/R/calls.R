@@ -22,8 +22,7 @@ new_attempts <- function(client, timeout, reached = client$reached) {
   start <- now()
   deadline <- start + timeout
   count <- 0L
-  # Who joined a folder had its server before.
-  reached <- reached || !is.null(client$settings$address$folder)
+  folder <- client$settings$address$folder
 
   remaining <- function() deadline - now()
 
@@ -34,7 +33,9 @@ new_attempts <- function(client, timeout, reached = client$reached) {
       return(NULL)
     }
     wait <- stats::runif(1, 0, backoff(retry, count)) + (failure$retry_delay %||% 0)
-    if (is_away(failure) && !reached) {
+    # Who joined a folder had its server before.
+    joined <- !is.null(folder) && !identical(failure$joined, FALSE)
+    if (is_away(failure) && !reached && !joined) {
       left <- min(start + retry$connect_timeout, deadline) - now()
       # One last attempt at the end of the window, so that it is as long as it says.
       return(if (left > 0) min(wait, left))
@@ -45,7 +46,8 @@ new_attempts <- function(client, timeout, reached = client$reached) {
 
   # The error to raise once there is no further attempt.
   final <- function(failure) {
-    if (!is_away(failure)) {
+    # That of a folder says itself where there is no server.
+    if (!is_away(failure) || identical(failure$joined, FALSE)) {
       return(failure_error(failure))
     }
     attempts <- if (count == 1L) "1 attempt" else paste(count, "attempts")
@@ -84,9 +86,13 @@ send <- function(client, service, method, request, timeout = NULL, behind_logs =
   if (behind_logs) deliver(client, timeout)
   attempts <- new_attempts(client, given)
   repeat {
-    channel <- channel_of(client)
-    answer <- call_unary(the$schema, channel, service, method, request, max(attempts$remaining(), 0.001))
-    if (!inherits(answer, "runwire_failure")) {
+    channel <- channel_of(client, attempts$remaining())
+    answer <- if (is_failure(channel)) {
+      channel
+    } else {
+      call_unary(the$schema, channel, service, method, request, max(attempts$remaining(), 0.001))
+    }
+    if (!is_failure(answer)) {
       note_reached(client)
       return(checked(answer))
     }
@@ -118,8 +124,9 @@ send_streaming <- function(client, service, method, request, timeout = NULL) {
   deliver(client, timeout)
   attempts <- new_attempts(client, given)
   repeat {
-    found <- collect_stream(open_stream(client, service, method, request, attempts$remaining()))
-    if (!inherits(found, "runwire_failure")) {
+    stream <- open_stream(client, service, method, request, attempts$remaining())
+    found <- if (is_failure(stream)) stream else collect_stream(stream)
+    if (!is_failure(found)) {
       note_reached(client)
       return(found)
     }
@@ -127,8 +134,13 @@ send_streaming <- function(client, service, method, request, timeout = NULL) {
   }
 }
 
+# A stream; or a failure, as of channel_of().
 open_stream <- function(client, service, method, request, timeout) {
-  checked(stream_open(the$schema, channel_of(client), service, method, request, max(timeout, 0.001)))
+  channel <- channel_of(client, timeout)
+  if (is_failure(channel)) {
+    return(channel)
+  }
+  checked(stream_open(the$schema, channel, service, method, request, max(timeout, 0.001)))
 }
 
 collect_stream <- function(stream) {
@@ -140,7 +152,7 @@ collect_stream <- function(stream) {
     if (is.null(message)) {
       return(found[seq_len(count)])
     }
-    if (inherits(message, "runwire_failure")) {
+    if (is_failure(message)) {
       return(message)
     }
     count <- count + 1L
@@ -158,7 +170,7 @@ raw_stream <- function(service, method, request, client, timeout, on_message) {
   client <- client %||% session_client()
   check_online(client, method)
   deliver(client, timeout)
-  stream <- open_stream(client, service, method, request, timeout %||% client$settings$timeout)
+  stream <- checked(open_stream(client, service, method, request, timeout %||% client$settings$timeout))
   on.exit(stream_cancel(stream))
   repeat {
     message <- checked(stream_read(the$schema, stream, Inf))

@@ -124,20 +124,29 @@ find_token <- function(token) {
   found
 }
 
-# The channel, opened at the first use; that of a folder leads to the server that has the folder open now.
-channel_of <- function(client) {
+# The channel, opened at the first use; that of a folder leads to the server that has the folder open now. A failure if
+# the folder has none, which is an attempt that failed: one may be starting.
+channel_of <- function(client, timeout) {
   if (client$closed) value_error("the client is closed")
   if (is.null(client$channel)) {
-    client$channel <- open_channel(client)
+    found <- open_channel(client, timeout)
+    if (is_failure(found)) {
+      return(found)
+    }
+    client$channel <- found
   }
   client$channel
 }
 
-open_channel <- function(client) {
+open_channel <- function(client, timeout) {
   given <- client$settings
   where <- given$address
   if (!is.null(where$folder)) {
-    where <- parse_address(checked(local_server(where$folder)))
+    found <- local_server(where$folder, timeout)
+    if (inherits(found, "runwire_problem")) {
+      return(away_failure(found$message, joined = FALSE))
+    }
+    where <- parse_address(found)
   }
   checked(channel_open(
     where$target, where$secure, where$local, given$tls_ca, given$token, given$retry$connect_timeout, user_agent()

@@ -51,6 +51,19 @@ failed_precondition <- function(...) {
   new_error("FAILED_PRECONDITION", paste0(...))
 }
 
+is_failure <- function(found) inherits(found, "runwire_failure")
+
+# What C++ would say of a call that found no server. `joined` is FALSE for that of a folder which was not even found.
+away_failure <- function(message, joined = TRUE) {
+  structure(
+    list(
+      code = "UNAVAILABLE", message = message, reason = "", metadata = character(), violations = character(),
+      retry_delay = NULL, joined = joined
+    ),
+    class = "runwire_failure"
+  )
+}
+
 # What C++ says of a failed call, as an error.
 failure_error <- function(failure) {
   # No Runwire server said this: gRPC did, having no connection, or a proxy on the way.
@@ -92,7 +105,7 @@ value_error <- function(...) usage_error("value", ...)
 # Raises what C++ returned if that is an error, and returns it else.
 checked <- function(found) {
   if (inherits(found, "runwire_problem")) stop(problem_error(found))
-  if (inherits(found, "runwire_failure")) stop(failure_error(found))
+  if (is_failure(found)) stop(failure_error(found))
   found
 }
 

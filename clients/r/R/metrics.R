@@ -268,5 +268,6 @@ runwire_call_raw <- function(method, requests, client = NULL, timeout = NULL) {
   check_online(client, method)
   deliver(client, timeout)
   given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
-  checked(call_bytes(channel_of(client), check_string("method", method), requests, given))
+  channel <- checked(channel_of(client, given))
+  checked(call_bytes(channel, check_string("method", method), requests, given))
 }

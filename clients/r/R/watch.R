@@ -55,7 +55,7 @@ runwire_watch_next <- function(watch, timeout = Inf) {
     if (identical(found, FALSE)) {
       return(NULL)
     }
-    if (inherits(found, "runwire_failure")) {
+    if (is_failure(found)) {
       watch_pause(watch, found)
       next
     }
@@ -75,27 +75,21 @@ watch_message <- function(watch, patience) {
     # Behind what was logged, the first time; afterwards it goes on behind its cursor and waits for nothing.
     if (!watch$began) deliver(client, NULL)
     request <- c(watch$request, cursor = watch$cursor)
-    watch$stream <- open_stream(client, "MetricService", "WatchMetrics", request, Inf)
+    stream <- open_stream(client, "MetricService", "WatchMetrics", request, Inf)
+    if (is_failure(stream)) {
+      return(stream)
+    }
+    watch$stream <- stream
   }
   found <- checked_problem(stream_read(the$schema, watch$stream, patience))
   if (is.null(found)) {
     found <- away_failure("the server ended the watch")
   }
-  if (inherits(found, "runwire_failure")) watch$stream <- NULL
+  if (is_failure(found)) watch$stream <- NULL
   found
 }
 
 checked_problem <- function(found) if (inherits(found, "runwire_problem")) checked(found) else found
-
-away_failure <- function(message) {
-  structure(
-    list(
-      code = "UNAVAILABLE", message = message, reason = "", metadata = character(), violations = character(),
-      retry_delay = NULL
-    ),
-    class = "runwire_failure"
-  )
-}
 
 # Waits before connecting again, or raises the error where there is no use in that.
 watch_pause <- function(watch, failure) {

@@ -137,12 +137,23 @@ BEGIN_RCPP
 END_RCPP
 }
 // local_server
-SEXP local_server(std::string folder);
-RcppExport SEXP _runwire_local_server(SEXP folderSEXP) {
+SEXP local_server(std::string folder, double timeout);
+RcppExport SEXP _runwire_local_server(SEXP folderSEXP, SEXP timeoutSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< std::string >::type folder(folderSEXP);
-    rcpp_result_gen = Rcpp::wrap(local_server(folder));
+    Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
+    rcpp_result_gen = Rcpp::wrap(local_server(folder, timeout));
+    return rcpp_result_gen;
+END_RCPP
+}
+// heartbeat_requests
+SEXP heartbeat_requests(SEXP run_ids);
+RcppExport SEXP _runwire_heartbeat_requests(SEXP run_idsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type run_ids(run_idsSEXP);
+    rcpp_result_gen = Rcpp::wrap(heartbeat_requests(run_ids));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -458,7 +469,8 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_call_bytes", (DL_FUNC) &_runwire_call_bytes, 4},
     {"_runwire_stream_cancel", (DL_FUNC) &_runwire_stream_cancel, 1},
     {"_runwire_read_status", (DL_FUNC) &_runwire_read_status, 3},
-    {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 1},
+    {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 2},
+    {"_runwire_heartbeat_requests", (DL_FUNC) &_runwire_heartbeat_requests, 1},
     {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
     {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
     {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},

@@ -26,11 +26,29 @@ struct Beats::Inner {
   grpc::CompletionQueue queue;
   std::set<Beat*> beats;
 
+  void start(Channel& channel, const std::string& request) {
+    auto beat = std::make_unique<Beat>();
+    channel.inner().prepare(beat->context, kPatience);
+    beat->call = channel.inner().stub->PrepareUnaryCall(&beat->context, kHeartbeat, to_buffer(request), &queue);
+    beat->call->StartCall();
+    beat->call->Finish(&beat->answer, &beat->status, beat.get());
+    beats.insert(beat.release());
+  }
+
   void end(void* tag) {
     beats.erase(static_cast<Beat*>(tag));
     delete static_cast<Beat*>(tag);
   }
 };
+
+std::vector<std::string> heartbeats(const std::vector<std::string>& run_ids) {
+  std::vector<std::string> found;
+  for (size_t i = 0; i < run_ids.size(); i++) {
+    if (i % kMostBeats == 0) found.emplace_back();
+    append_field(found.back(), 1, run_ids[i]);
+  }
+  return found;
+}
 
 Beats::Beats() : inner_(new Inner) {}
 
@@ -40,14 +58,7 @@ void Beats::send(Channel& channel, const std::vector<std::string>& run_ids) {
   void* tag;
   bool ok;
   while (inner_->queue.AsyncNext(&tag, &ok, after(0)) == grpc::CompletionQueue::GOT_EVENT) inner_->end(tag);
-  std::string request;
-  for (size_t i = 0; i < std::min(run_ids.size(), kMostBeats); i++) append_field(request, 1, run_ids[i]);
-  auto beat = std::make_unique<Beat>();
-  channel.inner().prepare(beat->context, kPatience);
-  beat->call = channel.inner().stub->PrepareUnaryCall(&beat->context, kHeartbeat, to_buffer(request), &inner_->queue);
-  beat->call->StartCall();
-  beat->call->Finish(&beat->answer, &beat->status, beat.get());
-  inner_->beats.insert(beat.release());
+  for (const std::string& request : heartbeats(run_ids)) inner_->start(channel, request);
 }
 
 void Beats::stop() {

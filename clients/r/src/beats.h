@@ -9,6 +9,9 @@
 
 namespace runwire {
 
+// The serialised requests that say that runs are alive: as many as it takes, for one takes a thousand runs.
+std::vector<std::string> heartbeats(const std::vector<std::string>& run_ids);
+
 // To be used by one thread at a time.
 class Beats {
  public:

@@ -1,13 +1,17 @@
 // What R calls: rules, ids, digests, and other small things that C++ knows.
 #include "arguments.h"
+#include "beats.h"
 #include "delivery.h"
+#include "held.h"
 #include "rules.h"
 #include "segments.h"
 #include "spool.h"
 
 using runwire::guarded;
+using runwire::interruptible;
 using runwire::Problem;
 using runwire::time_at;
+using runwire::user_interrupted;
 
 // How a call failed, of its code's number and the bytes of its details.
 // [[Rcpp::export(rng = false)]]
@@ -17,8 +21,20 @@ SEXP read_status(int code, std::string message, Rcpp::RawVector details) {
 }
 
 // [[Rcpp::export(rng = false)]]
-SEXP local_server(std::string folder) {
-  return guarded([&] { return Rcpp::wrap(runwire::find_local_server(folder)); });
+SEXP local_server(std::string folder, double timeout) {
+  return interruptible([&] { return Rcpp::wrap(runwire::find_local_server(folder, timeout, user_interrupted)); });
+}
+
+// What a heartbeat of these runs says: serialised requests.
+// [[Rcpp::export(rng = false)]]
+SEXP heartbeat_requests(SEXP run_ids) {
+  return guarded([&]() -> SEXP {
+    Rcpp::List found;
+    for (const std::string& one : runwire::heartbeats(runwire::texts(run_ids, "run ids"))) {
+      found.push_back(Rcpp::RawVector(one.begin(), one.end()));
+    }
+    return found;
+  });
 }
 
 // [[Rcpp::export(rng = false)]]

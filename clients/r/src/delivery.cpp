@@ -30,7 +30,7 @@ constexpr double kSlice = 1.0;
 
 bool is_refusal(const Failure& failure) {
   return failure.code == "UNAUTHENTICATED" || failure.code == "PERMISSION_DENIED" ||
-         failure.code == "UNIMPLEMENTED" || failure.code == "INVALID_ARGUMENT" || failure.reason == kNoLocalServer;
+         failure.code == "UNIMPLEMENTED" || failure.code == "INVALID_ARGUMENT";
 }
 
 Failure simple_failure(const std::string& code, const std::string& message, const std::string& reason = "") {
@@ -137,7 +137,12 @@ void Delivery::Inner::run() {
 // The channel; that of a folder leads to the server that has the folder open now.
 std::shared_ptr<Channel> Delivery::Inner::connect() {
   ChannelOptions given = options.channel;
-  if (!options.folder.empty()) given.target = find_local_server(options.folder);
+  if (!options.folder.empty()) {
+    given.target = find_local_server(options.folder, INFINITY, [this] {
+      std::lock_guard<std::mutex> lock(guard.mutex);
+      return stopping;
+    });
+  }
   // The pauses between attempts are this side's own.
   if (channel && failures > 0) grpc::experimental::ChannelResetConnectionBackoff(channel->inner().channel.get());
   if (!channel || channel_target != given.target) {
@@ -154,6 +159,9 @@ std::optional<Failure> Delivery::Inner::carry(const std::shared_ptr<Lane>& carri
   std::unique_ptr<Stream> it;
   try {
     it = std::make_unique<Stream>(connect(), carried);
+  } catch (const Interruption&) {
+    // The thread is to end.
+    return std::nullopt;
   } catch (const Problem& problem) {
     return simple_failure("UNAVAILABLE", problem.what(), kNoLocalServer);
   } catch (const std::system_error& error) {
@@ -332,7 +340,7 @@ void Delivery::Inner::pause(const Failure& failure) {
   failures++;
   outer.away = failure;
   outer.refused = is_refusal(failure);
-  if (failure.unreachable()) say_away();
+  if (is_away(failure)) say_away();
   const RetryOptions& retry = options.retry;
   double longest = std::min(retry.maximum, retry.initial * std::pow(retry.multiplier, std::min(failures - 1, 64)));
   double wait = std::uniform_real_distribution<double>(0, longest)(chance) + failure.retry_delay.value_or(0);

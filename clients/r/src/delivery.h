@@ -19,6 +19,9 @@ namespace runwire {
 constexpr char kNoLocalServer[] = "LOCAL_SERVER";
 constexpr char kSpoolFailed[] = "SPOOL";
 
+// Whether there was no server to talk to.
+inline bool is_away(const Failure& failure) { return failure.unreachable() || failure.reason == kNoLocalServer; }
+
 struct RetryOptions {
   double initial = 0.1, multiplier = 2, maximum = 2, connect_timeout = 3;
 };
@@ -82,7 +85,7 @@ class Delivery {
 };
 
 // Finds the server of a folder that a server on this machine has open: the address to connect to. Throws a Problem if
-// there is none.
-std::string find_local_server(const std::string& folder);
+// there is none, or it does not become known within `patience` seconds, and Interruption.
+std::string find_local_server(const std::string& folder, double patience, const Interrupted& interrupted);
 
 }  // namespace runwire

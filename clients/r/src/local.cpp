@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -18,7 +19,8 @@ namespace runwire {
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{20};
-constexpr std::chrono::seconds kPatience{10};
+// Opening a folder takes a server less, or it never ends.
+constexpr double kPatience = 10;
 
 Problem no_server(const std::string& folder, const std::string& why) {
   return Problem("UNAVAILABLE", folder + " " + why);
@@ -45,7 +47,7 @@ std::string member(const std::string& json, const std::string& name) {
 
 }  // namespace
 
-std::string find_local_server(const std::string& given) {
+std::string find_local_server(const std::string& given, double patience, const Interrupted& interrupted) {
   char* real = ::realpath(given.c_str(), nullptr);
   if (real == nullptr) throw no_server(given, "is no folder: start a server there with `runwire server`");
   std::string folder = real;
@@ -53,11 +55,12 @@ std::string find_local_server(const std::string& given) {
   int descriptor = ::open((folder + "/start.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor < 0) throw no_server(folder, "can not be used");
   File start(descriptor);
-  auto end = std::chrono::steady_clock::now() + kPatience;
+  auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(std::min(patience, kPatience));
   while (::flock(descriptor, LOCK_SH | LOCK_NB) != 0) {
     if (std::chrono::steady_clock::now() > end) {
       throw no_server(folder, "is being opened by another process, which does not end");
     }
+    if (interrupted()) throw Interruption();
     std::this_thread::sleep_for(kPoll);
   }
   // Tells a server that wants to leave that somebody is about to call.

@@ -280,7 +280,7 @@ bool Pipeline::is_done(const Mark& mark) {
 bool Pipeline::is_hopeless(double waited) const {
   if (!delivery_ || !delivery_->away) return false;
   if (delivery_->refused) return true;
-  bool never = !reached_ && !delivery_->reached && delivery_->away->unreachable();
+  bool never = !reached_ && !delivery_->reached && is_away(*delivery_->away);
   return never && waited > options_.delivery.retry.connect_timeout;
 }
 

@@ -29,7 +29,7 @@ std::string wait(Guard& guard, const Delivery& delivery, const Lane& lane, const
         acked = lane.writer.acked().sequence;
         moved = Clock::now();
       }
-      bool away = delivery.away && delivery.away->unreachable() && !delivery.reached;
+      bool away = delivery.away && is_away(*delivery.away) && !delivery.reached;
       if (since(moved) > (away ? options.retry.connect_timeout : timeout)) {
         return options.address + ": " + (delivery.away ? delivery.away->message : "the server acknowledges nothing");
       }

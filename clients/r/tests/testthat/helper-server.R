@@ -15,22 +15,26 @@ skip_without_server <- function() {
   skip_if(!nzchar(server_command()), "there is no server to run: set RUNWIRE_SERVER_COMMAND")
 }
 
-# Starts a server; `$address` is where it listens, `$kill()` ends it as kill -9 does, `$start()` starts it again there.
+# Starts a server; `$address` is where it listens, `$kill()` ends it as kill -9 does, `$start()` starts it again there, and
+# `$launch()` does not wait until it is ready.
 new_server <- function(..., env = parent.frame(), data_dir = NULL) {
   skip_without_server()
   folder <- if (is.null(data_dir)) tempfile("server") else data_dir
   self <- new.env()
   self$port <- "0"
-  self$start <- function() {
-    ready <- tempfile("ready")
-    arguments <- c("server", "--data-dir", folder, "--grpc-port", self$port, "--ready-file", ready, ...)
+  self$launch <- function() {
+    self$ready <- tempfile("ready")
+    arguments <- c("server", "--data-dir", folder, "--grpc-port", self$port, "--ready-file", self$ready, ...)
     self$log <- tempfile("log")
     self$process <- processx::process$new(
       server_command(), arguments,
       stdout = self$log, stderr = "2>&1", cleanup_tree = TRUE, env = server_environment
     )
+  }
+  self$start <- function() {
+    self$launch()
     end <- Sys.time() + 60
-    while (!file.exists(ready) || file.size(ready) == 0) {
+    while (!file.exists(self$ready) || file.size(self$ready) == 0) {
       if (Sys.time() > end || !self$process$is_alive()) stop("no server: ", paste(readLines(self$log), collapse = "\n"))
       Sys.sleep(0.02)
     }

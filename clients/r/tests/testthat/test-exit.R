@@ -28,6 +28,33 @@ test_that("an interrupt ends a call at once", {
   script$end()
 })
 
+test_that("an interrupt ends the wait for a folder that another process opens, and that of its client's end", {
+  skip_if(!nzchar(Sys.which("flock")), "nobody can hold the lock")
+  folder <- tempfile("folder")
+  dir.create(folder)
+  holder <- processx::process$new("flock", c(file.path(folder, "start.lock"), "sleep", "60"), cleanup_tree = TRUE)
+  on.exit(holder$kill_tree())
+  script <- new_script(c(
+    "retry <- runwire_retry(connect_timeout = 60)",
+    "client <- runwire_connect(Sys.getenv('FOLDER'), timeout = 60, retry = retry)",
+    "cat('ready\\n')",
+    "found <- tryCatch(runwire_server_info(client = client), interrupt = function(e) 'interrupted')",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "cat(found, '\\n')",
+    "found <- tryCatch(runwire_close(client), interrupt = function(e) 'stopped')",
+    "cat(found, '\\n')"
+  ), FOLDER = folder)
+  expect_true(script$says("ready"))
+  for (word in c("interrupted", "stopped")) {
+    Sys.sleep(0.5)
+    began <- Sys.time()
+    script$process$interrupt()
+    expect_true(script$says(word, 20))
+    expect_lt(as.numeric(Sys.time() - began, units = "secs"), 3)
+  }
+  expect_identical(script$end(), 0L)
+})
+
 test_that("an interrupt ends the run of a script as KILLED, and an error as FAILED", {
   reader <- shared_client()
   script <- new_script(c(

@@ -124,3 +124,36 @@ test_that("a folder that a server has open is an address, and one without says h
   error <- expect_error(runwire_server_info(client = lonely), class = "runwire_server_unavailable")
   expect_match(conditionMessage(error), "runwire server --data-dir")
 })
+
+test_that("the server of a folder is waited for while it restarts, by calls, watches and what was logged", {
+  folder <- tempfile("folder")
+  server <- new_server(data_dir = folder)
+  client <- new_client(folder)
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_flush(client = client)
+  watch <- runwire_watch(run_id, client = client)
+  runwire_watch_next(watch, 10)
+  restart <- function() {
+    server$kill()
+    server$launch()
+  }
+  restart()
+  expect_identical(runwire_server_info(client = client)$api_version, "v1")
+  restart()
+  expect_identical(nrow(runwire_get_metric_history(run_id, "m", client = client)), 0L)
+  restart()
+  runwire_log_metric("m", 1, run_id = run_id, client = client)
+  runwire_flush(client = client)
+  restart()
+  expect_identical(runwire_watch_next(watch, 30)$points$value, 1)
+  close(watch)
+})
+
+test_that("heartbeats are for all runs, a thousand in a call", {
+  run_ids <- sprintf("%032x", 1:2001)
+  told <- lapply(runwire:::checked(runwire:::heartbeat_requests(run_ids)), function(one) {
+    runwire:::message_from_raw(runwire:::the$schema, "HeartbeatRequest", one)$run_ids
+  })
+  expect_identical(lengths(told), c(1000L, 1000L, 1L))
+  expect_identical(unlist(told), run_ids)
+})
