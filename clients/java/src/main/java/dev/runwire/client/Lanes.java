@@ -114,7 +114,7 @@ final class Lanes {
       Notices.tell(why);
     }
     stuck = why;
-    if (given.onSpoolFull == OnSpoolFull.ERROR || given.offline()) {
+    if (!closing && (given.onSpoolFull == OnSpoolFull.ERROR || given.offline())) {
       buffer.refuse(new ResourceExhaustedException(new Failure(why)));
     }
   }
@@ -174,8 +174,8 @@ final class Lanes {
     try {
       return spool.reclaim();
     } catch (IOException failed) {
-      // A disk that deletes nothing either has no room.
-      return false;
+      // What is not deleted is forgotten all the same: the next frame needs another segment.
+      return true;
     }
   }
 

@@ -126,7 +126,11 @@ final class Sender {
 
   /** Has something done on a thread that may wait. */
   <R> CompletableFuture<R> later(java.util.function.Supplier<R> what) {
-    return CompletableFuture.supplyAsync(what, waiting);
+    try {
+      return CompletableFuture.supplyAsync(what, waiting);
+    } catch (RejectedExecutionException closed) {
+      return CompletableFuture.failedFuture(Link.closed());
+    }
   }
 
   /** One call of the async client, with its repeats. */

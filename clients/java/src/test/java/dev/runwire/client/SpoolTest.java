@@ -95,6 +95,7 @@ class SpoolTest {
     spool.acknowledge(writer.cut());
     Path folder = Path.of(spool.place());
     Files.createFile(folder.resolve("successor"));
+    Files.createFile(folder.resolve("00000000000000ff.segment"));
     Files.createFile(folder.resolve("mine.txt"));
     spool.close();
     assertEquals(Set.of("mine.txt"), names(folder));

@@ -255,7 +255,7 @@ class TroubleTest {
 
   @Test
   void callsThatWaitForTheNextAttemptEndWithTheClient() throws Exception {
-    List<CompletableFuture<ServerInfo>> calls = new ArrayList<>();
+    List<CompletableFuture<?>> calls = new ArrayList<>();
     Duration pause = Duration.ofSeconds(2);
     RunwireClient client =
         away()
@@ -266,7 +266,8 @@ class TroubleTest {
     }
     Thread.sleep(500);
     client.close();
-    for (CompletableFuture<ServerInfo> call : calls) {
+    calls.add(client.async().resumeRun(RUN));
+    for (CompletableFuture<?> call : calls) {
       ExecutionException ended =
           assertThrows(ExecutionException.class, () -> call.get(10, TimeUnit.SECONDS));
       assertInstanceOf(IllegalStateException.class, ended.getCause());
