@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.SynchronousQueue;
 import java.util.concurrent.ThreadPoolExecutor;
@@ -23,6 +24,8 @@ final class Core {
   private final Set<ActiveRun> open = ConcurrentHashMap.newKeySet();
   private final List<AutoCloseable> others = new CopyOnWriteArrayList<>();
   private final AtomicBoolean resumed = new AtomicBoolean();
+  private final AtomicBoolean closing = new AtomicBoolean();
+  private final CountDownLatch closed = new CountDownLatch(1);
   private final ExecutorService waiting;
   private final Thread hook = new Thread(this::atExit, "runwire-exit");
 
@@ -75,7 +78,7 @@ final class Core {
     try {
       Runtime.getRuntime().removeShutdownHook(hook);
     } catch (IllegalStateException exiting) {
-      // Then the hook runs too, and finds the pipeline closed.
+      // Then the hook runs too, and waits for what is closed here.
       open.clear();
     }
     try {
@@ -97,12 +100,26 @@ final class Core {
     }
   }
 
+  /** Ends all; who comes while another thread does waits until that is done. */
   private void closePipeline(long timeout, boolean progress) {
+    if (!closing.compareAndSet(false, true)) {
+      awaitClosed();
+      return;
+    }
     try {
       pipeline.close(timeout, progress);
     } finally {
       waiting.shutdown();
       link.close();
+      closed.countDown();
+    }
+  }
+
+  private void awaitClosed() {
+    try {
+      closed.await();
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 

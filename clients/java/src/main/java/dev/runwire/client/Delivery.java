@@ -103,9 +103,21 @@ final class Delivery {
     } finally {
       guard.unlock();
     }
-    try {
-      thread.join(milliseconds);
-    } catch (InterruptedException interrupted) {
+    join(thread, milliseconds);
+  }
+
+  /** Waits for a thread to end, for some time, and so long also if the caller is interrupted. */
+  static void join(Thread thread, long milliseconds) {
+    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
+    boolean interrupted = false;
+    while (thread.isAlive() && deadline - System.nanoTime() > 0) {
+      try {
+        TimeUnit.NANOSECONDS.timedJoin(thread, deadline - System.nanoTime());
+      } catch (InterruptedException stray) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
       Thread.currentThread().interrupt();
     }
   }
@@ -199,14 +211,19 @@ final class Delivery {
       }
     } catch (RunwireException error) {
       return error;
-    } catch (IOException error) {
-      return new UnavailableException(new Failure(error.toString()).cause(error));
     } catch (IllegalStateException ended) {
       // The call ended while it was written to; its status is told by the other side.
       return opened.waitForEnd(ended);
+    } catch (IOException | RuntimeException | Error error) {
+      // The thread lives on whatever happens: who waits is told of it when his time is over.
+      return new UnavailableException(new Failure(error.toString()).cause(error));
     } finally {
       guard.lock();
       try {
+        if (stream == opened) {
+          // Nothing, if it has ended.
+          opened.fail(null);
+        }
         opened.over = true;
         stream = null;
         to.writer.lost();
@@ -280,28 +297,41 @@ final class Delivery {
   }
 
   /** Takes an answer in; the guard is held. */
-  private void take(Lane of, StreamFramesResponse response) throws Disagreement, IOException {
+  void take(Lane of, StreamFramesResponse response) throws Disagreement, IOException {
     Writer writer = of.writer;
+    List<Rejection> found;
     if (response.hasWelcome()) {
       Welcome welcome = response.getWelcome();
       writer.welcomed(welcome, of.frames);
-      reject(of, welcome.getRejectionsList());
       back();
+      found = welcome.getRejectionsList();
     } else {
       writer.acknowledged(response.getAck());
-      reject(of, response.getAck().getRejectionsList());
       failures = 0;
+      found = response.getAck().getRejectionsList();
     }
+    // First, because it frees disk.
     of.frames.acknowledge(writer.acked());
+    reject(of, found);
     guard.signal();
   }
 
-  private void reject(Lane of, List<Rejection> found) throws IOException {
-    if (!found.isEmpty()) {
-      List<Rejection> news = of.writer.news(found);
+  private void reject(Lane of, List<Rejection> found) {
+    if (found.isEmpty()) {
+      return;
+    }
+    List<Rejection> news = of.writer.news(found);
+    for (Rejection one : news) {
+      if (!rejections.contains(one)) {
+        rejections.add(one);
+      }
+    }
+    try {
       of.frames.note(news);
       of.writer.noted(found);
-      rejections.addAll(news);
+    } catch (IOException full) {
+      // They are in memory only, and with the server, which is not told that it may forget.
+      return;
     }
   }
 

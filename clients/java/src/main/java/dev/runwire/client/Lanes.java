@@ -114,13 +114,13 @@ final class Lanes {
       Notices.tell(why);
     }
     stuck = why;
-    if (given.onSpoolFull == OnSpoolFull.ERROR || given.offline()) {
+    if (!closing && (given.onSpoolFull == OnSpoolFull.ERROR || given.offline())) {
       buffer.refuse(new ResourceExhaustedException(new Failure(why)));
     }
   }
 
   private void unstick() {
-    if (!stuck.isEmpty()) {
+    if (!stuck.isEmpty() && !closing) {
       stuck = "";
       buffer.refuse(null);
     }
@@ -135,7 +135,12 @@ final class Lanes {
     }
   }
 
-  /** Cuts a frame and hands it to the delivery; not if the writer is over meanwhile. */
+  /**
+   * Cuts a frame and hands it to the delivery.
+   *
+   * @return whether it was cut; not if the writer is over meanwhile, or its spool needs another
+   *     segment: to be made again for what {@link #open} finds
+   */
   boolean write(Lane to, byte[] payload, Collection<Group> groups) {
     while (true) {
       guard.lock();
@@ -146,17 +151,31 @@ final class Lanes {
         Writer.Cut made = to.writer.next(payload);
         spool.append(made, payload, groups);
         to.writer.kept(made);
+        unstick();
         guard.signal();
         return true;
       } catch (IOException error) {
+        if (reclaimed()) {
+          return false;
+        }
         stick("the spool " + to.frames.place() + " can not be written: " + error);
         guard.await(PULSE);
       } finally {
         guard.unlock();
       }
+      pulse.run();
       if (closing) {
         throw new ClosingException();
       }
+    }
+  }
+
+  private boolean reclaimed() {
+    try {
+      return spool.reclaim();
+    } catch (IOException failed) {
+      // What is not deleted is forgotten all the same: the next frame needs another segment.
+      return true;
     }
   }
 

@@ -1,14 +1,18 @@
 package dev.runwire.client;
 
 import java.io.IOException;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 
 /** Tells once of what earlier processes left undelivered. */
 final class Leftovers {
   // Larger ones are taken for undelivered without reading them.
   private static final long MOST_READ = 64L * 1024 * 1024;
+  // Spools are named by their writers; what else lies beside them is somebody's.
+  private static final Pattern SPOOL = Pattern.compile("[0-9a-f]{32}");
 
   private final Path root;
   private boolean told;
@@ -23,12 +27,11 @@ final class Leftovers {
     }
     told = true;
     int left = 0;
-    try (DirectoryStream<Path> spools = Files.newDirectoryStream(root, Files::isDirectory)) {
+    try (DirectoryStream<Path> spools = Files.newDirectoryStream(root, Leftovers::isSpool)) {
       for (Path spool : spools) {
-        boolean hidden = spool.getFileName().toString().startsWith(".");
-        left += !hidden && !SpoolLock.isHeld(spool) && holdsFrames(spool) ? 1 : 0;
+        left += !SpoolLock.isHeld(spool) && holdsFrames(spool) ? 1 : 0;
       }
-    } catch (IOException gone) {
+    } catch (IOException | DirectoryIteratorException gone) {
       // A process that ends removes its spool: the next client looks again.
       return;
     }
@@ -40,6 +43,10 @@ final class Leftovers {
               + root
               + "` delivers it");
     }
+  }
+
+  private static boolean isSpool(Path path) {
+    return SPOOL.matcher(path.getFileName().toString()).matches() && Files.isDirectory(path);
   }
 
   /** Says whether a spool has frames that are not known to be acknowledged. */

@@ -8,7 +8,6 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * All that a client logs, on its way: from the buffer through frames and the spool to the server.
@@ -38,7 +37,9 @@ final class Pipeline {
   private volatile boolean started;
   private volatile boolean closing;
   private volatile boolean busy;
-  private final AtomicBoolean ending = new AtomicBoolean();
+  // Why the folding ended for good, and why the spool is not on the disk; both under the guard.
+  private InternalException broken;
+  private IOException unsynced;
   private long weight;
   private long beat;
 
@@ -82,9 +83,31 @@ final class Pipeline {
         }
         pulse();
       }
+      // Who closes may not have waited: what came in before outlives the process in the spool.
+      busy = true;
+      fold();
+      busy = false;
     } catch (Lanes.ClosingException closed) {
       // What is in memory and found no room is told by who closes.
       return;
+    } catch (RuntimeException | Error failed) {
+      breakOff(failed);
+    }
+  }
+
+  /** Ends the folding for good, and lets nobody believe that it goes on. */
+  private void breakOff(Throwable failed) {
+    guard.lock();
+    try {
+      broken =
+          new InternalException(
+              new Failure("the client failed, and takes nothing more: " + failed).cause(failed));
+      if (!closing) {
+        buffer.refuse(broken);
+      }
+      guard.signal();
+    } finally {
+      guard.unlock();
     }
   }
 
@@ -121,16 +144,24 @@ final class Pipeline {
     try {
       Lane lane = lanes.current();
       if (given.offline() && lane != null) {
-        lanes.spool().sync();
+        sync();
       }
       mark.lane = lane;
       mark.sequence = lane == null ? 0 : lane.writer.cut().sequence;
       mark.folded = true;
       guard.signal();
-    } catch (IOException failed) {
-      Notices.tell("the spool " + lanes.spool().place() + " can not be synced: " + failed);
     } finally {
       guard.unlock();
+    }
+  }
+
+  private void sync() {
+    try {
+      lanes.spool().sync();
+      unsynced = null;
+    } catch (IOException failed) {
+      // For who waits: what is not synced now is tried again by the next who does.
+      unsynced = failed;
     }
   }
 
@@ -236,6 +267,10 @@ final class Pipeline {
         }
         guard.awaitInterruptibly(Math.min(left, LOOK));
       }
+      if (unsynced != null) {
+        String why = "the spool " + lanes.spool().place() + " can not be synced: " + unsynced;
+        throw new InternalException(new Failure(why).cause(unsynced));
+      }
     } catch (InterruptedException interrupted) {
       Thread.currentThread().interrupt();
       throw new CancelledException(
@@ -251,8 +286,8 @@ final class Pipeline {
   /** Says whether there is no hope for the server; null if there is. */
   private RunwireException givenUp(long start, long now) {
     Delivery carrying = delivery;
-    if (carrying == null) {
-      return null;
+    if (broken != null || carrying == null) {
+      return broken;
     }
     if (carrying.refusal() != null) {
       return carrying.refusal();
@@ -322,11 +357,8 @@ final class Pipeline {
     }
   }
 
-  /** Delivers what was logged, and ends. */
+  /** Delivers what was logged, and ends; to be called once. */
   void close(long timeout, boolean progress) {
-    if (!ending.compareAndSet(false, true)) {
-      return;
-    }
     synchronized (this) {
       closing = !started;
     }
@@ -341,11 +373,12 @@ final class Pipeline {
   }
 
   private void end() {
-    closing = true;
-    lanes.close();
-    buffer.refuse(Link.closed());
     guard.lock();
     try {
+      // Under the guard, so that nobody who finds room takes it back.
+      lanes.close();
+      buffer.refuse(Link.closed());
+      closing = true;
       guard.signal();
     } finally {
       guard.unlock();
@@ -357,7 +390,7 @@ final class Pipeline {
     if (delivery != null) {
       delivery.stop(END_MILLISECONDS);
     }
-    join(thread);
+    Delivery.join(thread, END_MILLISECONDS);
     guard.lock();
     try {
       if (lanes.spool() != null) {
@@ -367,14 +400,6 @@ final class Pipeline {
       Notices.tell("the spool " + lanes.spool().place() + " can not be closed: " + failed);
     } finally {
       guard.unlock();
-    }
-  }
-
-  private static void join(Thread thread) {
-    try {
-      thread.join(END_MILLISECONDS);
-    } catch (InterruptedException interrupted) {
-      Thread.currentThread().interrupt();
     }
   }
 

@@ -9,6 +9,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
@@ -113,7 +114,7 @@ final class Sender {
     try {
       pipeline.checkOnline(call.method.getBareMethodName());
       if (call.behindLogs && pipeline.isDirty()) {
-        waiting.execute(attempts::behindLogs);
+        attempts.mayWait(attempts::behindLogs);
       } else {
         attempts.start();
       }
@@ -125,7 +126,11 @@ final class Sender {
 
   /** Has something done on a thread that may wait. */
   <R> CompletableFuture<R> later(java.util.function.Supplier<R> what) {
-    return CompletableFuture.supplyAsync(what, waiting);
+    try {
+      return CompletableFuture.supplyAsync(what, waiting);
+    } catch (RejectedExecutionException closed) {
+      return CompletableFuture.failedFuture(Link.closed());
+    }
   }
 
   /** One call of the async client, with its repeats. */
@@ -163,7 +168,7 @@ final class Sender {
       if (reached) {
         attempt();
       } else {
-        waiting.execute(this::attempt);
+        mayWait(this::attempt);
       }
     }
 
@@ -204,8 +209,17 @@ final class Sender {
       if (pause == Attempts.NONE) {
         result.completeExceptionally(attempts.last(error, System.nanoTime()));
       } else {
-        CompletableFuture.delayedExecutor(pause, TimeUnit.NANOSECONDS, waiting)
+        CompletableFuture.delayedExecutor(pause, TimeUnit.NANOSECONDS, this::mayWait)
             .execute(this::attempt);
+      }
+    }
+
+    /** Has something done on a thread that may wait; a client that is closed has none left. */
+    private void mayWait(Runnable what) {
+      try {
+        waiting.execute(what);
+      } catch (RejectedExecutionException closed) {
+        result.completeExceptionally(Link.closed());
       }
     }
 

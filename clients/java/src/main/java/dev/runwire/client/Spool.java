@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashSet;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.zip.CRC32;
@@ -42,22 +44,27 @@ import java.util.zip.CRC32;
  * acknowledged are deleted. Guarded by who calls.
  */
 final class Spool implements Frames {
+  // What may lie beside the segments, in the order in which it is removed.
+  private static final List<String> NOTES =
+      List.of("rejections", "aside", "successor", "successor.new", "acked", "lock");
   private static final long SEGMENT_BYTES = 16L * 1024 * 1024;
+  private static final long LEAST_OF_FREE = 256L * 1024;
   private static final int OVERHEAD = 64;
 
   private final Path folder;
   private final String writerId;
   private final String address;
   private final long limit;
-  private final long segmentBytes;
   private final SpoolLock lock;
   private final List<Segments.Segment> segments = new ArrayList<>();
+  private final Set<Segments.Segment> unsynced = new LinkedHashSet<>();
   private final SpoolReader reader = new SpoolReader(1);
   private FileChannel file;
   private FileChannel ackedFile;
   private Set<ByteString> declared = new HashSet<>();
   private Mark acked = Mark.START;
   private Mark cut = Mark.START;
+  private long segmentBytes;
   private Long floor;
   private boolean closed;
 
@@ -66,7 +73,6 @@ final class Spool implements Frames {
     this.writerId = writerId;
     this.address = address;
     this.limit = limit;
-    this.segmentBytes = Math.max(4096, Math.min(SEGMENT_BYTES, limit / 8));
     this.lock = lock;
   }
 
@@ -76,12 +82,17 @@ final class Spool implements Frames {
     // Nobody looks into it before the lock is held: names with a dot are not spools.
     Path hidden = root.resolve("." + writerId);
     makeFolders(hidden);
-    SpoolLock lock = SpoolLock.take(hidden, writerId);
     Path folder = root.resolve(writerId);
+    SpoolLock lock = null;
     try {
+      lock = SpoolLock.take(hidden, writerId);
       Files.move(hidden, folder, StandardCopyOption.ATOMIC_MOVE);
     } catch (IOException failed) {
-      lock.close();
+      Files.deleteIfExists(hidden.resolve("lock"));
+      Files.deleteIfExists(hidden);
+      if (lock != null) {
+        lock.close();
+      }
       throw failed;
     }
     return new Spool(folder, writerId, address, limit, lock);
@@ -132,21 +143,29 @@ final class Spool implements Frames {
   long prepare(int length) throws IOException {
     int size = length + OVERHEAD;
     Segments.Segment current = file == null ? null : segments.get(segments.size() - 1);
-    boolean done = current != null && current.last <= acked.sequence;
-    if (done && current.size > segmentBytes / 2) {
-      drop(segments.size());
-      current = null;
+    boolean filled = current != null && isFilled(current);
+    if (filled && current.last <= acked.sequence) {
+      if (current.size > segmentBytes / 2 || current.size + size > segmentBytes) {
+        drop(segments.size());
+        current = null;
+      }
     }
     if (pending() > 0 && size() + size > limit) {
       return -1;
     }
-    if (current == null || current.size + size > segmentBytes) {
+    if (current == null || (filled && current.size + size > segmentBytes)) {
       beginSegment();
     }
     return segments.get(segments.size() - 1).before.sequence;
   }
 
+  private static boolean isFilled(Segments.Segment segment) {
+    return segment.last > segment.before.sequence;
+  }
+
   private void beginSegment() throws IOException {
+    // A part of what is free, so that acknowledgements free some.
+    long free = Math.max(LEAST_OF_FREE, Files.getFileStore(folder).getUsableSpace() / 4);
     Path path = folder.resolve(String.format("%016x.segment", cut.sequence + 1));
     byte[] data = Segments.head(writerId, cut, address);
     FileChannel made = Segments.open(path, StandardOpenOption.TRUNCATE_EXISTING);
@@ -160,6 +179,7 @@ final class Spool implements Frames {
     closeFile();
     file = made;
     declared = new HashSet<>();
+    segmentBytes = Math.max(4096, Math.min(Math.min(SEGMENT_BYTES, limit / 8), free));
     segments.add(new Segments.Segment(path, cut, cut.sequence, data.length));
   }
 
@@ -183,6 +203,7 @@ final class Spool implements Frames {
     Segments.Segment segment = segments.get(segments.size() - 1);
     Segments.writeWhole(file, data.toByteArray(), segment.size);
     declared.addAll(added);
+    unsynced.add(segment);
     segment.size += data.size();
     segment.last = made.sequence;
     cut = made.mark();
@@ -243,6 +264,19 @@ final class Spool implements Frames {
     }
   }
 
+  /**
+   * Deletes what is written if all of it is acknowledged: the way on when the disk is full.
+   *
+   * @return whether that freed anything; the next frame needs {@link #prepare} then
+   */
+  boolean reclaim() throws IOException {
+    if (pending() > 0 || segments.stream().noneMatch(Spool::isFilled)) {
+      return false;
+    }
+    drop(segments.size());
+    return true;
+  }
+
   /** Deletes the first segments. */
   private void drop(int count) throws IOException {
     List<Segments.Segment> gone = new ArrayList<>(segments.subList(0, count));
@@ -251,6 +285,7 @@ final class Spool implements Frames {
       closeFile();
     }
     for (Segments.Segment segment : gone) {
+      unsynced.remove(segment);
       reader.drop(segment);
       Files.deleteIfExists(segment.path);
     }
@@ -258,8 +293,12 @@ final class Spool implements Frames {
 
   /** Has everything on the disk. */
   void sync() throws IOException {
-    if (file != null) {
-      file.force(false);
+    while (!unsynced.isEmpty()) {
+      Segments.Segment next = unsynced.iterator().next();
+      try (FileChannel written = FileChannel.open(next.path, StandardOpenOption.WRITE)) {
+        written.force(false);
+      }
+      unsynced.remove(next);
     }
     try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) {
       entries.force(true);
@@ -330,17 +369,26 @@ final class Spool implements Frames {
     closed = true;
     if (undelivered() == 0 && !Files.exists(rejections())) {
       // The mark of what is delivered goes last: a crash in between must not bring frames back.
-      for (Segments.Segment segment : segments) {
-        Files.deleteIfExists(segment.path);
-      }
-      try (DirectoryStream<Path> rest = Files.newDirectoryStream(folder)) {
-        for (Path one : rest) {
-          Files.deleteIfExists(one);
+      try (DirectoryStream<Path> written = Files.newDirectoryStream(folder, "*.segment")) {
+        for (Path segment : written) {
+          Files.deleteIfExists(segment);
         }
       }
-      Files.deleteIfExists(folder);
+      for (String note : NOTES) {
+        Files.deleteIfExists(folder.resolve(note));
+      }
+      removeFolder();
     }
     release();
+  }
+
+  private void removeFolder() throws IOException {
+    try {
+      Files.deleteIfExists(folder);
+    } catch (DirectoryNotEmptyException shared) {
+      // What else lies there is somebody's.
+      return;
+    }
   }
 
   private void release() throws IOException {

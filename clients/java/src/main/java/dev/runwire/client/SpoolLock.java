@@ -48,8 +48,8 @@ final class SpoolLock implements AutoCloseable {
 
   /** Takes a spool that was just made. */
   static SpoolLock take(Path folder, String writerId) throws IOException {
-    HELD.add(writerId);
     FileChannel file = Segments.open(folder.resolve("lock"));
+    HELD.add(writerId);
     try {
       FileLock held = file.tryLock();
       if (held == null) {

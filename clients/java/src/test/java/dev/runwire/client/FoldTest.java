@@ -125,4 +125,18 @@ class FoldTest {
         records.stream().map(record -> record.runId).collect(Collectors.toList()));
     assertTrue(records.get(1).data.length == 0);
   }
+
+  @Test
+  void twoThatMakeGroupsStayWithinWhatOneStreamDeclares() {
+    Groups groups = new Groups();
+    int made = 0;
+    for (int i = 0; i < 600; i++) {
+      String name = "k" + i + "/";
+      List<String> keys =
+          IntStream.range(0, 12).mapToObj(k -> name + k).collect(Collectors.toList());
+      groups.parts(keys);
+      made += groups.parts(keys).get(0).group == null ? 0 : 1;
+    }
+    assertEquals(500, made);
+  }
 }
