@@ -114,3 +114,64 @@ test_that("a file system without locks is told, and no end of the process", {
   expect_true(script$says("can not be written: .*/lock: No locks available"))
   expect_true(script$says("found not everything"))
 })
+
+test_that("a client whose disk was full for a while takes more afterwards", {
+  faults <- new_faults()
+  script <- new_script(c(
+    "client <- runwire_connect(mode = 'offline', shutdown_timeout = 1)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)",
+    "full <- Sys.getenv('FAULTS_FULL')",
+    "writeLines('.segment', full)",
+    "log_some <- function() for (i in 1:30) {",
+    "  runwire_log_metric('m', i, run_id = run_id, client = client)",
+    "  Sys.sleep(0.1)",
+    "}",
+    "cat('first', tryCatch(log_some(), error = function(e) class(e)[1]), '\\n')",
+    "unlink(full)",
+    "Sys.sleep(2)",
+    "cat('second', tryCatch(log_some(), error = function(e) class(e)[1]), '\\n')",
+    "runwire_flush(timeout = 5, client = client)",
+    "cat('done\\n')"
+  ), faults$environment)
+  expect_identical(script$end(), 0L)
+  expect_identical(trimws(script$told("first")), "runwire_resource_exhausted")
+  expect_identical(trimws(script$told("second")), "")
+  expect_true(script$says("done"))
+})
+
+test_that("a rejection that the disk does not take is raised, and holds nothing up", {
+  faults <- new_faults()
+  client <- shared_client()
+  script <- new_script(c(
+    "client <- runwire_connect()",
+    "run_id <- runwire_begin_run('0', params = list(p = 1), client = client)",
+    "runwire_flush(client = client)",
+    "writeLines('rejections', Sys.getenv('FAULTS_FULL'))",
+    "runwire_log_param('p', 2, run_id = run_id, client = client)",
+    "runwire_log_metric('m', 7, run_id = run_id, client = client)",
+    "found <- tryCatch(runwire_flush(timeout = 10, client = client), error = function(e) class(e)[1])",
+    "cat('found', found, '\\n')",
+    "cat('metric', runwire_get_run(run_id, client = client)$metrics, '\\n')"
+  ), RUNWIRE_TRACKING_URI = shared$server$address, faults$environment)
+  expect_identical(script$end(), 0L)
+  expect_identical(trimws(script$told("found")), "runwire_param_immutable")
+  expect_true(script$says("metric 7"))
+  runwire_close(client)
+})
+
+test_that("one stream can declare all groups that a client makes", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  for (pass in 1:2) {
+    for (i in 1:600) {
+      keys <- paste0(i, "/", 1:10)
+      runwire_log_metrics(stats::setNames(1:10, keys), step = pass, run_id = run_id, client = client)
+      block <- runwire_metric_block(paste0("batch/", keys), matrix(1:10, nrow = 1), steps = pass)
+      runwire_log_batch(block, run_id = run_id, client = client)
+    }
+    runwire_flush(client = client)
+  }
+  expect_length(runwire_get_run(run_id, client = client)$metrics, 12000)
+  runwire_close(client)
+})
