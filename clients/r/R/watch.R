@@ -56,7 +56,10 @@ runwire_watch_next <- function(watch, timeout = Inf) {
       return(NULL)
     }
     if (is_failure(found)) {
-      watch_pause(watch, found)
+      watch_pause(watch, found, end)
+      if (now() >= end) {
+        return(NULL)
+      }
       next
     }
     event <- watch_event(watch, found)
@@ -91,8 +94,8 @@ watch_message <- function(watch, patience) {
 
 checked_problem <- function(found) if (inherits(found, "runwire_problem")) checked(found) else found
 
-# Waits before connecting again, or raises the error where there is no use in that.
-watch_pause <- function(watch, failure) {
+# Waits before connecting again, until the given end at most, or raises the error where there is no use in that.
+watch_pause <- function(watch, failure, end) {
   # A stream that broke, in whatever words of gRPC or a proxy, is a server that went away.
   if (!nzchar(failure$reason) && failure$code %in% c("INTERNAL", "UNKNOWN", "CANCELLED")) {
     failure <- away_failure(failure$message)
@@ -100,7 +103,12 @@ watch_pause <- function(watch, failure) {
   if (is.null(watch$attempts)) {
     watch$attempts <- new_attempts(watch$client, Inf, reached = watch$reached)
   }
-  wait_after(watch$client, watch$attempts, failure)
+  attempts <- watch$attempts
+  attempts$pause <- function(failure) {
+    pause <- watch$attempts$pause(failure)
+    if (!is.null(pause)) min(pause, max(end - now(), 0))
+  }
+  wait_after(watch$client, attempts, failure)
 }
 
 # Takes a message in; NULL if it has nothing to tell.

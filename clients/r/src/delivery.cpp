@@ -1,5 +1,6 @@
 #include "delivery.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstdio>
@@ -164,7 +165,7 @@ std::optional<Failure> Delivery::Inner::carry(const std::shared_ptr<Lane>& carri
     return std::nullopt;
   } catch (const Problem& problem) {
     return simple_failure("UNAVAILABLE", problem.what(), kNoLocalServer);
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     return simple_failure("UNAVAILABLE", error.what(), kNoLocalServer);
   }
   open(*it);
@@ -238,15 +239,16 @@ void Delivery::Inner::fail(Stream& it, Failure failure) {
 }
 
 void Delivery::Inner::take(Stream& it, const std::string& bytes) {
-  StreamAnswer answer = read_answer(bytes);
   std::lock_guard<std::mutex> lock(guard.mutex);
   Lane& carried = *it.lane;
   progress = Clock::now();
   try {
+    StreamAnswer answer = read_answer(bytes);
+    std::vector<Rejection> rejections;
     if (answer.welcome) {
       carried.writer.welcomed(*answer.welcome,
                               [&](int64_t sequence) { return carried.spool->crc_at(sequence); });
-      reject(carried, answer.welcome->rejections);
+      rejections = std::move(answer.welcome->rejections);
       outer.reached = true;
       outer.away.reset();
       outer.refused = false;
@@ -255,13 +257,15 @@ void Delivery::Inner::take(Stream& it, const std::string& bytes) {
     }
     if (answer.ack) {
       carried.writer.acknowledged(answer.ack->place);
-      reject(carried, answer.ack->rejections);
+      rejections = std::move(answer.ack->rejections);
       failures = 0;
     }
+    // First, because it frees disk.
     carried.spool->acknowledge(carried.writer.acked());
+    reject(carried, rejections);
   } catch (const Disagreement& found) {
     fail(it, simple_failure("FAILED_PRECONDITION", found.message, found.reason));
-  } catch (const std::system_error& error) {
+  } catch (const std::exception& error) {
     fail(it, simple_failure("UNAVAILABLE", error.what(), kSpoolFailed));
   }
   guard.changed.notify_all();
@@ -270,9 +274,17 @@ void Delivery::Inner::take(Stream& it, const std::string& bytes) {
 void Delivery::Inner::reject(Lane& carried, const std::vector<Rejection>& rejections) {
   if (rejections.empty()) return;
   std::vector<Rejection> news = carried.writer.news(rejections);
-  carried.spool->note(news);
-  carried.writer.noted(rejections);
-  outer.rejections.insert(outer.rejections.end(), news.begin(), news.end());
+  for (const auto& one : news) {
+    bool known = std::any_of(outer.rejections.begin(), outer.rejections.end(),
+                             [&](const Rejection& other) { return other.data == one.data; });
+    if (!known) outer.rejections.push_back(one);
+  }
+  try {
+    carried.spool->note(news);
+    carried.writer.noted(rejections);
+  } catch (const std::system_error&) {
+    // On a full disk they are in memory only, and with the server, which is not told that it may forget.
+  }
 }
 
 // Says what there is to say, one message at a time.
@@ -288,7 +300,7 @@ void Delivery::Inner::pump(Stream& it) {
     }
     try {
       message = next_message(it);
-    } catch (const std::system_error& error) {
+    } catch (const std::exception& error) {
       fail(it, simple_failure("UNAVAILABLE", error.what(), kSpoolFailed));
     }
   }
@@ -329,7 +341,7 @@ void Delivery::Inner::watch(Stream& it) {
   std::lock_guard<std::mutex> lock(guard.mutex);
   Writer& writer = it.lane->writer;
   bool waits = !writer.is_open() || writer.sent() > writer.acked().sequence;
-  if (waits && Clock::now() - progress >= kSilence) it.context.TryCancel();
+  if (waits && Clock::now() - progress >= kSilence) fail(it, simple_failure("UNAVAILABLE", "the server says nothing"));
 }
 
 // Decides what follows a stream that failed, and waits.

@@ -41,10 +41,10 @@ bool is_left(const std::string& folder) {
 
 std::vector<std::string> find_spools(const std::string& folder) {
   if (!is_folder(folder)) throw Problem("value", "there is no folder " + folder);
-  if (exists(folder + "/lock") || !segments_in(folder).empty()) return {folder};
+  if (is_spool_name(folder.substr(folder.rfind('/') + 1)) || !segments_in(folder).empty()) return {folder};
   std::vector<std::string> found;
   for (const auto& name : names_in(folder)) {
-    if (name[0] != '.' && is_folder(folder + "/" + name)) found.push_back(folder + "/" + name);
+    if (is_spool_name(name) && is_folder(folder + "/" + name)) found.push_back(folder + "/" + name);
   }
   return found;
 }

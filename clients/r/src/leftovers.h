@@ -6,7 +6,8 @@
 
 namespace runwire {
 
-// Spools below a folder, or the folder itself if it is one; the oldest first. Throws a Problem if it is missing.
+// Spools below a folder, or the folder itself if it is one; the oldest first. Other folders are not touched. Throws a
+// Problem if the folder is missing.
 std::vector<std::string> find_spools(const std::string& folder);
 
 // Looks for spools that nobody writes, and removes those that hold nothing. Returns what to tell the user; empty if

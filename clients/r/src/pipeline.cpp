@@ -58,6 +58,8 @@ void Pipeline::run() {
         return;
       } catch (const std::exception& error) {
         return break_off(error.what());
+      } catch (...) {
+        return break_off("nothing is known of why");
       }
       buffer_.release(batch);
       tell_leftovers();
@@ -138,7 +140,7 @@ void Pipeline::end_at_termination(const std::string& run_id) {
   open_.push_back(run_id);
 }
 
-void Pipeline::terminate(double patience) {
+void Pipeline::end_runs() {
   std::vector<std::string> open;
   {
     std::lock_guard<std::mutex> lock(guard_.mutex);
@@ -152,6 +154,11 @@ void Pipeline::terminate(double patience) {
     record.ends = true;
     buffer_.force(std::move(record));
   }
+  // To the spool at least, while others are waited for.
+  buffer_.hurry();
+}
+
+void Pipeline::terminate(double patience) {
   Failure failure = deliver(patience, [] { return false; });
   if (failure.ok()) failure = lost();
   if (!failure.ok()) say(failure.message);
@@ -193,7 +200,7 @@ void Pipeline::stick(const std::string& why) {
 }
 
 void Pipeline::unstick() {
-  if (stuck_.empty()) return;
+  if (stuck_.empty() || closing_) return;
   stuck_.clear();
   buffer_.refuse(std::nullopt);
 }
@@ -219,14 +226,17 @@ bool Pipeline::write(Lane& lane, const std::string& payload, const std::vector<G
       try {
         Place made = lane.writer.cut_frame(payload);
         lane.spool->append(made.sequence, before.crc, made.crc, payload, groups);
+        unstick();
         if (delivery_) delivery_->poke();
         return true;
       } catch (const std::system_error& error) {
         lane.writer.uncut(before);
+        if (lane.spool->reclaim()) return false;
         stick("the spool " + lane.spool->folder() + " can not be written: " + error.what());
         guard_.changed.wait_for(lock, kPulse);
       }
     }
+    pulse();
     if (closing_) throw Closing();
   }
 }

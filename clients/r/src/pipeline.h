@@ -65,6 +65,7 @@ class Pipeline : private FrameSink, private Terminable {
   struct Closing {};
 
   Opened open_lane(size_t size) override;
+  void end_runs() override;
   void terminate(double patience) override;
   size_t target(const Lane& lane) override;
   bool write(Lane& lane, const std::string& payload, const std::vector<GroupRef>& groups) override;

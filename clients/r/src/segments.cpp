@@ -185,6 +185,12 @@ bool Scan::take(const Entry& one) {
   return true;
 }
 
+void Segment::sync() {
+  if (synced >= size) return;
+  File::open(path, O_RDONLY).sync();
+  synced = size;
+}
+
 SegmentCursor::SegmentCursor(const Segment& segment)
     : path_(segment.path), file_(File::open(segment.path, O_RDONLY)), next_(segment.before.sequence + 1) {}
 

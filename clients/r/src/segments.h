@@ -81,6 +81,12 @@ struct Segment {
   int64_t last = 0;
   // Bytes of its whole entries.
   uint64_t size = 0;
+  // How many of these were synced to the disk.
+  uint64_t synced = 0;
+
+  bool is_filled() const { return last > before.sequence; }
+  // Has it on the disk.
+  void sync();
 };
 
 // A frame as it lies in a spool, with the groups that have to be declared before it.

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -25,11 +26,20 @@ namespace {
 constexpr uint64_t kSegmentBytes = 16 * 1024 * 1024;
 constexpr uint64_t kTailBytes = 8 * 1024 * 1024;
 constexpr uint64_t kOverhead = 64;
+constexpr uint64_t kLeastOfFree = 256 * 1024;
 constexpr size_t kAckedBytes = 16;
 const char kSegment[] = ".segment";
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+// All other files of a spool. The mark of what is delivered goes after the segments: a crash in between must not bring
+// frames back.
+const char* const kFiles[] = {"rejections", "aside", "successor", "successor.new", "acked", "lock"};
+
+bool is_hex(const std::string& text, size_t size) {
+  return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+bool is_segment_name(const std::string& name) {
+  return name.size() > 16 && is_hex(name.substr(0, 16), 16) && name.substr(16) == kSegment;
 }
 
 File lock(const std::string& folder) {
@@ -40,8 +50,10 @@ File lock(const std::string& folder) {
   whole.l_whence = SEEK_SET;
   bool taken = ::flock(found.descriptor(), LOCK_EX | LOCK_NB) == 0 && ::fcntl(found.descriptor(), F_SETLK, &whole) == 0;
   if (!taken) {
+    // File systems may have no locks at all, which is no other process.
+    if (errno != EWOULDBLOCK && errno != EAGAIN && errno != EACCES) failed(folder + "/lock");
     std::string pid = found.read(0, 32);
-    throw Held{"the spool " + folder + " is in use by process " + (pid.empty() ? "unknown" : pid)};
+    throw Held("the spool " + folder + " is in use by process " + (pid.empty() ? "unknown" : pid));
   }
   if (::ftruncate(found.descriptor(), 0) != 0) failed(folder + "/lock");
   found.write_whole(std::to_string(::getpid()), 0);
@@ -55,10 +67,12 @@ uint32_t plain_crc(const std::string& data) {
 
 }  // namespace
 
+bool is_spool_name(const std::string& name) { return is_hex(name, 32); }
+
 std::vector<std::string> segments_in(const std::string& folder) {
   std::vector<std::string> found;
   for (const auto& name : names_in(folder)) {
-    if (ends_with(name, kSegment)) found.push_back(folder + "/" + name);
+    if (is_segment_name(name)) found.push_back(folder + "/" + name);
   }
   return found;
 }
@@ -95,7 +109,6 @@ Spool::Spool(std::string folder, std::string writer_id, std::string address, Fil
       acked_(acked),
       cut_(acked),
       limit_(limit),
-      segment_bytes_(std::max<uint64_t>(4096, std::min(kSegmentBytes, limit / 8))),
       lock_(std::move(held)),
       wanted_(acked.sequence + 1) {}
 
@@ -105,7 +118,15 @@ std::unique_ptr<Spool> Spool::create(const std::string& root, const std::string&
   // Nobody looks into it before the lock is held: names with a dot are not spools.
   std::string folder = root + "/." + writer_id;
   if (::mkdir(folder.c_str(), 0700) != 0) failed(folder);
-  File held = lock(folder);
+  File held;
+  try {
+    held = lock(folder);
+  } catch (...) {
+    // The next try makes another one.
+    ::unlink((folder + "/lock").c_str());
+    ::rmdir(folder.c_str());
+    throw;
+  }
   if (!hidden) {
     std::string seen = root + "/" + writer_id;
     if (::rename(folder.c_str(), seen.c_str()) != 0) failed(seen);
@@ -124,21 +145,20 @@ std::unique_ptr<Spool> Spool::open(const std::string& folder, uint64_t limit) {
 
 void Spool::recover() {
   bool first = true;
-  bool broken = false;
   Place base;
   for (const auto& path : segments_in(folder_)) {
     Scan scan(path);
     if (scan.torn > 0) torn_.push_back(std::to_string(scan.torn) + " bytes at the end of " + path + " are not whole");
-    if (!scan.has_head || broken) continue;
+    if (!scan.has_head) continue;
     if (first) {
       writer_id_ = scan.head.writer_id;
       address_ = scan.head.address;
       base = cut_ = scan.segment.before;
       first = false;
     }
-    if (!(scan.segment.before == cut_)) {
+    if (!strays_.empty() || !(scan.segment.before == cut_)) {
       torn_.push_back(path + " does not follow on what is in front of it");
-      broken = true;
+      strays_.push_back(scan.segment);
       continue;
     }
     segments_.push_back(scan.segment);
@@ -167,18 +187,46 @@ uint64_t Spool::size() const {
 }
 
 int64_t Spool::undelivered() const {
-  if (!floor_) return pending();
-  int64_t base = segments_.empty() ? cut_.sequence : segments_.front().before.sequence;
-  return std::max<int64_t>(0, cut_.sequence - std::max(base, *floor_));
+  return std::max<int64_t>(0, cut_.sequence - delivered()) + stray();
+}
+
+int64_t Spool::stray() const {
+  int64_t found = 0;
+  for (const auto& one : strays_) {
+    found += std::max<int64_t>(0, one.last - std::max(one.before.sequence, delivered()));
+  }
+  return found;
+}
+
+int64_t Spool::delivered() const {
+  if (!floor_) return acked_.sequence;
+  return std::max(*floor_, segments_.empty() ? cut_.sequence : segments_.front().before.sequence);
+}
+
+void Spool::each_left(const std::function<void(const Stored&)>& give) const {
+  for (const auto* some : {&segments_, &strays_}) {
+    for (const Segment& segment : *some) {
+      SegmentCursor cursor(segment);
+      Stored stored;
+      for (int64_t at = std::max(segment.before.sequence, delivered()) + 1; at <= segment.last; at++) {
+        if (!cursor.read(at, segment.size, &stored)) {
+          throw std::system_error(EIO, std::generic_category(), segment.path);
+        }
+        give(stored);
+      }
+    }
+  }
 }
 
 std::optional<int64_t> Spool::prepare(uint64_t size) {
   size += kOverhead;
-  if (file_.is_open() && segments_.back().last <= acked_.sequence && segments_.back().size > segment_bytes_ / 2) {
+  auto is_full = [&](const Segment& one) { return one.is_filled() && one.size + size > segment_bytes_; };
+  if (file_.is_open() && segments_.back().is_filled() && segments_.back().last <= acked_.sequence &&
+      (segments_.back().size > segment_bytes_ / 2 || is_full(segments_.back()))) {
     drop(segments_.size());
   }
   if (pending() > 0 && this->size() + size > limit_) return std::nullopt;
-  if (!file_.is_open() || segments_.back().size + size > segment_bytes_) begin_segment();
+  if (!file_.is_open() || is_full(segments_.back())) begin_segment();
   return segments_.back().before.sequence;
 }
 
@@ -196,7 +244,16 @@ void Spool::begin_segment() {
   }
   file_ = std::move(made);
   declared_.clear();
+  segment_bytes_ = segment_bound();
   segments_.push_back(Segment{path, cut_, cut_.sequence, data.size()});
+}
+
+// How large a segment may grow: to a part of what is free, so that acknowledgements free some.
+uint64_t Spool::segment_bound() const {
+  struct statvfs found;
+  if (::statvfs(folder_.c_str(), &found) != 0) failed(folder_);
+  uint64_t free = std::max<uint64_t>(kLeastOfFree, found.f_bavail * found.f_frsize / 4);
+  return std::max<uint64_t>(4096, std::min({kSegmentBytes, limit_ / 8, free}));
 }
 
 void Spool::append(int64_t sequence, uint32_t previous_crc, uint32_t crc, const std::string& payload,
@@ -272,6 +329,13 @@ void Spool::acknowledge(const Place& place) {
   drop(whole);
 }
 
+bool Spool::reclaim() {
+  bool filled = std::any_of(segments_.begin(), segments_.end(), [](const Segment& one) { return one.is_filled(); });
+  if (pending() > 0 || !filled) return false;
+  drop(segments_.size());
+  return true;
+}
+
 void Spool::drop(size_t count) {
   for (size_t i = 0; i < count; i++) {
     if (cursor_ && cursor_->path() == segments_[i].path) cursor_.reset();
@@ -327,7 +391,7 @@ std::optional<Aside> Spool::aside() const {
 }
 
 void Spool::sync() {
-  if (file_.is_open()) file_.sync();
+  for (auto& segment : segments_) segment.sync();
   File::open(folder_, O_RDONLY).sync();
 }
 
@@ -340,11 +404,9 @@ void Spool::close() {
 }
 
 void Spool::remove() {
-  // The mark of what is delivered goes last: a crash in between must not bring frames back.
   for (const auto& path : segments_in(folder_)) ::unlink(path.c_str());
-  for (const auto& name : names_in(folder_)) {
-    if (name != "." && name != "..") ::unlink((folder_ + "/" + name).c_str());
-  }
+  for (const char* name : kFiles) ::unlink((folder_ + "/" + name).c_str());
+  // Fails where others have put something into the folder, which stays then.
   ::rmdir(folder_.c_str());
   release();
 }
@@ -362,14 +424,12 @@ namespace {
 std::string copied(Spool& old, const std::string& root) {
   auto made = Spool::create(root, new_id(), old.address(), kNoLimit, true);
   Place cut;
-  for (int64_t sequence = old.cut().sequence - old.undelivered() + 1; sequence <= old.cut().sequence; sequence++) {
-    Stored stored;
-    if (!old.take(sequence, &stored)) break;
+  old.each_left([&](const Stored& stored) {
     made->prepare(stored.payload.size());
     uint32_t crc = chained(cut.crc, stored.payload);
     made->append(cut.sequence + 1, cut.crc, crc, stored.payload, stored.groups);
     cut = Place{cut.sequence + 1, crc};
-  }
+  });
   made->note(old.rejections());
   made->sync();
   made->release();
@@ -389,6 +449,8 @@ std::unique_ptr<Spool> renewed(std::unique_ptr<Spool> old) {
   std::string hidden = root + "/." + name, seen = root + "/" + name;
   if (exists(hidden) && ::rename(hidden.c_str(), seen.c_str()) != 0) failed(seen);
   std::string address = old->address();
+  // The copy's name is on the disk before the original goes.
+  File::open(root, O_RDONLY).sync();
   old->remove();
   if (exists(seen)) return Spool::open(seen, kNoLimit);
   return Spool::create(root, new_id(), address, kNoLimit);

@@ -8,6 +8,7 @@
 //                   acknowledged; a stale or torn one costs nothing but a longer welcome
 //     rejections    entries of kind 4: what the server rejected, until a person was told
 //     aside         JSON: why this spool's frames can not go on as their writer
+//     successor     the name of the spool that takes the frames over, once that is whole
 //
 // A frame's bytes are handed to the operating system before they are sent, so that they outlive the process. They
 // are not synced to disk one by one: online, the server's acknowledgement is the promise; `sync` is for those who
@@ -17,9 +18,11 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -30,8 +33,8 @@ namespace runwire {
 constexpr uint64_t kNoLimit = uint64_t{1} << 62;
 
 // Another process has the spool.
-struct Held {
-  std::string message;
+struct Held : std::runtime_error {
+  using std::runtime_error::runtime_error;
 };
 
 // Whether a process has the spool.
@@ -61,8 +64,12 @@ class Spool {
   uint64_t size() const;
   // How many frames the server is not known to have acknowledged.
   int64_t pending() const { return std::max<int64_t>(0, cut_.sequence - acked_.sequence); }
-  // How many frames a new writer would have to deliver.
+  // How many frames are held that the server does not have, as far as is known.
   int64_t undelivered() const;
+  // How many of these stand behind a damaged place, so that they can not go on as this writer.
+  int64_t stray() const;
+  // Gives the undelivered frames in their order.
+  void each_left(const std::function<void(const Stored&)>& give) const;
 
   // Finds room for a frame of so many bytes, in a new segment if need be. Returns a number that changes with the
   // segment; nothing if the spool is full.
@@ -77,6 +84,10 @@ class Spool {
   // Notes what is acknowledged, and deletes the segments that are so as a whole.
   void acknowledge(const Place& place);
 
+  // Deletes what is written if all of it is acknowledged: the way on when the disk is full. Returns whether that freed
+  // anything; the next frame needs `prepare` then.
+  bool reclaim();
+
   // Keeps rejections, synced, until a person was told of them.
   void note(const std::vector<Rejection>& rejections);
   std::vector<Rejection> rejections() const;
@@ -90,7 +101,7 @@ class Spool {
   void sync();
   // Lets go of the spool, and removes it if it holds nothing that anybody needs.
   void close();
-  // Removes the spool with all that it holds.
+  // Removes the spool with all that it holds; what others put into its folder stays.
   void remove();
   // Lets go of the spool, also in a child that inherited it: the lock stays with the parent then.
   void release();
@@ -100,16 +111,21 @@ class Spool {
   void recover();
   Place read_acked(const Place& base) const;
   void begin_segment();
+  uint64_t segment_bound() const;
   void drop(size_t count);
   void offer(Stored frame);
+  // The last frame that the server has, as far as is known, or that is not held.
+  int64_t delivered() const;
 
   std::string folder_, writer_id_, address_;
   Place acked_, cut_;
   std::vector<std::string> torn_;
   uint64_t limit_;
-  uint64_t segment_bytes_;
+  uint64_t segment_bytes_ = 0;
   File lock_, file_, acked_file_;
   std::vector<Segment> segments_;
+  // Segments behind a damaged place.
+  std::vector<Segment> strays_;
   std::set<std::string> declared_;
   // The last sequence that the server has of a spool that was set aside.
   std::optional<int64_t> floor_;
@@ -120,6 +136,9 @@ class Spool {
   int64_t wanted_ = 1;
   std::unique_ptr<SegmentCursor> cursor_;
 };
+
+// Whether a folder has the name of a spool: 32 hex digits.
+bool is_spool_name(const std::string& name);
 
 // The segments of a spool, the oldest first.
 std::vector<std::string> segments_in(const std::string& folder);

@@ -112,7 +112,8 @@ SEXP spool_contents(SEXP pointer) {
     return Rcpp::List::create(
         Rcpp::Named("writer_id") = spool.writer_id(), Rcpp::Named("address") = spool.address(),
         Rcpp::Named("acked") = place_of(spool.acked()), Rcpp::Named("cut") = place_of(spool.cut()),
-        Rcpp::Named("undelivered") = static_cast<double>(spool.undelivered()),
+        Rcpp::Named("undelivered") = static_cast<double>(spool.undelivered() - spool.stray()),
+        Rcpp::Named("stray") = static_cast<double>(spool.stray()),
         Rcpp::Named("frames") = frames_of(spool), Rcpp::Named("rejections") = rejections_of(spool),
         Rcpp::Named("aside") = aside_of(spool));
   });

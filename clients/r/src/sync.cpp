@@ -47,7 +47,7 @@ std::unique_ptr<Spool> open_leftover(const std::string& folder, bool as_new_writ
     if (as_new_writer && spool->undelivered() > 0) spool = renewed(std::move(spool));
     return spool;
   } catch (const Held& held) {
-    throw Problem("state", held.message);
+    throw Problem("state", held.what());
   } catch (const std::system_error& error) {
     throw Problem("state", std::string("the spool can not be read: ") + error.what());
   }
@@ -57,9 +57,13 @@ Delivered deliver_leftover(std::unique_ptr<Spool>& spool, const DeliveryOptions&
                            const Interrupted& interrupted) {
   Delivered found;
   int64_t start = spool->acked().sequence;
-  if (auto aside = spool->aside()) {
+  auto aside = spool->aside();
+  if (aside) {
     found.problem = aside->message + " (" + aside->reason + "); " + kNewWriter;
-  } else if (spool->pending() > 0) {
+  } else if (spool->stray() > 0) {
+    found.problem = std::to_string(spool->stray()) + " frames stand behind a damaged place; " + kNewWriter;
+  }
+  if (!aside && spool->pending() > 0) {
     Guard guard;
     auto lane = std::make_shared<Lane>(std::move(spool));
     {
@@ -70,7 +74,8 @@ Delivered deliver_leftover(std::unique_ptr<Spool>& spool, const DeliveryOptions&
         delivery.carry(lane);
       }
       try {
-        found.problem = wait(guard, delivery, *lane, options, timeout, interrupted);
+        std::string problem = wait(guard, delivery, *lane, options, timeout, interrupted);
+        if (!problem.empty()) found.problem = problem;
       } catch (const Interruption&) {
         delivery.stop();
         spool = std::move(lane->spool);

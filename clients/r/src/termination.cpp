@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <mutex>
@@ -52,6 +53,15 @@ extern "C" void on_termination(int) {
   errno = before;
 }
 
+// The process ends, whatever happens: what one client can not do must not keep the others from it.
+template <typename Body>
+void unless_it_fails(Body body) {
+  try {
+    body();
+  } catch (...) {
+  }
+}
+
 void wait_for_termination() {
   char found = 0;
   while (read(reading_end, &found, 1) < 0 && errno == EINTR) {
@@ -60,9 +70,11 @@ void wait_for_termination() {
   {
     std::lock_guard<std::mutex> lock(watch().mutex);
     auto start = Clock::now();
+    // All of them first: one whose server is away may take all the time there is.
+    for (Terminable* one : watch().told) unless_it_fails([&] { one->end_runs(); });
     for (Terminable* one : watch().told) {
       double spent = std::chrono::duration<double>(Clock::now() - start).count();
-      if (spent < kPatience) one->terminate(kPatience - spent);
+      unless_it_fails([&] { one->terminate(std::max(0.0, kPatience - spent)); });
     }
   }
   end_as_always();

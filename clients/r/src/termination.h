@@ -6,7 +6,9 @@ namespace runwire {
 class Terminable {
  public:
   virtual ~Terminable() = default;
-  // Does what there is to do within so many seconds, on a thread of its own.
+  // Ends what is open, without waiting for anything. Both are called on a thread of their own.
+  virtual void end_runs() = 0;
+  // Delivers what there is within so many seconds, and ends.
   virtual void terminate(double patience) = 0;
 };
 

@@ -98,6 +98,30 @@ test_that("SIGTERM ends open runs as KILLED, and delivers what was logged", {
   runwire_close(reader)
 })
 
+test_that("SIGTERM ends the runs of all clients, also where the first takes all the time", {
+  server <- new_server()
+  spool <- tempfile("spool")
+  script <- new_script(c(
+    "for (i in 1:2) {",
+    "  client <- runwire_connect()",
+    "  run <- runwire_start_run(experiment_id = '0', nested = TRUE, client = client)",
+    "  cat(paste0('run', i), run$run_id, '\\n')",
+    "}",
+    "cat('both\\n')",
+    "Sys.sleep(60)"
+  ), RUNWIRE_TRACKING_URI = server$address, spool = spool)
+  expect_true(script$says("both"))
+  server$kill()
+  script$process$signal(tools::SIGTERM)
+  expect_identical(script$end(), -15L)
+  server$start()
+  expect_identical(sum(runwire_sync(spool, address = server$address)$left), 0)
+  client <- new_client(server$address)
+  for (word in c("run1", "run2")) {
+    expect_identical(runwire_get_run(trimws(script$told(word)), client = client)$status, "KILLED")
+  }
+})
+
 test_that("SIGTERM is the program's own where it deals with it, and a forked child's", {
   script <- new_script(c(
     "client <- runwire_connect()",

@@ -33,6 +33,25 @@ test_that("a watch survives the restart of its server", {
   close(watch)
 })
 
+test_that("a watch waits no longer than it was told to while its server is away", {
+  server <- new_server()
+  client <- new_client(server$address)
+  run_id <- runwire_begin_run("0", client = client)
+  watch <- runwire_watch(run_id, client = client)
+  runwire_watch_next(watch, 10)
+  server$kill()
+  began <- Sys.time()
+  setTimeLimit(elapsed = 20, transient = TRUE)
+  expect_null(runwire_watch_next(watch, 1))
+  setTimeLimit()
+  expect_lt(as.numeric(Sys.time() - began, units = "secs"), 5)
+  # It goes on afterwards.
+  server$start()
+  runwire_log_metric("m", 5, run_id = run_id, client = client)
+  expect_identical(runwire_watch_next(watch, 20)$points$value, 5)
+  close(watch)
+})
+
 test_that("a watch of a run that is not there fails", {
   client <- shared_client()
   watch <- runwire_watch("0198c5a4d7b27d0a8f3b1c2d3e4f5a6b", client = client)

@@ -1,0 +1,177 @@
+# What a spool is worth where disks lose something, or folders hold other things.
+
+# Logs a series a time, so that each is a segment of its own; `size` points each.
+spooled <- function(root, address = NULL, count = 6, size = 800) {
+  client <- runwire_connect(address, mode = "offline", spool_dir = root, spool_bytes = 400000)
+  run_id <- runwire_begin_run("0", client = client)
+  for (i in seq_len(count)) {
+    runwire_log_series("m", stats::runif(size), steps = (i - 1) * size + seq_len(size), run_id = run_id, client = client)
+    runwire_flush(client = client)
+  }
+  runwire_close(client)
+  run_id
+}
+
+segments_of <- function(root) Sys.glob(file.path(root, "*", "*.segment"))
+
+# The last bytes of a file did not reach the disk.
+cut_off <- function(path, bytes) writeBin(utils::head(readBin(path, "raw", file.size(path)), -bytes), path)
+
+test_that("what stands behind a damaged place is kept, told and delivered by a new writer", {
+  reader <- shared_client()
+  spool <- tempfile("spool")
+  run_id <- spooled(spool)
+  files <- segments_of(spool)
+  expect_gt(length(files), 3)
+  cut_off(files[2], 500)
+  outcome <- runwire_sync(spool, address = shared$server$address)
+  expect_gt(outcome$left, 0)
+  expect_match(outcome$problem, "behind a damaged place.*as_new_writer")
+  expect_true(all(file.exists(files[-(1:2)])))
+  # Nor does another client that starts take them for nothing.
+  other <- new_script(c(
+    "client <- runwire_connect()",
+    "runwire_flush(client = client)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)",
+    "runwire_close(client)"
+  ), RUNWIRE_TRACKING_URI = shared$server$address, spool = spool)
+  expect_identical(other$end(), 0L)
+  expect_true(other$says("1 spool holds what earlier processes did not deliver"))
+  expect_true(all(file.exists(files[-(1:2)])))
+  outcome <- runwire_sync(spool, address = shared$server$address, as_new_writer = TRUE)
+  expect_identical(outcome$problem, "")
+  expect_identical(outcome$left, 0)
+  expect_length(list.files(spool), 0)
+  steps <- runwire_get_metric_history(run_id, "m", client = reader)$step
+  # The series whose end was cut off is lost, the others are whole.
+  expect_true(all(c(1:800, 1601:4800) %in% steps))
+  runwire_close(reader)
+})
+
+test_that("only what a spool has put there is removed", {
+  root <- tempfile("root")
+  foreign <- file.path(root, "foreign")
+  shared_name <- file.path(root, "0198c5d2e0f57a3b8f1e2d3c4b5a6978")
+  for (folder in c(foreign, shared_name)) {
+    dir.create(folder, recursive = TRUE)
+    writeLines("mine", file.path(folder, "notes.txt"))
+  }
+  writeLines("mine", file.path(foreign, "lock"))
+  reader <- shared_client()
+  expect_identical(runwire_sync(root, address = shared$server$address)$folder, shared_name)
+  client <- runwire_connect(shared$server$address, spool_dir = root)
+  runwire_begin_run("0", client = client)
+  runwire_close(client)
+  expect_identical(sort(list.files(root, recursive = TRUE)), c(
+    "0198c5d2e0f57a3b8f1e2d3c4b5a6978/notes.txt", "foreign/lock", "foreign/notes.txt"
+  ))
+  expect_identical(nrow(runwire_sync(foreign, address = shared$server$address)), 0L)
+  expect_identical(sort(list.files(foreign)), c("lock", "notes.txt"))
+  runwire_close(reader)
+})
+
+test_that("a sync reaches all segments", {
+  faults <- new_faults()
+  spool <- tempfile("spool")
+  script <- new_script(c(
+    "client <- runwire_connect(mode = 'offline', spool_bytes = 400000)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "for (i in 1:6) {",
+    "  runwire_log_series('m', runif(800), run_id = run_id, client = client)",
+    "  Sys.sleep(0.3)",
+    "}",
+    "runwire_flush(client = client)"
+  ), faults$environment, spool = spool)
+  expect_identical(script$end(), 0L)
+  files <- normalizePath(segments_of(spool))
+  expect_gt(length(files), 3)
+  expect_true(all(files %in% faults$synced()))
+  before <- length(faults$synced())
+  # A new writer's copy is on the disk as a whole before the original goes.
+  script <- new_script(c(
+    "root <- Sys.getenv('RUNWIRE_SPOOL_DIR')",
+    "folder <- file.path(root, list.files(root))",
+    "made <- runwire:::checked(runwire:::spool_open(folder, TRUE))",
+    "cat('made', made$folder, '\\n')"
+  ), faults$environment, spool = spool)
+  expect_identical(script$end(), 0L)
+  expect_length(list.files(spool), 1)
+  copied <- normalizePath(segments_of(spool))
+  synced <- basename(utils::tail(faults$synced(), -before))
+  expect_true(all(basename(copied) %in% synced))
+})
+
+test_that("a file system without locks is told, and no end of the process", {
+  faults <- new_faults(locks = FALSE)
+  script <- new_script(c(
+    "client <- runwire_connect(mode = 'offline', shutdown_timeout = 1)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "found <- tryCatch(runwire_flush(timeout = 2, client = client), error = conditionMessage)",
+    "cat('found', found, '\\n')"
+  ), faults$environment)
+  expect_identical(script$end(), 0L)
+  expect_true(script$says("can not be written: .*/lock: No locks available"))
+  expect_true(script$says("found not everything"))
+})
+
+test_that("a client whose disk was full for a while takes more afterwards", {
+  faults <- new_faults()
+  script <- new_script(c(
+    "client <- runwire_connect(mode = 'offline', shutdown_timeout = 1)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)",
+    "full <- Sys.getenv('FAULTS_FULL')",
+    "writeLines('.segment', full)",
+    "log_some <- function() for (i in 1:30) {",
+    "  runwire_log_metric('m', i, run_id = run_id, client = client)",
+    "  Sys.sleep(0.1)",
+    "}",
+    "cat('first', tryCatch(log_some(), error = function(e) class(e)[1]), '\\n')",
+    "unlink(full)",
+    "Sys.sleep(2)",
+    "cat('second', tryCatch(log_some(), error = function(e) class(e)[1]), '\\n')",
+    "runwire_flush(timeout = 5, client = client)",
+    "cat('done\\n')"
+  ), faults$environment)
+  expect_identical(script$end(), 0L)
+  expect_identical(trimws(script$told("first")), "runwire_resource_exhausted")
+  expect_identical(trimws(script$told("second")), "")
+  expect_true(script$says("done"))
+})
+
+test_that("a rejection that the disk does not take is raised, and holds nothing up", {
+  faults <- new_faults()
+  client <- shared_client()
+  script <- new_script(c(
+    "client <- runwire_connect()",
+    "run_id <- runwire_begin_run('0', params = list(p = 1), client = client)",
+    "runwire_flush(client = client)",
+    "writeLines('rejections', Sys.getenv('FAULTS_FULL'))",
+    "runwire_log_param('p', 2, run_id = run_id, client = client)",
+    "runwire_log_metric('m', 7, run_id = run_id, client = client)",
+    "found <- tryCatch(runwire_flush(timeout = 10, client = client), error = function(e) class(e)[1])",
+    "cat('found', found, '\\n')",
+    "cat('metric', runwire_get_run(run_id, client = client)$metrics, '\\n')"
+  ), RUNWIRE_TRACKING_URI = shared$server$address, faults$environment)
+  expect_identical(script$end(), 0L)
+  expect_identical(trimws(script$told("found")), "runwire_param_immutable")
+  expect_true(script$says("metric 7"))
+  runwire_close(client)
+})
+
+test_that("one stream can declare all groups that a client makes", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  for (pass in 1:2) {
+    for (i in 1:600) {
+      keys <- paste0(i, "/", 1:10)
+      runwire_log_metrics(stats::setNames(1:10, keys), step = pass, run_id = run_id, client = client)
+      block <- runwire_metric_block(paste0("batch/", keys), matrix(1:10, nrow = 1), steps = pass)
+      runwire_log_batch(block, run_id = run_id, client = client)
+    }
+    runwire_flush(client = client)
+  }
+  expect_length(runwire_get_run(run_id, client = client)$metrics, 12000)
+  runwire_close(client)
+})
