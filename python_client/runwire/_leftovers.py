@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import Final
 
+from runwire._rules import ID
 from runwire._spool import NO_LIMIT, Spool
 from runwire._spool_lock import Held, lock
 
 # Larger ones are taken for undelivered without reading them.
 _MOST_READ: Final = 64 * 1024 * 1024
-# A spool is named by its writer.
-_NAME: Final = re.compile("[0-9a-f]{32}")
 
 
 def spools(folder: Path) -> list[Path]:
@@ -23,16 +21,16 @@ def spools(folder: Path) -> list[Path]:
         folder: A spool, or a folder of spools.
 
     Returns:
-        The spools. Folders of other names beside them are somebody's, and not looked into.
+        The spools, which are named by their writers. Other folders beside them are not looked into.
 
     Raises:
         FileNotFoundError: There is no such folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    if _NAME.fullmatch(folder.name) or any(folder.glob("*.segment")):
+    if ID.fullmatch(folder.name) or any(folder.glob("*.segment")):
         return [folder]
-    return sorted(one for one in folder.iterdir() if _NAME.fullmatch(one.name) and one.is_dir())
+    return sorted(one for one in folder.iterdir() if ID.fullmatch(one.name) and one.is_dir())
 
 
 def offer(root: Path) -> str:

@@ -14,7 +14,8 @@ from typing import Any, Final
 from runwire import errors
 from runwire._values import text
 
-_RUN_ID: Final = re.compile(r"[0-9a-f]{32}")
+# Of runs and of writers.
+ID: Final = re.compile(r"[0-9a-f]{32}")
 _EXPERIMENT_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _MOST_INPUTS: Final = 100
 # Field of a data set, fewest and most characters.
@@ -67,7 +68,7 @@ def run_id(value: Any) -> str:
         InvalidArgument: It is not 32 lower-case hex digits.
     """
     found = text("a run id", value)
-    if _RUN_ID.fullmatch(found) is None:
+    if ID.fullmatch(found) is None:
         raise invalid("run_id", "must be 32 lower-case hex digits")
     return found
 

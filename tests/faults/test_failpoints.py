@@ -35,7 +35,7 @@ HEAVY = {
     "seal-flip": 1,
     "seal-trim": 1,
 }
-# Frames after which stripes are merged. Compaction rests beside a writer, so the writer rests then.
+# Acknowledgements after which stripes are merged. Compaction rests beside a writer, so the writer rests then.
 ENOUGH = 1_000
 # PostgreSQL writes its own checkpoints.
 SQLITE_ONLY = {"before-checkpoint": 1, "after-checkpoint": 1}

@@ -108,13 +108,13 @@ note_reached <- function(client) {
   }
 }
 
-# Waits for the next attempt, or raises the error if there is none.
-wait_after <- function(client, attempts, failure) {
+# Waits for the next attempt, so many seconds at most, or raises the error if there is none.
+wait_after <- function(client, attempts, failure, most = Inf) {
   if (failure$code == "UNAVAILABLE") lose_server(client)
   if (nzchar(failure$reason)) note_reached(client)
   pause <- keep_seed(attempts$pause(failure))
   if (is.null(pause)) stop(attempts$final(failure))
-  Sys.sleep(pause)
+  Sys.sleep(min(pause, max(most, 0)))
 }
 
 # Sends a request whose answer is a stream of messages, and returns them all.

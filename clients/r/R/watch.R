@@ -103,12 +103,7 @@ watch_pause <- function(watch, failure, end) {
   if (is.null(watch$attempts)) {
     watch$attempts <- new_attempts(watch$client, Inf, reached = watch$reached)
   }
-  attempts <- watch$attempts
-  attempts$pause <- function(failure) {
-    pause <- watch$attempts$pause(failure)
-    if (!is.null(pause)) min(pause, max(end - now(), 0))
-  }
-  wait_after(watch$client, attempts, failure)
+  wait_after(watch$client, watch$attempts, failure, end - now())
 }
 
 # Takes a message in; NULL if it has nothing to tell.

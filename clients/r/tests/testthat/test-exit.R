@@ -1,6 +1,18 @@
 # How processes end, and what is left then.
 here <- function() c(RUNWIRE_TRACKING_URI = shared$server$address)
 
+# Interrupts a script twice, which says so each time, and soon.
+expect_interrupts <- function(script) {
+  expect_true(script$says("ready"))
+  for (word in c("interrupted", "stopped")) {
+    Sys.sleep(0.5)
+    began <- Sys.time()
+    script$process$interrupt()
+    expect_true(script$says(word, 20))
+    expect_lt(as.numeric(Sys.time() - began, units = "secs"), 3)
+  }
+}
+
 test_that("an interrupt ends a call at once", {
   # A port that takes connections, and never says a word.
   script <- new_script(c(
@@ -17,14 +29,7 @@ test_that("an interrupt ends a call at once", {
     "cat(found, '\\n')",
     "tools::pskill(Sys.getpid(), tools::SIGKILL)"
   ))
-  expect_true(script$says("ready"))
-  for (word in c("interrupted", "stopped")) {
-    Sys.sleep(0.5)
-    began <- Sys.time()
-    script$process$interrupt()
-    expect_true(script$says(word, 20))
-    expect_lt(as.numeric(Sys.time() - began, units = "secs"), 3)
-  }
+  expect_interrupts(script)
   script$end()
 })
 
@@ -44,14 +49,7 @@ test_that("an interrupt ends the wait for a folder that another process opens, a
     "found <- tryCatch(runwire_close(client), interrupt = function(e) 'stopped')",
     "cat(found, '\\n')"
   ), FOLDER = folder)
-  expect_true(script$says("ready"))
-  for (word in c("interrupted", "stopped")) {
-    Sys.sleep(0.5)
-    began <- Sys.time()
-    script$process$interrupt()
-    expect_true(script$says(word, 20))
-    expect_lt(as.numeric(Sys.time() - began, units = "secs"), 3)
-  }
+  expect_interrupts(script)
   expect_identical(script$end(), 0L)
 })
 

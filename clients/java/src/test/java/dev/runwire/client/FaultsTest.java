@@ -28,14 +28,7 @@ class FaultsTest {
   }
 
   private List<Path> spools() throws IOException {
-    if (!Files.exists(folder.resolve("spool"))) {
-      return List.of();
-    }
-    try (Stream<Path> all = Files.list(folder.resolve("spool"))) {
-      List<Path> found = new ArrayList<>();
-      all.forEach(found::add);
-      return found;
-    }
+    return Spools.in(folder.resolve("spool"));
   }
 
   private String sync(Path spool, String address) throws IOException, InterruptedException {

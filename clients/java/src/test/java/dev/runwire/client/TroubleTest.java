@@ -30,8 +30,6 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.stream.Stream;
-import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -65,14 +63,7 @@ class TroubleTest {
   }
 
   private List<Path> spools() throws IOException {
-    if (!Files.exists(folder.resolve("spool"))) {
-      return List.of();
-    }
-    try (Stream<Path> all = Files.list(folder.resolve("spool"))) {
-      List<Path> found = new ArrayList<>();
-      all.forEach(found::add);
-      return found;
-    }
+    return Spools.in(folder.resolve("spool"));
   }
 
   @Test
@@ -117,7 +108,7 @@ class TroubleTest {
     private FileChannel good;
 
     Disk(RunwireClient.Builder builder) {
-      Assumptions.assumeTrue(Files.exists(FULL));
+      assertTrue(Files.exists(FULL));
       settings = new Settings(builder);
       lanes = new Lanes(settings, guard, buffer, pulses::incrementAndGet);
       buffer.startNow();
