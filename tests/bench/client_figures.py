@@ -1,11 +1,10 @@
-"""Figures of a client, taken by its conformance driver: through its public API, alike in all languages."""
+"""Figures of clients, taken by its conformance driver: through its public API, alike in all languages."""
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,53 +17,67 @@ _POINTS: Final = 500_000
 _SERIES: Final = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class Figures:
-    """What was measured of a client.
+    """What was measured of a client, round by round.
 
     Attributes:
         name: Its row.
-        call_us: Time of a call that logs a point, microseconds.
+        call_us: Times of a call that logs a point, microseconds.
         calls_per_s: Points a second that are logged one by one, until all are on the server's disk.
         bulk_per_s: The same of arrays, or of the largest batches that the client has.
         away_mib: By how much the process grew at most while it logged a million points and the server was
-            away; None where the client can not.
+            away; empty where the client can not.
     """
 
     name: str
-    call_us: float
-    calls_per_s: float
-    bulk_per_s: float
-    away_mib: float | None = None
+    call_us: list[float]
+    calls_per_s: list[float]
+    bulk_per_s: list[float]
+    away_mib: list[float] = field(default_factory=list)
+
+    def add(self, other: Figures) -> None:
+        """Takes over what another pass measured."""
+        self.call_us += other.call_us
+        self.calls_per_s += other.calls_per_s
+        self.bulk_per_s += other.bulk_per_s
+        self.away_mib += other.away_mib
+
+
+def together(passes: Iterable[Figures]) -> list[Figures]:
+    """Joins what several passes measured of the same clients, in the order in which they came first."""
+    rows: dict[str, Figures] = {}
+    for one in passes:
+        if one.name in rows:
+            rows[one.name].add(one)
+        else:
+            rows[one.name] = one
+    return list(rows.values())
 
 
 def measured(language: str, address: str, folder: Path, scale: float) -> Figures:
-    """Measures a client.
+    """Measures a client once; what warms up compilers and caches is left out.
 
     Args:
         language: Its language.
         address: `host:port` of a server.
         folder: Where its spools go.
         scale: Which share of the usual amounts is logged.
-
-    Returns:
-        Medians.
     """
     driver = Driver(language, folder)
     try:
         ask(driver, "connect", address=f"runwire://{address}", spool_dir=str(folder / "spools"))
         run = ask(driver, "begin_run", experiment_id="0")["run_id"]
         ask(driver, "flush")
-        # What comes first warms up compilers and caches.
-        calls = list(_calls(driver, run, int(_CALLS * scale), rounds=30))[15:]
-        rates = list(_rates(driver, run, int(_POINTS * scale), rounds=6))[1:]
-        bulk = list(_bulk(driver, run, int(_SERIES * scale), rounds=7))[2:]
+        calls = list(_calls(driver, run, int(_CALLS * scale), rounds=24))[15:]
+        rates = list(_rates(driver, run, int(_POINTS * scale), rounds=4))[1:]
+        bulk = list(_bulk(driver, run, int(_SERIES * scale), rounds=5))[2:]
         ask(driver, "close", timeout=60)
         away = _away(driver, str(folder / "away"), int(2 * _POINTS * scale))
     finally:
         driver.kill()
         driver.stop()
-    return Figures(language, *map(statistics.median, (calls, rates, bulk)), away)
+    return Figures(language, calls, rates, bulk, [away])
 
 
 def ask(driver: Driver, op: str, patience: float = 300.0, **args: Any) -> Any:

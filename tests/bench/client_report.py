@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tests.bench.client_figures import Figures
@@ -11,6 +12,8 @@ from tests.bench.packages import Size
 # What is promised: microseconds of a call that logs, points a second in bulk.
 CALL_GOALS: Final = {"python": 0.7, "java": 0.3, "scala": 0.3, "r": 3.0}
 BULK_GOAL: Final = 1_000_000
+# What the points/s of the clients are compared with, in the same run.
+PEER: Final = "MLflow, Python"
 
 
 def markdown(known: Mapping[str, str], rows: Sequence[Figures], sizes: Sequence[Size]) -> str:
@@ -30,21 +33,30 @@ def markdown(known: Mapping[str, str], rows: Sequence[Figures], sizes: Sequence[
         "memory while away",
     )
     lines += ["", f"| {' | '.join(columns)} |"]
-    lines += ["| --- | --- | --- | --- | --- |", *map(_row, rows)]
+    peer = next((row for row in rows if row.name == PEER), None)
+    lines += ["| --- | --- | --- | --- | --- |", *(_row(row, peer) for row in rows)]
     if sizes:
         lines += ["", "| package | MiB | |", "| --- | --- | --- |"]
     lines += [f"| {size.name} | {size.bytes / 2**20:.2f} | {size.what} |" for size in sizes]
     return "\n".join(lines)
 
 
-def _row(row: Figures) -> str:
-    goal = CALL_GOALS.get(row.name)
-    call, bulk = _time(row.call_us), _count(row.bulk_per_s)
-    if goal is not None:
-        call += f" (<= {goal:g}: {_verdict(row.call_us <= goal)})"
-        bulk += f" (>= {_count(BULK_GOAL)}: {_verdict(row.bulk_per_s >= BULK_GOAL)})"
-    away = "" if row.away_mib is None else f"{row.away_mib:.0f} MiB"
-    return f"| {row.name} | {call} | {_count(row.calls_per_s)} | {bulk} | {away} |"
+def _row(row: Figures, peer: Figures | None) -> str:
+    """Medians with their ranges, beside the goals and the peer."""
+    call, single, bulk = _range(row.call_us, _time), _range(row.calls_per_s), _range(row.bulk_per_s)
+    if row.name in CALL_GOALS:
+        goal = CALL_GOALS[row.name]
+        call += f"; <= {goal:g}: {_verdict(statistics.median(row.call_us) <= goal)}"
+        if peer:
+            single += f"; {_ratio(row.calls_per_s, peer.calls_per_s)}"
+            bulk += f"; {_ratio(row.bulk_per_s, peer.bulk_per_s)}"
+        bulk += f"; >= {_count(BULK_GOAL)}: {_verdict(statistics.median(row.bulk_per_s) >= BULK_GOAL)}"
+    away = f"{max(row.away_mib):.0f} MiB" if row.away_mib else ""
+    return f"| {row.name} | {call} | {single} | {bulk} | {away} |"
+
+
+def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    return f"{statistics.median(ours) / statistics.median(theirs):,.0f} x {PEER}"
 
 
 def _verdict(met: bool) -> str:
@@ -57,3 +69,8 @@ def _time(microseconds: float) -> str:
 
 def _count(number: float) -> str:
     return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number:,.0f}"
+
+
+def _range(taken: Sequence[float], text: Callable[[float], str] = _count) -> str:
+    middle = text(statistics.median(taken))
+    return middle if len(taken) == 1 else f"{middle} ({text(min(taken))} - {text(max(taken))})"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 import runwire
@@ -174,7 +175,6 @@ def test_experiments_are_found_made_and_tagged(experiment: str) -> None:
 
 
 def test_runs_come_as_a_table() -> None:
-    pandas = pytest.importorskip("pandas")
     for alpha in (1, 2):
         with runwire.start_run(run_name=f"r{alpha}"):
             runwire.log_param("alpha", alpha)

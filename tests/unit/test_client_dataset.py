@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 from runwire import dataset_from_arrays
@@ -53,7 +54,6 @@ def test_a_non_contiguous_view_is_its_contents() -> None:
 
 
 def test_frames_have_their_columns() -> None:
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame({"a": [1, 2], "b": ["x", "y"]})
     found = dataset_from_arrays("x", frame, frame["a"])
     schema = json.loads(found.schema)

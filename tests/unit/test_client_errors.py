@@ -11,15 +11,14 @@ import grpc
 import pytest
 from google.protobuf import any_pb2
 from google.protobuf.duration_pb2 import Duration
+from google.rpc import error_details_pb2 as rpc
+from google.rpc import status_pb2
 
 from runwire import errors
 from runwire._calls import Attempts
 from runwire._channel import settings
 from runwire._status import DETAILS_TRAILER, to_error
 from runwire.v1 import error_pb2
-
-rpc = pytest.importorskip("google.rpc.error_details_pb2", reason="the peer that writes statuses")
-status_pb2 = pytest.importorskip("google.rpc.status_pb2")
 
 VECTORS: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parents[2] / "clients" / "vectors" / "errors.json").read_text(encoding="utf-8")

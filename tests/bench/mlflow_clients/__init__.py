@@ -27,15 +27,9 @@ def mlflow_python(address: str, folder: Path, scale: float) -> list[Figures]:
     peer = next(peer for peer in peers.PEERS if peer.name == "MLflow")
     python = peers.install(peer) / "python"
     found = _figures([str(python), str(HERE / "client.py")], address, scale)
-    waiting, asynchronous = found["waiting"], found["asynchronous"]
     return [
-        Figures("MLflow, Python", waiting["call_us"], waiting["calls_per_s"], waiting["bulk_per_s"]),
-        Figures(
-            "MLflow, Python, `synchronous=False`",
-            asynchronous["call_us"],
-            asynchronous["calls_per_s"],
-            asynchronous["bulk_per_s"],
-        ),
+        _row("MLflow, Python", found["waiting"]),
+        _row("MLflow, Python, `synchronous=False`", found["asynchronous"]),
     ]
 
 
@@ -45,7 +39,11 @@ def mlflow_java(address: str, folder: Path, scale: float) -> list[Figures]:
     if not jars:
         raise MlflowFailed("Maven does not find it")
     command = ["java", "-cp", os.pathsep.join(map(str, jars)), str(HERE / "MlflowFigures.java")]
-    return [Figures("MLflow, Java", **_figures(command, address, scale))]
+    return [_row("MLflow, Java", _figures(command, address, scale))]
+
+
+def _row(name: str, found: dict[str, float]) -> Figures:
+    return Figures(name, [found["call_us"]], [found["calls_per_s"]], [found["bulk_per_s"]])
 
 
 def _figures(command: list[str], address: str, scale: float) -> dict[str, Any]:
