@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas
-import pytest
 
 from runwire import dataset_from_arrays
 
