@@ -20,6 +20,7 @@ final class Core {
   final Pipeline pipeline;
   final Sender sender;
   final Records records = new Records();
+  final Works works = new Works();
 
   private final Set<ActiveRun> open = ConcurrentHashMap.newKeySet();
   private final List<AutoCloseable> others = new CopyOnWriteArrayList<>();

@@ -51,7 +51,7 @@ class SparkIT extends munit.FunSuite {
 
   /** How many streams a work's writer has had, the one that asks included. */
   private def epoch(runId: String, work: String*): Long = {
-    val writer = ReplayableLogger.writerId((runId +: work): _*)
+    val writer = ReplayableLogger.writerId(runId, work: _*)
     val hello = Hello.newBuilder.setWriterId(writer).setReplayable(true)
     val stub = MetricServiceGrpc.newBlockingStub(client.underlying.channel)
     stub.appendFrames(AppendFramesRequest.newBuilder.setHello(hello).build).getWelcome.getEpoch
