@@ -10,7 +10,6 @@ import io.grpc.Channel;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /** The thread that carries frames to the server: one stream, opened again whenever it breaks. */
@@ -354,8 +353,7 @@ final class Delivery {
       }
       link.lost(error);
       long asked = error.retryDelay().map(delay -> delay.toNanos()).orElse(0L);
-      double drawn = ThreadLocalRandom.current().nextDouble();
-      long pause = (long) (drawn * Attempts.backoff(given.retry, failures)) + asked;
+      long pause = Attempts.drawn(given.retry, failures) + asked;
       long deadline = System.nanoTime() + pause;
       guard.signal();
       while (!stopping && deadline - System.nanoTime() > 0) {
