@@ -98,18 +98,9 @@ public final class MetricHistory {
         runId, key, Arrays.hashCode(steps), Arrays.hashCode(timestamps), Arrays.hashCode(values));
   }
 
+  /** Tells whose points these are and how many, of which there may be millions. */
   @Override
   public String toString() {
-    return "MetricHistory[runId="
-        + runId
-        + ", key="
-        + key
-        + ", steps="
-        + Arrays.toString(steps)
-        + ", timestamps="
-        + Arrays.toString(timestamps)
-        + ", values="
-        + Arrays.toString(values)
-        + "]";
+    return "MetricHistory[runId=" + runId + ", key=" + key + ", size=" + size() + "]";
   }
 }
