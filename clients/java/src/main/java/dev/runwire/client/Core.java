@@ -81,11 +81,12 @@ final class Core {
   }
 
   void close(long timeout) {
+    // Nobody can end them when the client is closed.
+    killOpen();
     try {
       Runtime.getRuntime().removeShutdownHook(hook);
     } catch (IllegalStateException exiting) {
       // Then the hook runs too, and waits for what is closed here.
-      open.clear();
     }
     try {
       for (AutoCloseable other : others) {
@@ -145,8 +146,12 @@ final class Core {
   }
 
   private void endAll() {
-    open.forEach(run -> orTell(run::kill));
+    killOpen();
     orTell(() -> closePipeline(given.shutdownTimeout, true));
+  }
+
+  private void killOpen() {
+    open.forEach(run -> orTell(run::kill));
   }
 
   private static void orTell(Runnable act) {
