@@ -24,7 +24,12 @@ final class Values {
 
   /** Turns the value of a param or tag into text. */
   static String text(String key, Object value) {
-    return String.valueOf(Objects.requireNonNull(value, () -> "the value of " + key + " is null"));
+    Objects.requireNonNull(value, () -> "the value of " + key + " is null");
+    if (value.getClass().isArray()) {
+      throw new IllegalArgumentException(
+          "the value of " + key + " is an array, which has no text of its own");
+    }
+    return value.toString();
   }
 
   /** Makes a param or tag of its own, with its value as text. */
