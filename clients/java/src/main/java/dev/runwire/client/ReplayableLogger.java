@@ -72,7 +72,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private boolean closed;
 
   ReplayableLogger(Core core, String writerId, String runId, String attempt) {
-    if (!writerId.matches("[0-9a-f]{32}")) {
+    if (!Objects.requireNonNull(writerId, "writerId").matches("[0-9a-f]{32}")) {
       throw Rules.invalid("writer_id", "must be 32 lower-case hex digits");
     }
     this.core = core;
@@ -176,7 +176,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   public void logMetrics(Map<String, ? extends Number> metrics, long step, long timestamp) {
     checkOpen();
     BufferedLogger.checkTime(timestamp);
-    if (metrics.isEmpty()) {
+    if (Objects.requireNonNull(metrics, "metrics").isEmpty()) {
       return;
     }
     if (metrics.size() > MOST_ROW_KEYS) {

@@ -3,6 +3,7 @@ package dev.runwire.client;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Objects;
 
 /** What a client does with runs, beside experiments. */
 abstract class RunCalls extends ExperimentCalls {
@@ -116,6 +117,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws E what it threw; if the run can not be ended either, that is added as suppressed
    */
   public <E extends Exception> void run(RunSpec spec, RunAction<E> action) throws E {
+    Objects.requireNonNull(action, "action");
     this.<Void, E>call(
         spec,
         run -> {
