@@ -62,8 +62,10 @@ class SparkIT extends munit.FunSuite {
     val said = job("RetriedJob", client.address, runId)
     val Some(attempts) = said.linesIterator.find(_.startsWith("attempts ")): @unchecked
     assert(attempts.matches("attempts [1-9] [1-9] [1-9] \\d"), attempts)
-    for (task <- 0 until RetriedJob.Tasks)
+    for (task <- 0 until RetriedJob.Tasks) {
       assertEquals(steps(runId, s"m-$task"), (0L until RetriedJob.Steps.toLong).toSeq)
+      assertEquals(steps(runId, s"again-$task"), Seq(0L))
+    }
   }
 
   test("of two attempts at once the older is fenced, and the job is whole") {
