@@ -82,6 +82,21 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("r")
+def test_tests_without_a_server_and_without_the_vectors_leave_out_what_needs_them(tmp_path: Path) -> None:
+    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
+    # Outside of the repository nothing is found beside the tests.
+    tests = shutil.copytree(PACKAGE / "tests" / "testthat", tmp_path / "tests" / "testthat")
+    run = "testthat::test_dir('.', package = 'runwire', reporter = 'check', load_package = 'installed')"
+    told = succeed(["Rscript", "-e", run], tests, timeout=300, R_LIBS=library, RUNWIRE_SERVER_COMMAND="")
+    counted = re.search(r"FAIL (\d+) \| WARN (\d+) \| SKIP (\d+) \| PASS (\d+)", told)
+    assert counted, told[-4000:]
+    failed, warned, skipped, passed = map(int, counted.groups())
+    assert (failed, warned) == (0, 0), told[-8000:]
+    assert skipped > 0, told[-4000:]
+    assert passed > 0, told[-4000:]
+
+
+@pytest.mark.xdist_group("r")
 def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(tmp_path: Path) -> None:
     library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
     copy = tmp_path / "runwire"

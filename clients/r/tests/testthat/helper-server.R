@@ -64,12 +64,14 @@ new_client <- function(address, ..., env = parent.frame()) {
 
 # One server for all tests that do not stop it.
 shared <- new.env()
-shared_client <- function(...) {
+shared_address <- function() {
   if (is.null(shared$server)) {
     shared$server <- new_server(env = shared_frame())
   }
-  runwire_connect(shared$server$address, spool_dir = tempfile("spool"), ...)
+  shared$server$address
 }
+
+shared_client <- function(...) runwire_connect(shared_address(), spool_dir = tempfile("spool"), ...)
 
 # Ended with the process: processx looks after it.
 shared_frame <- function() environment()

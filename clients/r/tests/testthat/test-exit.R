@@ -1,5 +1,5 @@
 # How processes end, and what is left then.
-here <- function() c(RUNWIRE_TRACKING_URI = shared$server$address)
+here <- function() c(RUNWIRE_TRACKING_URI = shared_address())
 
 # Interrupts a script twice, which says so each time, and soon.
 expect_interrupts <- function(script) {
@@ -168,7 +168,7 @@ test_that("a server that is away at the start and the end costs no more than was
   ), here(), spool = spool)
   expect_identical(script2$end(), 0L)
   expect_true(script2$says("1 spool holds what earlier processes did not deliver"))
-  outcome <- runwire_sync(spool, address = shared$server$address)
+  outcome <- runwire_sync(spool, address = shared_address())
   expect_identical(outcome$left, 0)
   expect_identical(nrow(runwire_get_metric_history(trimws(script$told("run")), "m", client = reader)), 1000L)
   runwire_close(reader)

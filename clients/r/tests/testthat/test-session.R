@@ -56,7 +56,7 @@ test_that("the session goes by the environment", {
   old <- Sys.getenv(c("RUNWIRE_TRACKING_URI", "RUNWIRE_EXPERIMENT", "RUNWIRE_SPOOL_DIR"), NA)
   name <- paste0("e", runwire:::mint_id())
   Sys.setenv(
-    RUNWIRE_TRACKING_URI = shared$server$address, RUNWIRE_EXPERIMENT = name, RUNWIRE_SPOOL_DIR = tempfile("spool")
+    RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = name, RUNWIRE_SPOOL_DIR = tempfile("spool")
   )
   on.exit({
     Sys.unsetenv(names(old)[is.na(old)])
