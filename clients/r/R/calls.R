@@ -81,7 +81,7 @@ keep_seed <- function(code) {
 
 # Sends a request and returns the answer as a list; repeats it, under the same request id, while that may help.
 send <- function(client, service, method, request, timeout = NULL, behind_logs = TRUE) {
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  given <- timeout_of(client, timeout)
   check_online(client, method)
   if (behind_logs) deliver(client, timeout)
   attempts <- new_attempts(client, given)
@@ -119,7 +119,7 @@ wait_after <- function(client, attempts, failure, most = Inf) {
 
 # Sends a request whose answer is a stream of messages, and returns them all.
 send_streaming <- function(client, service, method, request, timeout = NULL) {
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  given <- timeout_of(client, timeout)
   check_online(client, method)
   deliver(client, timeout)
   attempts <- new_attempts(client, given)
@@ -170,7 +170,7 @@ raw_stream <- function(service, method, request, client, timeout, on_message) {
   client <- client %||% session_client()
   check_online(client, method)
   deliver(client, timeout)
-  stream <- checked(open_stream(client, service, method, request, timeout %||% client$settings$timeout))
+  stream <- checked(open_stream(client, service, method, request, timeout_of(client, timeout)))
   on.exit(stream_cancel(stream))
   repeat {
     message <- checked(stream_read(the$schema, stream, Inf))

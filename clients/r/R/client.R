@@ -18,10 +18,11 @@
 #' @export
 runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attempts = Inf, connect_timeout = 3) {
   found <- list(
-    initial = initial, multiplier = multiplier, maximum = maximum, max_attempts = max_attempts,
-    connect_timeout = connect_timeout
+    initial = seconds(initial, "initial", zero = TRUE), multiplier = multiplier,
+    maximum = seconds(maximum, "maximum", zero = TRUE), max_attempts = max_attempts,
+    connect_timeout = seconds(connect_timeout, "connect_timeout", zero = TRUE)
   )
-  for (name in names(found)) {
+  for (name in c("multiplier", "max_attempts")) {
     value <- found[[name]]
     if (!is.numeric(value) || length(value) != 1 || !isTRUE(value >= 0)) {
       value_error(name, " must be a number of at least 0")
@@ -41,7 +42,7 @@ runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attemp
 #' @param token The server's token; `NULL` for the environment's `RUNWIRE_TOKEN`, else none.
 #' @param tls_ca PEM file with the certificates to trust; `NULL` for the environment's `RUNWIRE_TLS_CA`, else those
 #'   that gRPC trusts by default.
-#' @param timeout Seconds that a call may take, its repeats included.
+#' @param timeout Seconds that a call may take, its repeats included; this and other durations may be a `difftime`.
 #' @param retry How to repeat failed calls, see [runwire_retry()].
 #' @param mode `"online"`, or `"offline"` to begin, log and end runs without a server, for [runwire_sync()] to deliver;
 #'   `NULL` for the environment's `RUNWIRE_MODE`, else online.

@@ -13,7 +13,7 @@
 #' @param page_size Most experiments of a page, at most 1,000.
 #' @param page_token `next_page_token` of the page before; `NULL` for the first.
 #' @param client A client; `NULL` for that of the session.
-#' @param timeout Seconds that the call may take; `NULL` for the client's.
+#' @param timeout Seconds that the call may take, or a `difftime`; `NULL` for the client's.
 #' @return `runwire_create_experiment` returns the new id. `runwire_get_experiment` and
 #'   `runwire_get_experiment_by_name` return an object of class `runwire_experiment`, the latter `NULL` if there is none
 #'   of the name. `runwire_search_experiments` returns a data frame with a row for each experiment and the columns

@@ -211,7 +211,7 @@ plot.runwire_metric_curve <- function(x, ...) {
 #' `runwire_purge` removes for good what was deleted. `runwire_storage_stats` counts what the metric points take on the
 #' server's disk.
 #'
-#' @param older_than Only what was deleted at least this many seconds ago.
+#' @param older_than Only what was deleted at least this long ago: seconds, or a `difftime`.
 #' @inheritParams runwire_runs
 #' @return `runwire_server_info` returns a list with `version`, `api_version`, `database`, `features` and `limits` (a named
 #'   list). `runwire_purge` returns a list with the numbers of `runs` and `experiments` removed. `runwire_storage_stats` returns
@@ -229,7 +229,7 @@ runwire_server_info <- function(client = NULL, timeout = NULL) {
 #' @rdname runwire_server_info
 #' @export
 runwire_purge <- function(older_than = 0, client = NULL, timeout = NULL) {
-  request <- list(older_than = older_than, request_id = request_id())
+  request <- list(older_than = seconds(older_than, "older_than", zero = TRUE), request_id = request_id())
   send(client %||% session_client(), "ServerService", "Purge", request, timeout)
 }
 
@@ -267,7 +267,7 @@ runwire_call_raw <- function(method, requests, client = NULL, timeout = NULL) {
   }
   check_online(client, method)
   deliver(client, timeout)
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  given <- timeout_of(client, timeout)
   channel <- checked(channel_of(client, given))
   checked(call_bytes(channel, check_string("method", method), requests, given))
 }

@@ -17,7 +17,7 @@ find_spool <- function(client, spool_dir, spool_bytes, on_spool_full, shutdown_t
   the$count <- (the$count %||% 0) + 1
   list(
     root = absolute(root), bytes = spool_bytes, on_full = on_spool_full,
-    shutdown_timeout = seconds(shutdown_timeout), id = the$count
+    shutdown_timeout = seconds(shutdown_timeout, "shutdown_timeout"), id = the$count
   )
 }
 
@@ -65,7 +65,7 @@ open_pipeline <- function(client) {
 
 # Waits until what was logged is delivered, and leaves it to a flush to tell of rejections.
 deliver <- function(client, timeout) {
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  given <- timeout_of(client, timeout)
   checked(pipeline_deliver(client$pipeline, given, FALSE))
 }
 
@@ -78,7 +78,7 @@ deliver <- function(client, timeout) {
 #' own would have raised it. What can not be delivered in time stays in the client's folder of spools, and is still on
 #' its way after a flush; after a close, [runwire_sync()] delivers it.
 #'
-#' @param timeout Seconds that it may take; `NULL` for the client's. A server that was never reached is given up
+#' @param timeout Seconds that it may take, or a `difftime`; `NULL` for the client's. A server that was never reached is given up
 #'   sooner, as with calls.
 #' @param client A client; `NULL` for that of the session.
 #' @return `NULL`, invisibly.

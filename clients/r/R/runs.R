@@ -24,7 +24,7 @@
 #' @param fields Which fields of `Run` in `runwire/v1/run.proto` to return, such as `c("name", "params")`; `NULL` for all.
 #' @param metric_keys,param_keys,tag_keys Only these metrics, params, tags.
 #' @param client A client; `NULL` for that of the session.
-#' @param timeout Seconds that the call may take; `NULL` for the client's.
+#' @param timeout Seconds that the call may take, or a `difftime`; `NULL` for the client's.
 #' @return `runwire_create_run`, `runwire_get_run`, `runwire_update_run` and `runwire_finish_run` return an object of class
 #'   `runwire_run`: a list with `run_id`, `experiment_id`, `run_name`, `status`, `start_time`, `end_time`, `lifecycle_stage`,
 #'   `parent_run_id` (`NA` if there is none), `params`, `tags` and `metrics` (named vectors; the latest value of each

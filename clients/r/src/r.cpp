@@ -7,12 +7,13 @@
 
 namespace runwire {
 
-namespace {
-
 std::string kind_of(SEXP value) {
   if (value == R_NilValue) return "NULL";
+  if (Rf_isObject(value)) return "of the class " + utf8(STRING_ELT(Rf_getAttrib(value, R_ClassSymbol), 0), "a class");
   return Rf_type2char(TYPEOF(value));
 }
+
+namespace {
 
 int64_t parse_integer(const std::string& digits, const std::string& what) {
   errno = 0;

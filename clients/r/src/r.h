@@ -15,6 +15,9 @@ namespace runwire {
 // The largest integer up to which a double holds each one.
 constexpr double kExact = 9007199254740992.0;
 
+// What a value is, for sentences that say what it is not to be: its class, or the type of what has none.
+std::string kind_of(SEXP value);
+
 // A string as UTF-8. Throws if it is NA, or can not be translated.
 std::string utf8(SEXP charsxp, const char* what);
 
