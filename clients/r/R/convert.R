@@ -27,9 +27,12 @@ view_value <- function(view) {
 
 no_time <- function() as.POSIXct(NA_real_, origin = "1970-01-01", tz = "UTC")
 
+# Times as C++ reads them; a POSIXlt is a list of their parts.
+plain_times <- function(times) if (inherits(times, "POSIXlt")) as.POSIXct(times) else times
+
 # A time of a run, as a time of R.
 as_time <- function(value, what) {
-  ms <- checked(check_time(value, what))
+  ms <- checked(check_time(plain_times(value), what))
   as.POSIXct(ms / 1000, origin = "1970-01-01", tz = "UTC")
 }
 

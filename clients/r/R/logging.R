@@ -11,7 +11,7 @@
 #' @param key The key of a metric, param or tag: 1 to 250 characters.
 #' @param value A number; of a param or tag a single value, sent as text.
 #' @param step The step, a whole number; a string of digits beyond 2^53. `NULL` for 0.
-#' @param timestamp When it was measured, a time or unix milliseconds; `NULL` for now.
+#' @param timestamp When it was measured: a `POSIXct`, `POSIXlt` or `Date`, or unix milliseconds; `NULL` for now.
 #' @param metrics A named vector or list of numbers: values of one step. For `runwire_log_batch` that (at step 0), or a data
 #'   frame with the columns `key` and `value` and, if wanted, `step` and `timestamp`, or a list of blocks that
 #'   [runwire_metric_block()] made.
@@ -44,6 +44,7 @@ runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id
   if (is.null(run_id) && is.null(run_id <- session$run_id)) run_id <- runwire_start_run(client = client)$run_id
   pipeline <- if (is.null(client)) session$pipeline else .subset2(client, "pipeline")
   if (is.null(pipeline)) pipeline <- session_client()$pipeline
+  if (is.list(timestamp)) timestamp <- plain_times(timestamp)
   found <- .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
   if (!is.null(found)) checked(found)
   invisible(NULL)
@@ -59,7 +60,7 @@ current_run_id <- function(client) {
 runwire_log_metrics <- function(metrics, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
   if (is.null(client)) client <- run_client()
-  found <- log_row(client$pipeline, run_id, metrics, step, timestamp)
+  found <- log_row(client$pipeline, run_id, metrics, step, plain_times(timestamp))
   if (!is.null(found)) checked(found)
   invisible(NULL)
 }
@@ -69,7 +70,7 @@ runwire_log_metrics <- function(metrics, step = NULL, timestamp = NULL, run_id =
 runwire_log_series <- function(key, values, steps = NULL, timestamps = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
   if (is.null(client)) client <- run_client()
-  checked(log_series(client$pipeline, run_id, key, values, steps, timestamps))
+  checked(log_series(client$pipeline, run_id, key, values, steps, plain_times(timestamps)))
   invisible(NULL)
 }
 
@@ -94,7 +95,8 @@ batch_metrics <- function(metrics) {
       type_error("a data frame of metrics needs the columns key and value")
     }
     points <- list(
-      key = as.character(metrics$key), value = metrics$value, step = metrics$step, timestamp = metrics$timestamp
+      key = as.character(metrics$key), value = metrics$value, step = metrics$step,
+      timestamp = plain_times(metrics$timestamp)
     )
   } else if (inherits(metrics, "runwire_metric_block")) {
     blocks <- list(metrics)
@@ -126,7 +128,12 @@ runwire_metric_block <- function(keys, values, steps, timestamps = NULL) {
   if (!is.matrix(values) && any(vapply(columns, inherits, NA, "integer64"))) {
     type_error("a block takes integer64 values in a matrix only: convert them with as.double()")
   }
+  # Nor does it keep what times and durations are.
+  if (any(vapply(columns, inherits, NA, c("Date", "POSIXct", "difftime", "factor")))) {
+    type_error("the values of a block must be numbers")
+  }
   values <- as.matrix(values)
+  timestamps <- plain_times(timestamps)
   if (!is.numeric(values) || nrow(values) != length(steps) || ncol(values) != length(keys)) {
     value_error(
       "a block of ", length(steps), " steps and ", length(keys), " keys needs a matrix of as many rows and columns"

@@ -141,6 +141,8 @@ void set_seconds(Message& message, const FieldDescriptor* parent, SEXP value) {
   if (Rf_isObject(value)) {
     if (duration && Rf_inherits(value, "difftime")) {
       unit = unit_of(parent, value);
+    } else if (!duration && Rf_inherits(value, "Date")) {
+      unit = 86400;
     } else if (duration || !Rf_inherits(value, "POSIXct")) {
       wrong(parent, wanted, value);
     }

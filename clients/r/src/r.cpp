@@ -61,7 +61,11 @@ SEXP make_string(const std::string& value) {
 }
 
 int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what) {
-  switch (Rf_isFactor(value) ? NILSXP : TYPEOF(value)) {
+  // A class says that the numbers mean something else: days, levels ...
+  if (Rf_isObject(value) && !is_integer64(value)) {
+    throw Problem("type", what + " must be a whole number, not " + kind_of(value));
+  }
+  switch (TYPEOF(value)) {
     case INTSXP: {
       int found = INTEGER(value)[place];
       if (found == NA_INTEGER) throw Problem("type", what + " must not be NA");

@@ -28,3 +28,70 @@ test_that("durations are seconds, or R's own in their unit, and nothing else", {
   expect_error(runwire_flush(NaN, client), "timeout", class = "runwire_value_error")
   runwire_close(client)
 })
+
+test_that("times are R's own or milliseconds, and steps are whole numbers of no class", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", start_time = as.Date("2024-02-29"), client = client)
+  moment <- as.POSIXct("2024-02-29 12:30:00.25", tz = "UTC")
+  ms <- round(as.numeric(moment) * 1000)
+  day <- as.Date("2024-02-29")
+  day_ms <- as.numeric(day) * 86400000
+  times <- list(
+    moment, as.POSIXlt(moment), ms, structure(1709209800L, class = c("POSIXct", "POSIXt")), day,
+    structure(as.integer(day), class = "Date")
+  )
+  for (i in seq_along(times)) {
+    runwire_log_metric("point", 1, step = i, timestamp = times[[i]], run_id = run_id, client = client)
+    runwire_log_metrics(c(row = 1), step = i, timestamp = times[[i]], run_id = run_id, client = client)
+    runwire_log_series("series", 1, steps = i, timestamps = times[[i]], run_id = run_id, client = client)
+    frame <- data.frame(key = "frame", value = 1, step = i)
+    frame$timestamp <- times[[i]]
+    runwire_log_batch(frame, run_id = run_id, client = client)
+    block <- runwire_metric_block("block", 1, steps = i, timestamps = times[[i]])
+    runwire_log_batch(block, run_id = run_id, client = client)
+  }
+  expected <- c(ms, ms, ms, 1709209800000, day_ms, day_ms)
+  for (key in c("point", "row", "series", "frame", "block")) {
+    expect_identical(runwire_get_metric_history(run_id, key, client = client)$timestamp, expected, info = key)
+  }
+  run <- runwire_finish_run(run_id, end_time = as.POSIXlt(moment), client = client)
+  expect_equal(as.numeric(run$start_time), day_ms / 1000)
+  expect_equal(as.numeric(run$end_time), ms / 1000)
+  expect_equal(as.numeric(rpc_create_run(experiment_id = "0", start_time = day, client = client)$run$start_time), day_ms / 1000)
+  log <- function(...) runwire_log_metric("m", 1, ..., run_id = run_id, client = client)
+  for (bad in list(as.difftime(1, units = "days"), factor("1"), structure(1, class = "mine"), as.Date(NA))) {
+    expect_error(log(timestamp = bad), "timestamp", class = "runwire_type_error")
+    expect_error(runwire_begin_run("0", start_time = bad, client = client), "start_time", class = "runwire_type_error")
+  }
+  expect_error(log(timestamp = as.Date(1e9, origin = "1970-01-01")), "timestamp", class = "runwire_value_error")
+  for (bad in list(Sys.time(), Sys.Date(), as.difftime(1, units = "days"), factor("1"), structure(1, class = "mine"))) {
+    expect_error(log(step = bad), "step must be a whole number, not of the class", class = "runwire_type_error")
+    expect_error(
+      runwire_log_series("m", 1, steps = bad, run_id = run_id, client = client), "step",
+      class = "runwire_type_error"
+    )
+    expect_error(
+      runwire_get_metric_history(run_id, "m", min_step = bad, client = client), "min_step",
+      class = "runwire_type_error"
+    )
+  }
+  runwire_close(client)
+})
+
+test_that("times and durations are no values", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  for (bad in list(Sys.time(), as.POSIXlt(Sys.time()), Sys.Date(), as.difftime(1, units = "mins"))) {
+    expect_error(runwire_log_metrics(list(m = bad), run_id = run_id, client = client), class = "runwire_type_error")
+    expect_error(runwire_log_metric("m", bad, run_id = run_id, client = client), class = "runwire_type_error")
+    expect_error(runwire_log_series("m", bad, run_id = run_id, client = client), class = "runwire_type_error")
+    expect_error(runwire_log_batch(list(m = bad), run_id = run_id, client = client), class = "runwire_type_error")
+  }
+  for (bad in list(as.difftime(1, units = "mins"), Sys.Date(), data.frame(a = Sys.time()), data.frame(a = factor(1)))) {
+    expect_error(runwire_metric_block("m", bad, steps = 1), class = "runwire_type_error")
+  }
+  # A class that leaves numbers what they are is taken.
+  runwire_log_series("t", stats::ts(c(1, 2)), run_id = run_id, client = client)
+  expect_identical(runwire_get_metric_history(run_id, "t", client = client)$value, c(1, 2))
+  runwire_close(client)
+})
