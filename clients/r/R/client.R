@@ -73,6 +73,7 @@ runwire_connect <- function(address = NULL, token = NULL, tls_ca = NULL, timeout
   client$spool <- find_spool(client, spool_dir, spool_bytes, match_full(on_spool_full), shutdown_timeout)
   client$reached <- FALSE
   client$closed <- FALSE
+  client$retired <- FALSE
   client$pipeline <- open_pipeline(client)
   client$key <- format(client$spool$id)
   assign(client$key, client, envir = the$clients)

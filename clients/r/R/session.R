@@ -20,7 +20,7 @@ set_stack <- function(session, stack) {
 #' @param uri `runwire://host:port`, `runwires://host:port`, `unix:path`, `host:port`, or the folder of a server on this
 #'   machine; see [runwire_connect()].
 #' @return `runwire_set_tracking_uri` returns `NULL`, invisibly; the experiment that was set is forgotten, being one of the
-#'   old server's. `runwire_get_tracking_uri` returns the address of the server that everything goes to, and `NULL` if none
+#'   old server's. A run that is open goes on at the server that it was started at. `runwire_get_tracking_uri` returns the address of the server that everything goes to, and `NULL` if none
 #'   is named.
 #' @examples
 #' runwire_set_tracking_uri("runwire://127.0.0.1:50051")
@@ -29,11 +29,9 @@ set_stack <- function(session, stack) {
 runwire_set_tracking_uri <- function(uri) {
   found <- parse_address(uri)
   session <- the$session
-  old <- session$client
-  session$client <- NULL
   session$uri <- found$text
   session$experiment_id <- session$experiment_name <- NULL
-  if (!is.null(old)) runwire_close(old)
+  retire_client()
   invisible(NULL)
 }
 
@@ -53,12 +51,27 @@ session_client <- function() {
     if (identical(named, session$named) && identical(find_mode(NULL), found$mode)) {
       return(found)
     }
-    session$client <- NULL
-    runwire_close(found)
+    retire_client()
   }
   session$named <- session$uri %||% env("RUNWIRE_TRACKING_URI")
   session$client <- runwire_connect(session$named)
   session$client
+}
+
+# Has the session go by another client from now on. Runs that are open go on with the one they have, which the last of
+# them closes.
+retire_client <- function() {
+  session <- the$session
+  old <- session$client
+  session$client <- NULL
+  if (is.null(old)) {
+    return(invisible(NULL))
+  }
+  if (has_open_runs(old)) old$retired <- TRUE else runwire_close(old)
+}
+
+has_open_runs <- function(client) {
+  any(vapply(the$session$stack, function(run) identical(attr(run, "client"), client), NA))
 }
 
 #' Set the experiment of the session
@@ -270,7 +283,7 @@ runwire_end_run <- function(status = "FINISHED") {
     session$last <- run
     client <- attr(run, "client")
     log_finish(client, run$run_id, status, NULL)
-    runwire_flush(client = client)
+    if (client$retired && !has_open_runs(client)) runwire_close(client) else runwire_flush(client = client)
   }
   invisible(NULL)
 }

@@ -51,17 +51,24 @@ test_that("with() takes a run that was started, and nested runs have parents", {
   runwire_close(client)
 })
 
-test_that("the session goes by the environment", {
-  client <- shared_client()
-  old <- Sys.getenv(c("RUNWIRE_TRACKING_URI", "RUNWIRE_EXPERIMENT", "RUNWIRE_SPOOL_DIR"), NA)
-  name <- paste0("e", runwire:::mint_id())
-  Sys.setenv(
-    RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = name, RUNWIRE_SPOOL_DIR = tempfile("spool")
-  )
-  on.exit({
+# A session that has not begun, with variables of its environment, as long as a test lasts.
+new_session <- function(..., env = parent.frame()) {
+  given <- c(RUNWIRE_SPOOL_DIR = tempfile("spool"), ...)
+  old <- Sys.getenv(names(given), NA)
+  session <- runwire:::the$session
+  withr_defer({
     Sys.unsetenv(names(old)[is.na(old)])
     if (!all(is.na(old))) do.call(Sys.setenv, as.list(old[!is.na(old)]))
-  })
+    assign("session", session, envir = runwire:::the)
+  }, env)
+  do.call(Sys.setenv, as.list(given))
+  assign("session", runwire:::new_session(), envir = runwire:::the)
+}
+
+test_that("the session goes by the environment", {
+  client <- shared_client()
+  name <- paste0("e", runwire:::mint_id())
+  new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = name)
   runwire_log_metric("m", 2)
   run <- runwire_active_run()
   runwire_end_run()
@@ -70,4 +77,39 @@ test_that("the session goes by the environment", {
   expect_identical(nrow(runwire_search_runs()), 1L)
   runwire_close(runwire:::session_client())
   runwire_close(client)
+})
+
+test_that("runs that are open go on at their server while the session moves to another", {
+  second <- new_server()
+  moves <- list(
+    function() runwire_set_tracking_uri(second$address),
+    function() {
+      Sys.setenv(RUNWIRE_TRACKING_URI = second$address)
+      # Whoever asks for the session's client finds that out.
+      expect_identical(nrow(runwire_search_runs("0")), 0L)
+    }
+  )
+  for (move in moves) {
+    new_session(RUNWIRE_TRACKING_URI = shared_address())
+    run <- runwire_start_run()
+    old <- runwire:::session_client()
+    runwire_log_metric("m", 1)
+    move()
+    runwire_log_metric("m", 2)
+    runwire_log_param("alpha", 0.1)
+    inner <- runwire_start_run(nested = TRUE)
+    runwire_end_run()
+    expect_false(old$closed)
+    expect_identical(runwire_active_run()$run_id, run$run_id)
+    expect_identical(runwire:::session_client()$settings$address$text, second$address)
+    runwire_end_run("FAILED")
+    expect_true(old$closed)
+    client <- new_client(shared_address())
+    found <- runwire_get_run(run$run_id, client = client)
+    expect_identical(found$status, "FAILED")
+    expect_identical(found$params, c(alpha = "0.1"))
+    expect_identical(found$metric_summaries$count, 2)
+    expect_identical(runwire_get_run(inner$run_id, client = client)$parent_run_id, run$run_id)
+    runwire_close(runwire:::session_client())
+  }
 })
