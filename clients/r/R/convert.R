@@ -15,6 +15,20 @@ status_value <- function(status) {
   paste0("RUN_STATUS_", status)
 }
 
+# How a run ends; NULL is FINISHED.
+final_status <- function(status) {
+  ended <- status %||% "FINISHED"
+  if (identical(ended, "RUNNING") || identical(ended, "SCHEDULED")) {
+    stop(problem_error(list(
+      kind = "INVALID_ARGUMENT", message = "status: must be FINISHED, FAILED or KILLED", field = "status"
+    )))
+  }
+  if (!is.character(ended) || length(ended) != 1 || !ended %in% c("FINISHED", "FAILED", "KILLED")) {
+    value_error("a run ends as FINISHED, FAILED or KILLED, and not as ", toString(format(ended)))
+  }
+  ended
+}
+
 views <- c(active = "LIFECYCLE_VIEW_ACTIVE_ONLY", deleted = "LIFECYCLE_VIEW_DELETED_ONLY", all = "LIFECYCLE_VIEW_ALL")
 
 view_value <- function(view) {

@@ -165,13 +165,7 @@ run_info_fields <- c(
 
 # Logs the end of a run, without waiting for it.
 log_finish <- function(client, run_id, status, end_time) {
-  ended <- status %||% "FINISHED"
-  value <- status_value(ended)
-  if (!ended %in% c("FINISHED", "FAILED", "KILLED")) {
-    stop(problem_error(list(
-      kind = "INVALID_ARGUMENT", message = "status: must be FINISHED, FAILED or KILLED", field = "status"
-    )))
-  }
+  value <- status_value(final_status(status))
   checked(check_text("run_id", run_id, "run_id"))
   at <- as_time(end_time %||% Sys.time(), "end_time")
   bytes <- record_bytes(finish = list(run_id = run_id, status = value, end_time = at))

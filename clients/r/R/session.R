@@ -275,6 +275,7 @@ run_client <- function() {
 #' @export
 runwire_end_run <- function(status = "FINISHED") {
   session <- the$session
+  final_status(status)
   depth <- length(session$stack)
   if (depth > 0) {
     run <- session$stack[[depth]]

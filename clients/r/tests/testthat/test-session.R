@@ -113,3 +113,17 @@ test_that("runs that are open go on at their server while the session moves to a
     runwire_close(runwire:::session_client())
   }
 })
+
+test_that("a status that no run ends with is refused, and the run stays open", {
+  client <- fresh_session(shared_client())
+  run <- runwire_start_run(client = client)
+  for (bad in list("DONE", "finished", 1, c("FAILED", "KILLED"))) {
+    error <- expect_error(runwire_end_run(bad), "FINISHED, FAILED or KILLED, and not", class = "runwire_value_error")
+    expect_false(grepl("RUNNING", conditionMessage(error)))
+  }
+  expect_error(runwire_end_run("RUNNING"), class = "runwire_invalid_field")
+  expect_identical(runwire_active_run()$run_id, run$run_id)
+  runwire_end_run("KILLED")
+  expect_identical(status_of(run$run_id, client), "KILLED")
+  runwire_close(client)
+})
