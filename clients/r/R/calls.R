@@ -114,7 +114,7 @@ wait_after <- function(client, attempts, failure, most = Inf) {
   if (nzchar(failure$reason)) note_reached(client)
   pause <- keep_seed(attempts$pause(failure))
   if (is.null(pause)) stop(attempts$final(failure))
-  Sys.sleep(min(pause, max(most, 0)))
+  rest(min(pause, max(most, 0)))
 }
 
 # Sends a request whose answer is a stream of messages, and returns them all.

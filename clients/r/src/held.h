@@ -65,7 +65,7 @@ SEXP interruptible(Body body) {
   try {
     return guarded(body);
   } catch (const Interruption&) {
-    throw Rcpp::internal::InterruptedException();
+    go_on_jumping();
   }
 }
 

@@ -25,7 +25,13 @@ int64_t parse_integer(const std::string& digits, const std::string& what) {
   return found;
 }
 
-void check_interrupt(void*) { R_CheckUserInterrupt(); }
+SEXP check_interrupt(void*) {
+  R_CheckUserInterrupt();
+  return R_NilValue;
+}
+
+// Where R is on its way to, while C++ cleans up.
+SEXP jump = nullptr;
 
 }  // namespace
 
@@ -157,6 +163,20 @@ SEXP make_problem(const Problem& problem) {
   return found;
 }
 
-bool user_interrupted() { return R_ToplevelExec(check_interrupt, nullptr) == FALSE; }
+bool user_interrupted() {
+  try {
+    Rcpp::unwindProtect(check_interrupt, nullptr);
+    return false;
+  } catch (const Rcpp::LongjumpException& stopped) {
+    jump = stopped.token;
+    return true;
+  }
+}
+
+void go_on_jumping() {
+  Rcpp::LongjumpException stopped(jump);
+  jump = nullptr;
+  throw stopped;
+}
 
 }  // namespace runwire

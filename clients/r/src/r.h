@@ -46,8 +46,12 @@ SEXP make_integers(const int64_t* numbers, size_t count);
 SEXP make_failure(const Failure& failure);
 SEXP make_problem(const Problem& problem);
 
-// Whether the user has asked to stop. Runs no handlers; who gets true throws Interruption at once.
+// Lets R look for an interrupt of the user and for its limits of time; true where it wants to leave for a handler. Who
+// gets that throws Interruption at once, so that C++ cleans up. No lock is held meanwhile: handlers are code of the user.
 bool user_interrupted();
+
+// Behind an Interruption: has R go on to where it wanted to.
+[[noreturn]] void go_on_jumping();
 
 // Runs something that may throw a Problem, which is then returned as a list of class `runwire_problem`.
 template <typename Body>

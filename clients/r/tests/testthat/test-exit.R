@@ -192,3 +192,32 @@ test_that("a rejection that nobody was told of is told by the sync", {
   expect_match(outcome$rejected[[1]], "PARAM_IMMUTABLE")
   expect_identical(nrow(runwire_sync(spool)), 0L)
 })
+
+test_that("a limit of time ends a wait as an error that a script can deal with, and the client goes on", {
+  server <- new_server()
+  away <- tempfile("away")
+  script <- new_script(c(
+    "client <- runwire_connect(timeout = 60)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)",
+    "cat('ready\\n')",
+    "while (!file.exists(Sys.getenv('AWAY'))) Sys.sleep(0.02)",
+    "runwire_log_metric('m', 7, run_id = run_id, client = client)",
+    "limited <- function(expr) {",
+    "  setTimeLimit(elapsed = 0.5, transient = TRUE)",
+    "  on.exit(setTimeLimit())",
+    "  tryCatch(expr, error = conditionMessage)",
+    "}",
+    "cat('flush', limited(runwire_flush(client = client)), '\\n')",
+    "cat('call', limited(runwire_server_info(client = client)), '\\n')",
+    "cat('metric', runwire_get_run(run_id, client = client)$metrics, '\\n')"
+  ), RUNWIRE_TRACKING_URI = server$address, AWAY = away)
+  expect_true(script$says("ready"))
+  server$kill()
+  file.create(away)
+  expect_true(script$says("flush reached elapsed time limit", 20))
+  expect_true(script$says("call reached elapsed time limit", 20))
+  server$start()
+  expect_identical(script$end(), 0L)
+  expect_true(script$says("metric 7"))
+})
