@@ -347,7 +347,8 @@ end_around <- function(run, expr) {
     }
   })
   value <- withVisible(withCallingHandlers(
-    expr,
+    # Where the stack is full there is no room for handlers: the error is raised again outside of what filled it.
+    tryCatch(expr, stackOverflowError = stop),
     error = function(e) {
       scope$status <- "FAILED"
       scope$error <- conditionMessage(e)

@@ -221,3 +221,26 @@ test_that("a limit of time ends a wait as an error that a script can deal with, 
   expect_identical(script$end(), 0L)
   expect_true(script$says("metric 7"))
 })
+
+test_that("a block that ends by infinite recursion is FAILED", {
+  reader <- shared_client()
+  script <- new_script(c(
+    "deeper <- function(n) deeper(n + 1)",
+    "wider <- function(n) sapply(1, function(i) wider(n + 1))",
+    "block <- function(what) runwire_with_run({",
+    "  cat('run', runwire_active_run()$run_id, '\\n')",
+    "  what(1)",
+    "})",
+    "for (what in c(deeper, wider)) cat('kind', tryCatch(block(what), error = function(e) class(e)[1]), '\\n')",
+    "options(expressions = 300)",
+    "cat('kind', tryCatch(block(wider), error = function(e) class(e)[1]), '\\n')",
+    "block(deeper)"
+  ), here())
+  expect_identical(script$end(), 1L)
+  kinds <- sub("kind (\\w+) *", "\\1", grep("^kind ", script$lines, value = TRUE))
+  expect_identical(kinds, c("CStackOverflowError", "CStackOverflowError", "expressionStackOverflowError"))
+  ids <- trimws(sub("run ", "", grep("^run ", script$lines, value = TRUE)))
+  expect_length(ids, 4)
+  for (id in ids) expect_identical(runwire_get_run(id, client = reader)$status, "FAILED")
+  runwire_close(reader)
+})
