@@ -32,7 +32,7 @@ new_attempts <- function(client, timeout, reached = client$reached) {
     if (!is_repeatable(failure) || count == retry$max_attempts) {
       return(NULL)
     }
-    wait <- stats::runif(1, 0, backoff(retry, count)) + (failure$retry_delay %||% 0)
+    wait <- draw(backoff(retry, count)) + (failure$retry_delay %||% 0)
     # Who joined a folder had its server before.
     joined <- !is.null(folder) && !identical(failure$joined, FALSE)
     if (is_away(failure) && !reached && !joined) {
@@ -64,19 +64,6 @@ new_attempts <- function(client, timeout, reached = client$reached) {
   }
 
   list(remaining = remaining, pause = pause, final = final)
-}
-
-# R's own generator is left as it is: what a user seeds must not depend on how often a server was away.
-keep_seed <- function(code) {
-  seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
-  on.exit({
-    if (is.null(seed)) {
-      suppressWarnings(rm(".Random.seed", envir = globalenv()))
-    } else {
-      assign(".Random.seed", seed, envir = globalenv())
-    }
-  })
-  code
 }
 
 # Sends a request and returns the answer as a list; repeats it, under the same request id, while that may help.
@@ -112,7 +99,7 @@ note_reached <- function(client) {
 wait_after <- function(client, attempts, failure, most = Inf) {
   if (failure$code == "UNAVAILABLE") lose_server(client)
   if (nzchar(failure$reason)) note_reached(client)
-  pause <- keep_seed(attempts$pause(failure))
+  pause <- attempts$pause(failure)
   if (is.null(pause)) stop(attempts$final(failure))
   rest(min(pause, max(most, 0)))
 }

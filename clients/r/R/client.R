@@ -17,18 +17,32 @@
 #' runwire_retry(max_attempts = 1)
 #' @export
 runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attempts = Inf, connect_timeout = 3) {
-  found <- list(
-    initial = seconds(initial, "initial", zero = TRUE), multiplier = multiplier,
-    maximum = seconds(maximum, "maximum", zero = TRUE), max_attempts = max_attempts,
-    connect_timeout = seconds(connect_timeout, "connect_timeout", zero = TRUE)
-  )
-  for (name in c("multiplier", "max_attempts")) {
-    value <- found[[name]]
-    if (!is.numeric(value) || length(value) != 1 || !isTRUE(value >= 0)) {
-      value_error(name, " must be a number of at least 0")
-    }
+  initial <- seconds(initial, "initial")
+  maximum <- seconds(maximum, "maximum")
+  if (maximum < initial) {
+    value_error("maximum must be at least initial, ", format(initial), " seconds, and is ", format(maximum))
   }
-  structure(found, class = "runwire_retry")
+  at_least_one("multiplier", multiplier)
+  at_least_one("max_attempts", max_attempts)
+  if (is.finite(max_attempts) && max_attempts != trunc(max_attempts)) {
+    value_error("max_attempts must be a whole number or Inf, and is ", format(max_attempts))
+  }
+  structure(
+    list(
+      initial = initial, multiplier = multiplier, maximum = maximum, max_attempts = max_attempts,
+      connect_timeout = seconds(connect_timeout, "connect_timeout", zero = TRUE)
+    ),
+    class = "runwire_retry"
+  )
+}
+
+at_least_one <- function(what, given) {
+  if (!is.numeric(given) || is.object(given) || length(given) != 1) {
+    type_error(what, " must be one number")
+  }
+  if (!isTRUE(given >= 1)) {
+    value_error(what, " must be at least 1, and is ", format(given))
+  }
 }
 
 #' Connect to a server

@@ -1,5 +1,6 @@
 // What R calls: rules, ids, digests, and other small things that C++ knows.
 #include <chrono>
+#include <random>
 #include <thread>
 
 #include "arguments.h"
@@ -42,6 +43,14 @@ SEXP heartbeat_requests(SEXP run_ids) {
 
 // [[Rcpp::export(rng = false)]]
 std::string mint_id() { return runwire::new_id(); }
+
+// A number drawn evenly from 0 to another. R's own generator is left as it is: what a user seeds must not depend on how
+// often a server was away, and workers of one seed must not all come back at once.
+// [[Rcpp::export(rng = false)]]
+double draw(double most) {
+  std::random_device source;
+  return std::uniform_real_distribution<double>(0, most)(source);
+}
 
 // Sleeps so many seconds. R's own sleep looks for interrupts, but not for limits of time.
 // [[Rcpp::export(rng = false)]]
