@@ -179,6 +179,7 @@ record_bytes <- function(...) checked(message_to_raw(the$schema, "Record", list(
 
 # A list of pages put together: `page` gets the page of a size and token, a list with `items` and `next_page_token`.
 gather_pages <- function(page, limit, size = 1000) {
+  check_limit("max_results", limit)
   found <- list()
   token <- NULL
   while (length(found) < limit) {
@@ -188,6 +189,15 @@ gather_pages <- function(page, limit, size = 1000) {
     if (is.null(token)) break
   }
   found
+}
+
+check_limit <- function(what, given) {
+  if (!is.numeric(given) || is.object(given) || length(given) != 1 || is.na(given)) {
+    type_error(what, " must be one number")
+  }
+  if (given < 0 || (is.finite(given) && given != trunc(given))) {
+    value_error(what, " must be a whole number, 0 or more, or Inf, and is ", format(given))
+  }
 }
 
 check_strings <- function(what, values) {

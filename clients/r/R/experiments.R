@@ -57,7 +57,7 @@ runwire_get_experiment_by_name <- function(name, client = NULL, timeout = NULL) 
 #' @rdname runwire_experiments
 #' @export
 runwire_search_experiments_page <- function(filter = "", order_by = NULL, view = c("active", "deleted", "all"),
-                                            page_size = 100, page_token = NULL, client = NULL, timeout = NULL) {
+                                            page_size = 1000, page_token = NULL, client = NULL, timeout = NULL) {
   request <- list(
     filter = check_string("filter", filter), order_by = check_strings("order_by", order_by), view = view_value(view),
     page_size = page_size, page_token = page_token

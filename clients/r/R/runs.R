@@ -263,6 +263,10 @@ runwire_search_runs <- function(experiment_ids = NULL, filter = "", order_by = N
   client <- client %||% session_client()
   ids <- search_experiment_ids(experiment_ids, experiment_names, client)
   found <- gather_pages(function(size, token) {
+    # Where none of the names exists there is nobody to ask.
+    if (length(ids) == 0) {
+      return(list())
+    }
     runwire_search_runs_page(
       ids, filter, order_by, view, size, token, fields, metric_keys, param_keys, tag_keys, client, timeout
     )
@@ -284,7 +288,7 @@ search_experiment_ids <- function(ids, names, client) {
 #' @rdname runwire_search_runs
 #' @export
 runwire_search_runs_page <- function(experiment_ids, filter = "", order_by = NULL, view = c("active", "deleted", "all"),
-                                     page_size = 100, page_token = NULL, fields = NULL, metric_keys = NULL,
+                                     page_size = 1000, page_token = NULL, fields = NULL, metric_keys = NULL,
                                      param_keys = NULL, tag_keys = NULL, client = NULL, timeout = NULL) {
   request <- list(
     experiment_ids = vapply(as.list(experiment_ids), as_id, ""), filter = check_string("filter", filter),

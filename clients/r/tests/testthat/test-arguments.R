@@ -95,3 +95,29 @@ test_that("times and durations are no values", {
   expect_identical(runwire_get_metric_history(run_id, "t", client = client)$value, c(1, 2))
   runwire_close(client)
 })
+
+test_that("pages hold 1,000 by default, and most results are a whole number", {
+  client <- shared_client()
+  id <- runwire_create_experiment(paste0("e", runwire:::mint_id()), client = client)
+  for (i in 1:150) runwire_begin_run(id, client = client)
+  page <- runwire_search_runs_page(id, client = client)
+  expect_length(page$items, 150)
+  expect_null(page$next_page_token)
+  expect_identical(formals(runwire_search_experiments_page)$page_size, 1000)
+  searches <- list(
+    function(most) runwire_search_runs(id, max_results = most, client = client),
+    function(most) runwire_search_runs(experiment_names = "there is none", max_results = most, client = client),
+    function(most) runwire_search_experiments(max_results = most, client = client)
+  )
+  for (search in searches) {
+    for (bad in list("a", NA, NULL, c(1, 2), TRUE)) {
+      expect_error(search(bad), "max_results must be", class = "runwire_type_error")
+    }
+    for (bad in list(-1, 1.5, -Inf)) expect_error(search(bad), "max_results must be", class = "runwire_value_error")
+    expect_identical(nrow(search(0)), 0L)
+  }
+  expect_identical(nrow(runwire_search_runs(id, max_results = Inf, client = client)), 150L)
+  expect_error(runwire_search_runs_page(id, page_size = "a", client = client), "page_size", class = "runwire_type_error")
+  expect_error(runwire_search_runs_page(id, page_size = NA, client = client), "page_size", class = "runwire_type_error")
+  runwire_close(client)
+})
