@@ -67,6 +67,8 @@ at_least_one <- function(what, given) {
 #'   always an error.
 #' @param shutdown_timeout Seconds that the end of the session may wait for the delivery of what was logged; what is
 #'   not delivered then stays in the folder, for [runwire_sync()].
+#' @param experiment The name of the experiment in which runs are started that name none; it is created if there is none.
+#'   `NULL` for the environment's `RUNWIRE_EXPERIMENT`, else Default.
 #' @return A client, of class `runwire_client`.
 #' @examples
 #' folder <- tempfile()
@@ -77,13 +79,14 @@ at_least_one <- function(what, given) {
 #' @export
 runwire_connect <- function(address = NULL, token = NULL, tls_ca = NULL, timeout = 30, retry = runwire_retry(),
                             mode = NULL, spool_dir = NULL, spool_bytes = 2^30, on_spool_full = c("block", "error"),
-                            shutdown_timeout = 60) {
+                            shutdown_timeout = 60, experiment = NULL) {
   if (!inherits(retry, "runwire_retry")) {
     type_error("retry must be made by runwire_retry()")
   }
   client <- structure(new.env(parent = emptyenv()), class = "runwire_client")
   client$mode <- find_mode(mode)
   client$settings <- find_settings(address, token, tls_ca, timeout, retry, client$mode)
+  client$settings$experiment <- if (!is.null(experiment)) check_string("experiment", experiment)
   client$spool <- find_spool(client, spool_dir, spool_bytes, match_full(on_spool_full), shutdown_timeout)
   client$reached <- FALSE
   client$closed <- FALSE

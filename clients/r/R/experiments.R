@@ -107,8 +107,9 @@ runwire_set_experiment_tag <- function(key, value, experiment_id = NULL, client 
 #' @rdname runwire_experiments
 #' @export
 runwire_set_experiment_tags <- function(tags, experiment_id = NULL, client = NULL, timeout = NULL) {
+  client <- client %||% session_client()
   change_experiment(
-    "SetExperimentTags", client, timeout, experiment_id %||% session_experiment(),
+    "SetExperimentTags", client, timeout, experiment_id %||% home_experiment(client),
     tags = pairs_to(as_pairs("tag", tags))
   )
 }
@@ -116,8 +117,9 @@ runwire_set_experiment_tags <- function(tags, experiment_id = NULL, client = NUL
 #' @rdname runwire_experiments
 #' @export
 runwire_delete_experiment_tag <- function(key, experiment_id = NULL, client = NULL, timeout = NULL) {
+  client <- client %||% session_client()
   change_experiment(
-    "DeleteExperimentTag", client, timeout, experiment_id %||% session_experiment(),
+    "DeleteExperimentTag", client, timeout, experiment_id %||% home_experiment(client),
     key = check_string("key", key)
   )
 }

@@ -238,7 +238,7 @@ as_run_id <- function(run) {
 #' `runwire_search_runs` returns all runs that match as a data frame. `runwire_search_runs_page` returns one page of them, as
 #' run objects.
 #'
-#' @param experiment_ids 1 to 100 experiments; `NULL` for that of the session, else Default.
+#' @param experiment_ids 1 to 100 experiments; `NULL` for that of the session, else of the client.
 #' @param filter Such as `"metrics.loss < 0.1 AND params.model = 'x'"`; empty matches all. See `SearchRuns` in
 #'   `runwire/v1/run.proto`, or [rpc_search_runs()], for all it can say.
 #' @param order_by Such as `"metrics.loss ASC"`, or up to 10 of these; by default the newest come first.
@@ -270,7 +270,7 @@ runwire_search_runs <- function(experiment_ids = NULL, filter = "", order_by = N
     runwire_search_runs_page(
       ids, filter, order_by, view, size, token, fields, metric_keys, param_keys, tag_keys, client, timeout
     )
-  }, if (length(ids) > 0) max_results else 0)
+  }, max_results)
   runs_frame(found)
 }
 
@@ -282,7 +282,7 @@ search_experiment_ids <- function(ids, names, client) {
     found <- lapply(check_strings("experiment_names", names), runwire_get_experiment_by_name, client = client)
     return(unlist(lapply(found, function(one) one$experiment_id)))
   }
-  if (is.null(ids)) session_experiment(client) else vapply(as.list(ids), as_id, "")
+  if (is.null(ids)) home_experiment(client) else vapply(as.list(ids), as_id, "")
 }
 
 #' @rdname runwire_search_runs

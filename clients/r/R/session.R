@@ -102,15 +102,19 @@ runwire_set_experiment <- function(experiment_name = NULL, experiment_id = NULL)
   } else {
     get_or_create_experiment(client, experiment_name)
   }
-  if (found$lifecycle_stage == "deleted") {
+  session$experiment_id <- check_active(found)$experiment_id
+  invisible(found)
+}
+
+check_active <- function(experiment) {
+  if (experiment$lifecycle_stage == "deleted") {
     stop(new_error(
       "FAILED_PRECONDITION",
-      paste0("the experiment '", found$name, "' is deleted; restore it, or purge it to use the name again"),
-      "EXPERIMENT_DELETED", c(experiment_id = found$experiment_id)
+      paste0("the experiment '", experiment$name, "' is deleted; restore it, or purge it to use the name again"),
+      "EXPERIMENT_DELETED", c(experiment_id = experiment$experiment_id)
     ))
   }
-  session$experiment_id <- found$experiment_id
-  invisible(found)
+  experiment
 }
 
 get_or_create_experiment <- function(client, name) {
@@ -126,16 +130,35 @@ get_or_create_experiment <- function(client, name) {
   runwire_get_experiment(id, client)
 }
 
-# The experiment that is set, or that of the environment, or Default.
-session_experiment <- function(client = NULL) {
+# The name of the experiment of a client's runs that name none, if there is one.
+named_experiment <- function(client) client$settings$experiment %||% env("RUNWIRE_EXPERIMENT")
+
+# The id of that: what the session has set where this is its client, else what is named, else Default.
+home_experiment <- function(client) {
   session <- the$session
-  if (!is.null(client) && !identical(client, session$client)) {
+  if (identical(client, session$client) && !is.null(session$experiment_id)) {
+    return(session$experiment_id)
+  }
+  name <- named_experiment(client)
+  if (is.null(name)) {
     return("0")
   }
-  if (is.null(session$experiment_id) && !is.null(env("RUNWIRE_EXPERIMENT"))) {
-    runwire_set_experiment(env("RUNWIRE_EXPERIMENT"))
+  # It stays the one that it was at first, as that of a session does.
+  if (is.null(client$experiment_id)) {
+    client$experiment_id <- check_active(get_or_create_experiment(client, name))$experiment_id
   }
-  session$experiment_id %||% "0"
+  client$experiment_id
+}
+
+# The same without a server: an id, or a name.
+offline_experiment <- function(client) {
+  session <- the$session
+  own <- identical(client, session$client)
+  if (own && !is.null(session$experiment_id)) {
+    return(list(id = session$experiment_id))
+  }
+  name <- (if (own) session$experiment_name) %||% named_experiment(client)
+  if (is.null(name)) list(id = "0") else list(name = name)
 }
 
 #' Start, use and end the current run
@@ -149,7 +172,7 @@ session_experiment <- function(client = NULL) {
 #'
 #' @param run_id The run to resume; it is RUNNING again. `NULL` for a new run, or for the environment's
 #'   `RUNWIRE_RUN_ID` the first time.
-#' @param experiment_id The experiment of a new run; `NULL` for the one that is set, else Default.
+#' @param experiment_id The experiment of a new run; `NULL` for the one that is set, else that of the client.
 #' @param run_name Its name; `NULL` for one that is made up.
 #' @param nested Allow a current run, which becomes the new run's parent.
 #' @param parent_run_id The parent, where it is not the current run.
@@ -204,9 +227,9 @@ runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NU
 start_new_run <- function(client, experiment_id, experiment_name, run_name, parent, tags) {
   if (client$mode == "offline") {
     if (is.null(experiment_id) && is.null(experiment_name)) {
-      experiment_id <- the$session$experiment_id
-      experiment_name <- if (is.null(experiment_id)) the$session$experiment_name %||% env("RUNWIRE_EXPERIMENT")
-      if (is.null(experiment_id) && is.null(experiment_name)) experiment_id <- "0"
+      found <- offline_experiment(client)
+      experiment_id <- found$id
+      experiment_name <- found$name
     }
     begun <- begin_run(client, experiment_id, experiment_name, NULL, run_name, NULL, parent, NULL, tags)
     return(unasked_run(
@@ -215,7 +238,7 @@ start_new_run <- function(client, experiment_id, experiment_name, run_name, pare
   }
   if (!is.null(experiment_name)) experiment_id <- get_or_create_experiment(client, experiment_name)$experiment_id
   run <- runwire_create_run(
-    experiment_id %||% session_experiment(client),
+    experiment_id %||% home_experiment(client),
     run_name = run_name, parent_run_id = parent, tags = tags, client = client
   )
   runwire_keep_alive(run$run_id, client)

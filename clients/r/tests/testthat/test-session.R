@@ -127,3 +127,49 @@ test_that("a status that no run ends with is refused, and the run stays open", {
   expect_identical(status_of(run$run_id, client), "KILLED")
   runwire_close(client)
 })
+
+test_that("a client's runs belong to the experiment that it or the environment names", {
+  named <- paste0("e", runwire:::mint_id())
+  other <- paste0("e", runwire:::mint_id())
+  new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = named)
+  experiment_of <- function(client, ...) {
+    run <- runwire_start_run(client = client, ...)
+    runwire_end_run()
+    runwire_get_experiment(run$experiment_id, client)$name
+  }
+  # What the session has set is the session's client's alone.
+  mine <- runwire_set_experiment(other)$name
+  client <- shared_client()
+  expect_identical(experiment_of(client), named)
+  expect_identical(experiment_of(NULL), mine)
+  given <- shared_client(experiment = paste0(named, "/own"))
+  expect_identical(experiment_of(given), paste0(named, "/own"))
+  expect_identical(nrow(runwire_search_runs(client = given)), 1L)
+  runwire_set_experiment_tag("colour", "red", client = given)
+  expect_identical(runwire_get_experiment_by_name(paste0(named, "/own"), client)$tags, c(colour = "red"))
+  expect_length(runwire_get_experiment_by_name(other, client)$tags, 0)
+  # An experiment is never meant without being named where it would be deleted.
+  expect_error(runwire_delete_experiment(NULL, client = given), "experiment_id", class = "runwire_type_error")
+  expect_error(runwire_connect(experiment = 1), "experiment", class = "runwire_type_error")
+  runwire_close(client)
+  runwire_close(given)
+  runwire_close(runwire:::session_client())
+})
+
+test_that("a client that is offline does not take the session's experiment either", {
+  new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = paste0("e", runwire:::mint_id()))
+  name <- paste0("e", runwire:::mint_id())
+  runwire_set_experiment(name)
+  spool <- tempfile("spool")
+  run_ids <- vapply(list(NULL, paste0(name, "/own")), function(experiment) {
+    client <- runwire_connect(mode = "offline", spool_dir = spool, experiment = experiment)
+    run <- runwire_start_run(client = client)
+    runwire_end_run()
+    runwire_close(client)
+    run$run_id
+  }, "")
+  expect_identical(runwire_sync(spool, address = shared_address())$problem, c("", ""))
+  found <- vapply(run_ids, function(id) runwire_get_experiment(runwire_get_run(id)$experiment_id)$name, "", USE.NAMES = FALSE)
+  expect_identical(found, c(Sys.getenv("RUNWIRE_EXPERIMENT"), paste0(name, "/own")))
+  runwire_close(runwire:::session_client())
+})
