@@ -201,7 +201,9 @@ offline_experiment <- function(client) {
 #' @export
 runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NULL, nested = FALSE, parent_run_id = NULL,
                               tags = NULL, description = NULL, experiment_name = NULL, client = NULL) {
-  session <- the$session
+  if (!is.null(experiment_id) && !is.null(experiment_name)) {
+    value_error("a run starts in one experiment: give either its id or its name")
+  }
   current <- runwire_active_run()
   if (!is.null(current) && !nested) {
     stop(failed_precondition(

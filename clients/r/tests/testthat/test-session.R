@@ -173,3 +173,14 @@ test_that("a client that is offline does not take the session's experiment eithe
   expect_identical(found, c(Sys.getenv("RUNWIRE_EXPERIMENT"), paste0(name, "/own")))
   runwire_close(runwire:::session_client())
 })
+
+test_that("a run starts in one experiment", {
+  client <- fresh_session(shared_client())
+  expect_error(
+    runwire_start_run(experiment_id = "0", experiment_name = "x", client = client), "either",
+    class = "runwire_value_error"
+  )
+  expect_null(runwire_active_run())
+  expect_null(runwire_get_experiment_by_name("x", client))
+  runwire_close(client)
+})
