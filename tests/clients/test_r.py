@@ -106,6 +106,19 @@ def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(
     assert documents(copy) == documents(PACKAGE)
 
 
+def test_no_document_has_markdown_that_was_not_understood() -> None:
+    texts = documents(PACKAGE)
+    # A fence that breaks off leaves what follows as it was written.
+    left = {name for name, text in texts.items() if re.search(r"\[(runwire|rpc)_|```", text)}
+    assert left == set()
+    package = texts["runwire-package.Rd"]
+    parts = re.findall(r"^\\(description|details|section\{\w+\}|examples)\{", package, re.MULTILINE)
+    assert parts == ["description", "details", "section{Environment}", "section{Numbers}", "examples"]
+    details = package[package.index("\\details{") : package.index("\\section{Environment}")]
+    assert details.startswith("\\details{\nWhat is logged returns at once")
+    assert "runwire_with_run({" in package[package.index("\\examples{") :]
+
+
 def test_without_grpc_the_installation_says_in_one_line_what_to_install(tmp_path: Path) -> None:
     copy = tmp_path / "runwire"
     shutil.copytree(PACKAGE, copy, ignore=_LEFT_OUT)
