@@ -65,14 +65,21 @@ pairs_to <- function(pairs) {
   lapply(seq_along(pairs), function(i) list(key = keys[i], value = pairs[[i]]))
 }
 
-# Params or tags as a user gives them: a named vector or list of single values, as a named character vector.
+# Params or tags as a user gives them, as a named character vector: a named vector or list of single values, or a data
+# frame of keys and values.
 as_pairs <- function(what, given) {
+  if (is.data.frame(given)) {
+    if (!setequal(names(given), c("key", "value"))) {
+      type_error("a data frame of ", what, "s has the columns key and value, and no other")
+    }
+    given <- stats::setNames(as.list(given$value), as.character(given$key))
+  }
   if (is.null(given) || length(given) == 0) {
     return(stats::setNames(character(), character()))
   }
   keys <- names(given)
   if (!(is.list(given) || is.atomic(given)) || is.null(keys) || anyNA(keys)) {
-    type_error(what, "s must be a named vector or list")
+    type_error(what, "s must be a named vector or list, or a data frame with the columns key and value")
   }
   values <- vapply(seq_along(given), function(i) as_text(given[[i]], paste(what, keys[i])), "")
   stats::setNames(enc2utf8(values), enc2utf8(keys))

@@ -3,7 +3,7 @@
 #' Experiments are the named groups that runs belong to. Every server has the experiment `"0"`, named Default.
 #'
 #' @param name The experiment's name, 1 to 500 characters; names are compared byte by byte.
-#' @param tags A named vector or list of single values.
+#' @param tags A named vector or list of single values, or a data frame with the columns `key` and `value`.
 #' @param experiment_id The experiment's id, a string of digits.
 #' @param key,value A tag; the value is sent as text.
 #' @param filter Such as `"name LIKE 'wine%'"`; empty matches all.

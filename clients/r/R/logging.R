@@ -18,7 +18,8 @@
 #' @param values A numeric vector of any length.
 #' @param steps As many whole numbers; `NULL` for 0, 1, 2 ...
 #' @param timestamps As many times, or one for all; `NULL` for now.
-#' @param params,tags A named vector or list of single values, at most 1,000.
+#' @param params,tags A named vector or list of single values, or a data frame with the columns `key` and `value`; at most
+#'   1,000.
 #' @param datasets,dataset One or several data sets that [runwire_dataset()] made.
 #' @param context What the run uses the data set for, such as `"training"`.
 #' @param run_id The run; `NULL` for the current one, which is started if there is none.

@@ -11,7 +11,7 @@
 #' @param experiment_id The experiment; it must be active. For `runwire_begin_run` its id, or
 #' @param experiment_name its name; it is created if there is none.
 #' @param start_time,end_time A `POSIXct`, `POSIXlt` or `Date`, or unix milliseconds; `NULL` for now.
-#' @param tags,params A named vector or list of single values.
+#' @param tags,params A named vector or list of single values, or a data frame with the columns `key` and `value`.
 #' @param run_name The run's name; `NULL` for a readable one that is made up.
 #' @param parent_run_id A run of the same experiment that this one is a part of.
 #' @param run_id The run, 32 lower-case hex digits; `NULL` for a new id. Creating a run with the same id and arguments

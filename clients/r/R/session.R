@@ -176,7 +176,7 @@ offline_experiment <- function(client) {
 #' @param run_name Its name; `NULL` for one that is made up.
 #' @param nested Allow a current run, which becomes the new run's parent.
 #' @param parent_run_id The parent, where it is not the current run.
-#' @param tags A named vector or list of tags to set.
+#' @param tags Tags to set: a named vector or list of single values, or a data frame with the columns `key` and `value`.
 #' @param description A text about the run, kept as the tag `mlflow.note.content`.
 #' @param experiment_name The experiment of a new run by name, instead of its id; it is created if there is none.
 #' @param status `"FINISHED"`, `"FAILED"` or `"KILLED"`.

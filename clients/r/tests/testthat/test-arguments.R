@@ -121,3 +121,31 @@ test_that("pages hold 1,000 by default, and most results are a whole number", {
   expect_error(runwire_search_runs_page(id, page_size = NA, client = client), "page_size", class = "runwire_type_error")
   runwire_close(client)
 })
+
+test_that("params and tags are taken as data frames of keys and values, and as no others", {
+  client <- shared_client()
+  params <- data.frame(key = factor(c("alpha", "kind")), value = c("0.1", "lm"))
+  run <- runwire_create_run("0", params = params, client = client)
+  expect_identical(run$params, c(alpha = "0.1", kind = "lm"))
+  tags <- data.frame(value = c(1.5, 2), key = c("a", "b"))
+  runwire_log_batch(params = data.frame(key = "n", value = 3L), tags = tags, run_id = run$run_id, client = client)
+  found <- runwire_get_run(run$run_id, client = client)
+  expect_identical(found$params[["n"]], "3")
+  expect_identical(found$tags, c(a = "1.5", b = "2"))
+  for (bad in list(data.frame(a = 1), data.frame(key = "a", value = 1, step = 1), data.frame(name = "a", value = 1))) {
+    expect_error(
+      runwire_log_params(bad, run_id = run$run_id, client = client), "columns key and value",
+      class = "runwire_type_error"
+    )
+    expect_error(
+      runwire_set_tags(bad, run_id = run$run_id, client = client), "columns key and value",
+      class = "runwire_type_error"
+    )
+  }
+  expect_error(
+    runwire_log_params(data.frame(key = NA, value = 1), run_id = run$run_id, client = client),
+    class = "runwire_type_error"
+  )
+  runwire_log_params(data.frame(key = character(), value = character()), run_id = run$run_id, client = client)
+  runwire_close(client)
+})
