@@ -150,11 +150,14 @@ collect_stream <- function(stream) {
 
 # What the generated functions of raw calls do.
 raw_call <- function(service, method, request, client, timeout) {
-  send(client %||% session_client(), service, method, request, timeout)
+  send(given_client(client), service, method, request, timeout)
 }
 
 raw_stream <- function(service, method, request, client, timeout, on_message) {
-  client <- client %||% session_client()
+  client <- given_client(client)
+  if (!is.function(on_message)) {
+    type_error("on_message must be a function")
+  }
   check_online(client, method)
   deliver(client, timeout)
   stream <- checked(open_stream(client, service, method, request, timeout_of(client, timeout)))

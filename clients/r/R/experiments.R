@@ -33,7 +33,7 @@ NULL
 #' @export
 runwire_create_experiment <- function(name, tags = NULL, client = NULL, timeout = NULL) {
   request <- list(name = check_string("name", name), tags = pairs_to(as_pairs("tag", tags)), request_id = request_id())
-  answer <- send(client %||% session_client(), "ExperimentService", "CreateExperiment", request, timeout)
+  answer <- send(given_client(client), "ExperimentService", "CreateExperiment", request, timeout)
   answer$experiment$experiment_id
 }
 
@@ -41,7 +41,7 @@ runwire_create_experiment <- function(name, tags = NULL, client = NULL, timeout 
 #' @export
 runwire_get_experiment <- function(experiment_id, client = NULL, timeout = NULL) {
   request <- list(experiment_id = as_id(experiment_id))
-  new_experiment(send(client %||% session_client(), "ExperimentService", "GetExperiment", request, timeout)$experiment)
+  new_experiment(send(given_client(client), "ExperimentService", "GetExperiment", request, timeout)$experiment)
 }
 
 #' @rdname runwire_experiments
@@ -49,7 +49,7 @@ runwire_get_experiment <- function(experiment_id, client = NULL, timeout = NULL)
 runwire_get_experiment_by_name <- function(name, client = NULL, timeout = NULL) {
   request <- list(name = check_string("name", name))
   tryCatch(
-    new_experiment(send(client %||% session_client(), "ExperimentService", "GetExperiment", request, timeout)$experiment),
+    new_experiment(send(given_client(client), "ExperimentService", "GetExperiment", request, timeout)$experiment),
     runwire_not_found = function(e) NULL
   )
 }
@@ -62,7 +62,7 @@ runwire_search_experiments_page <- function(filter = "", order_by = NULL, view =
     filter = check_string("filter", filter), order_by = check_strings("order_by", order_by), view = view_value(view),
     page_size = page_size, page_token = page_token
   )
-  answer <- send(client %||% session_client(), "ExperimentService", "SearchExperiments", request, timeout)
+  answer <- send(given_client(client), "ExperimentService", "SearchExperiments", request, timeout)
   list(items = lapply(answer$experiments, new_experiment), next_page_token = empty_to_null(answer$next_page_token))
 }
 
@@ -107,7 +107,7 @@ runwire_set_experiment_tag <- function(key, value, experiment_id = NULL, client 
 #' @rdname runwire_experiments
 #' @export
 runwire_set_experiment_tags <- function(tags, experiment_id = NULL, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   change_experiment(
     "SetExperimentTags", client, timeout, experiment_id %||% home_experiment(client),
     tags = pairs_to(as_pairs("tag", tags))
@@ -117,7 +117,7 @@ runwire_set_experiment_tags <- function(tags, experiment_id = NULL, client = NUL
 #' @rdname runwire_experiments
 #' @export
 runwire_delete_experiment_tag <- function(key, experiment_id = NULL, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   change_experiment(
     "DeleteExperimentTag", client, timeout, experiment_id %||% home_experiment(client),
     key = check_string("key", key)
@@ -126,7 +126,7 @@ runwire_delete_experiment_tag <- function(key, experiment_id = NULL, client = NU
 
 change_experiment <- function(method, client, timeout, experiment_id, ...) {
   request <- list(experiment_id = as_id(experiment_id), ..., request_id = request_id())
-  send(client %||% session_client(), "ExperimentService", method, request, timeout)
+  send(given_client(client), "ExperimentService", method, request, timeout)
   invisible(NULL)
 }
 

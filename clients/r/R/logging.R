@@ -43,7 +43,7 @@ runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id
   # A training loop pays for this at each point: nothing here looks for methods, and there are few calls.
   session <- the$session
   if (is.null(run_id) && is.null(run_id <- session$run_id)) run_id <- runwire_start_run(client = client)$run_id
-  pipeline <- if (is.null(client)) session$pipeline else .subset2(client, "pipeline")
+  pipeline <- if (is.null(client)) session$pipeline else check_client(client)$pipeline
   if (is.null(pipeline)) pipeline <- session_client()$pipeline
   if (is.list(timestamp)) timestamp <- plain_times(timestamp)
   found <- .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
@@ -52,6 +52,7 @@ runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id
 }
 
 current_run_id <- function(client) {
+  if (!is.null(client)) check_client(client)
   found <- the$session$run_id
   if (is.null(found)) runwire_start_run(client = client)$run_id else found
 }
@@ -60,7 +61,7 @@ current_run_id <- function(client) {
 #' @export
 runwire_log_metrics <- function(metrics, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
+  client <- logging_client(client)
   found <- log_row(client$pipeline, run_id, metrics, step, plain_times(timestamp))
   if (!is.null(found)) checked(found)
   invisible(NULL)
@@ -70,7 +71,7 @@ runwire_log_metrics <- function(metrics, step = NULL, timestamp = NULL, run_id =
 #' @export
 runwire_log_series <- function(key, values, steps = NULL, timestamps = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
+  client <- logging_client(client)
   checked(log_series(client$pipeline, run_id, key, values, steps, plain_times(timestamps)))
   invisible(NULL)
 }
@@ -79,7 +80,7 @@ runwire_log_series <- function(key, values, steps = NULL, timestamps = NULL, run
 #' @export
 runwire_log_batch <- function(metrics = NULL, params = NULL, tags = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
+  client <- logging_client(client)
   given <- batch_metrics(metrics)
   checked(log_batch(
     client$pipeline, run_id, given$points, given$blocks, as_pairs("param", params), as_pairs("tag", tags)
@@ -176,7 +177,7 @@ runwire_set_tags <- function(tags, run_id = NULL, client = NULL) {
 
 # Hands over a record that the codec makes.
 log_message <- function(run_id, client, ...) {
-  if (is.null(client)) client <- run_client()
+  client <- logging_client(client)
   checked(log_record(client$pipeline, run_id, record_bytes(...), FALSE))
   invisible(NULL)
 }

@@ -28,7 +28,8 @@ absolute <- function(path) {
   }
   # What is not there yet lies in its parent, which R leaves as it is if that is not there either.
   parent <- normalizePath(dirname(path), mustWork = FALSE)
-  file.path(if (startsWith(parent, "/")) parent else file.path(getwd(), parent), basename(path))
+  if (!startsWith(parent, "/")) parent <- file.path(getwd(), parent)
+  file.path(sub("/$", "", parent), basename(path))
 }
 
 # The user's folder for state; containers may have no home that can be written.
@@ -92,8 +93,7 @@ deliver <- function(client, timeout) {
 #' unlink(folder, recursive = TRUE)
 #' @export
 runwire_flush <- function(timeout = NULL, client = NULL) {
-  client <- client %||% session_client()
-  check_client(client)
+  client <- given_client(client)
   deliver(client, timeout)
   checked(pipeline_lost(client$pipeline))
   invisible(NULL)

@@ -46,7 +46,7 @@ NULL
 runwire_create_run <- function(experiment_id, start_time = NULL, tags = NULL, run_name = NULL, params = NULL,
                                parent_run_id = NULL, run_id = NULL, allow_existing = FALSE, status = "RUNNING",
                                client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   given <- as_pairs("param", params)
   named <- as_pairs("tag", tags)
   request <- list(
@@ -77,7 +77,7 @@ remember_begin <- function(client, request, experiment_name) {
 #' @export
 runwire_begin_run <- function(experiment_id = NULL, experiment_name = NULL, run_id = NULL, run_name = NULL,
                               start_time = NULL, parent_run_id = NULL, params = NULL, tags = NULL, client = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   begin_run(client, experiment_id, experiment_name, run_id, run_name, start_time, parent_run_id, params, tags)$run_id
 }
 
@@ -146,7 +146,7 @@ run_mask <- function(fields, metric_keys, param_keys, tag_keys) {
 runwire_get_run <- function(run_id, fields = NULL, metric_keys = NULL, param_keys = NULL, tag_keys = NULL, client = NULL,
                             timeout = NULL) {
   request <- list(run_id = as_run_id(run_id), mask = run_mask(fields, metric_keys, param_keys, tag_keys))
-  new_run(send(client %||% session_client(), "RunService", "GetRun", request, timeout)$run)
+  new_run(send(given_client(client), "RunService", "GetRun", request, timeout)$run)
 }
 
 #' @rdname runwire_runs
@@ -156,7 +156,7 @@ runwire_update_run <- function(run_id, status = NULL, name = NULL, client = NULL
     run_id = as_run_id(run_id), name = name, status = if (!is.null(status)) status_value(status),
     update_mask = c(if (!is.null(name)) "name", if (!is.null(status)) "status"), request_id = request_id()
   )
-  new_run(send(client %||% session_client(), "RunService", "UpdateRun", request, timeout)$run)
+  new_run(send(given_client(client), "RunService", "UpdateRun", request, timeout)$run)
 }
 
 run_info_fields <- c(
@@ -175,7 +175,7 @@ log_finish <- function(client, run_id, status, end_time) {
 #' @rdname runwire_runs
 #' @export
 runwire_finish_run <- function(run_id, status = NULL, end_time = NULL, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   run_id <- as_run_id(run_id)
   log_finish(client, run_id, status, end_time)
   runwire_flush(timeout, client)
@@ -195,14 +195,14 @@ runwire_restore_run <- function(run_id, client = NULL, timeout = NULL) change_ru
 
 change_run <- function(method, run_id, client, timeout) {
   request <- list(run_id = as_run_id(run_id), request_id = request_id())
-  send(client %||% session_client(), "RunService", method, request, timeout)
+  send(given_client(client), "RunService", method, request, timeout)
   invisible(NULL)
 }
 
 #' @rdname runwire_runs
 #' @export
 runwire_keep_alive <- function(run_id, client = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   checked(pipeline_keep_alive(client$pipeline, as_run_id(run_id)))
   invisible(NULL)
 }
@@ -222,7 +222,7 @@ runwire_keep_alive <- function(run_id, client = NULL) {
 #' @export
 runwire_heartbeat <- function(run_ids, client = NULL, timeout = NULL) {
   request <- list(run_ids = check_strings("run_ids", run_ids))
-  send(client %||% session_client(), "MetricService", "Heartbeat", request, timeout)$run_ids
+  send(given_client(client), "MetricService", "Heartbeat", request, timeout)$run_ids
 }
 
 # A run id, or a run.
@@ -260,7 +260,7 @@ as_run_id <- function(run) {
 runwire_search_runs <- function(experiment_ids = NULL, filter = "", order_by = NULL, view = c("active", "deleted", "all"),
                                 max_results = 100000, fields = NULL, metric_keys = NULL, param_keys = NULL,
                                 tag_keys = NULL, experiment_names = NULL, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   ids <- search_experiment_ids(experiment_ids, experiment_names, client)
   found <- gather_pages(function(size, token) {
     # Where none of the names exists there is nobody to ask.
@@ -295,7 +295,7 @@ runwire_search_runs_page <- function(experiment_ids, filter = "", order_by = NUL
     order_by = check_strings("order_by", order_by), view = view_value(view), page_size = page_size,
     page_token = page_token, mask = run_mask(fields, metric_keys, param_keys, tag_keys)
   )
-  answer <- send(client %||% session_client(), "RunService", "SearchRuns", request, timeout)
+  answer <- send(given_client(client), "RunService", "SearchRuns", request, timeout)
   list(items = lapply(answer$runs, new_run), next_page_token = empty_to_null(answer$next_page_token))
 }
 

@@ -211,7 +211,7 @@ runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NU
       "nested = TRUE"
     ))
   }
-  client <- client %||% run_client()
+  client <- logging_client(client)
   given <- c(as_pairs("tag", tags), if (!is.null(description)) c(mlflow.note.content = description))
   resumed <- run_id %||% environment_run()
   if (!is.null(resumed)) {
@@ -295,6 +295,10 @@ run_client <- function() {
   stack <- the$session$stack
   if (length(stack) > 0) attr(stack[[length(stack)]], "client") else session_client()
 }
+
+# What a function goes by that reads or changes, and one that logs: the client that it was given, if any.
+given_client <- function(client) if (is.null(client)) session_client() else check_client(client)
+logging_client <- function(client) if (is.null(client)) run_client() else check_client(client)
 
 #' @rdname runwire_start_run
 #' @export

@@ -24,6 +24,9 @@
 #' }
 #' @export
 runwire_watch_metrics <- function(run_ids, on_event, keys = NULL, cursor = NULL, from_start = FALSE, client = NULL) {
+  if (!is.function(on_event)) {
+    type_error("on_event must be a function")
+  }
   watch <- runwire_watch(run_ids, keys, cursor, from_start, client)
   on.exit(close(watch))
   repeat {
@@ -37,7 +40,7 @@ runwire_watch_metrics <- function(run_ids, on_event, keys = NULL, cursor = NULL,
 #' @export
 runwire_watch <- function(run_ids, keys = NULL, cursor = NULL, from_start = FALSE, client = NULL) {
   watch <- new.env(parent = emptyenv())
-  watch$client <- check_client(client %||% session_client())
+  watch$client <- given_client(client)
   watch$request <- list(
     run_ids = check_strings("run_ids", run_ids), keys = check_strings("keys", keys), from_start = from_start
   )
@@ -49,6 +52,9 @@ runwire_watch <- function(run_ids, keys = NULL, cursor = NULL, from_start = FALS
 #' @rdname runwire_watch_metrics
 #' @export
 runwire_watch_next <- function(watch, timeout = Inf) {
+  if (!inherits(watch, "runwire_watch")) {
+    type_error("watch must be made by runwire_watch()")
+  }
   end <- now() + seconds(timeout, zero = TRUE)
   while (!watch$closed) {
     found <- watch_message(watch, max(end - now(), 0))
@@ -136,7 +142,7 @@ close.runwire_watch <- function(con, ...) {
 #' @param x An event.
 #' @export
 print.runwire_metric_event <- function(x, ...) {
-  cat("<", nrow(x$points), " new points>\n", sep = "")
+  cat("<", nrow(x$points), if (nrow(x$points) == 1) " new point" else " new points", ">\n", sep = "")
   if (nrow(x$points) > 0) print(x$points)
   invisible(x)
 }

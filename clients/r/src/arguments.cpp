@@ -86,7 +86,7 @@ int64_t time_at(SEXP value, R_xlen_t place, const std::string& what) {
 
 int64_t checked_time(SEXP value, R_xlen_t place, const std::string& key, const std::string& field) {
   int64_t found = time_at(value, place, metric(key, "timestamp"));
-  if (found < 0) throw invalid(field, "must be 0 or later");
+  if (found < 0) throw Problem("INVALID_ARGUMENT", "timestamp: must be 0 or later", field);
   return found;
 }
 

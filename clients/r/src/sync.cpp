@@ -3,6 +3,8 @@
 #include <chrono>
 #include <system_error>
 
+#include "telling.h"
+
 namespace runwire {
 
 namespace {
@@ -61,7 +63,8 @@ Delivered deliver_leftover(std::unique_ptr<Spool>& spool, const DeliveryOptions&
   if (aside) {
     found.problem = aside->message + " (" + aside->reason + "); " + kNewWriter;
   } else if (spool->stray() > 0) {
-    found.problem = std::to_string(spool->stray()) + " frames stand behind a damaged place; " + kNewWriter;
+    auto stray = static_cast<uint64_t>(spool->stray());
+    found.problem = counted(stray, "frame") + (stray == 1 ? " stands" : " stand") + " behind a damaged place; " + kNewWriter;
   }
   if (!aside && spool->pending() > 0) {
     Guard guard;

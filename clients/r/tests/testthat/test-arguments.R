@@ -149,3 +149,80 @@ test_that("params and tags are taken as data frames of keys and values, and as n
   runwire_log_params(data.frame(key = character(), value = character()), run_id = run$run_id, client = client)
   runwire_close(client)
 })
+
+test_that("what is no client is refused by every function that takes one", {
+  id <- "0198c5a4d7b27d0a8f3b1c2d3e4f5a6b"
+  arguments <- list(
+    run_id = id, run_ids = id, key = "m", keys = "m", value = 1, values = 1, metrics = c(m = 1), params = c(p = 1), tags = c(t = 1),
+    experiment_id = "0", experiment_ids = "0", name = "x", datasets = list(runwire_dataset("d", "1")),
+    dataset = runwire_dataset("d", "1"), on_event = identity, on_message = identity, method = "/x/y", requests = list(),
+    expr = NULL
+  )
+  names <- grep("^(runwire|rpc)_", getNamespaceExports("runwire"), value = TRUE)
+  takers <- Filter(function(name) "client" %in% names(formals(getExportedValue("runwire", name))), names)
+  expect_gt(length(takers), 60)
+  for (name in takers) {
+    f <- getExportedValue("runwire", name)
+    given <- arguments[intersect(names(arguments), names(formals(f)))]
+    for (bad in list("x", 5, list())) {
+      expect_error(
+        do.call(f, c(given, list(client = bad))), "client must be made by runwire_connect",
+        class = "runwire_type_error", info = name
+      )
+    }
+  }
+  expect_error(runwire_with_run(1, client = "x"), "client must be", class = "runwire_type_error")
+  expect_error(runwire_watch_next(5), "watch must be made by runwire_watch", class = "runwire_type_error")
+  expect_error(runwire_watch_metrics(id, 5), "on_event", class = "runwire_type_error")
+  expect_error(rpc_watch_metrics(on_message = 5, client = shared_client()), "on_message", class = "runwire_type_error")
+})
+
+test_that("errors name things as who reads them knows them", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  logs <- list(
+    function() runwire_log_metric("", 1, run_id = run_id, client = client),
+    function() runwire_log_metrics(stats::setNames(1, ""), run_id = run_id, client = client),
+    function() runwire_log_batch(data.frame(key = "", value = 1), run_id = run_id, client = client)
+  )
+  for (log in logs) {
+    error <- expect_error(log(), "^key: must not be empty$", class = "runwire_invalid_field")
+    # In the server's words it is the same field in all languages.
+    expect_identical(error$violations$field, "blocks[0].keys[0]")
+    expect_identical(error$violations$description, "must not be empty")
+  }
+  expect_error(
+    runwire_log_metric("m", 1, timestamp = -1, run_id = run_id, client = client), "^timestamp: must be 0 or later$",
+    class = "runwire_invalid_field"
+  )
+  expect_error(
+    runwire_log_series("m", 1, steps = 1:2, run_id = run_id, client = client),
+    "as many steps as values, and there are 2 for 1", class = "runwire_value_error"
+  )
+  runwire_close(client)
+  lonely <- new_client("/nonexistent-folder", retry = runwire_retry(connect_timeout = 0.1))
+  expect_error(
+    runwire_server_info(client = lonely), "`runwire server --data-dir /nonexistent-folder`",
+    class = "runwire_server_unavailable"
+  )
+  expect_identical(runwire:::absolute("/nonexistent"), "/nonexistent")
+  away <- new_client("127.0.0.1:1", retry = runwire_retry(connect_timeout = 0.1))
+  runwire_begin_run("0", client = away)
+  expect_error(runwire_flush(client = away), "1 frame waits in .*delivers it later")
+})
+
+test_that("a curve without points, or without numbers, can be drawn", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_log_series("nan", c(NaN, NaN), run_id = run_id, client = client)
+  runwire_log_series("one", 1, run_id = run_id, client = client)
+  runwire_log_series("many", 1:100, run_id = run_id, client = client)
+  grDevices::pdf(NULL)
+  withr_defer(grDevices::dev.off(), environment())
+  for (key in c("missing", "nan", "one", "many")) {
+    curve <- runwire_get_metric_curve(run_id, key, max_points = 5, client = client)
+    expect_silent(plot(curve))
+    expect_silent(plot(curve, main = "title", xlim = c(0, 5)))
+  }
+  runwire_close(client)
+})
