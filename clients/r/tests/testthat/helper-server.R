@@ -15,6 +15,17 @@ skip_without_server <- function() {
   skip_if(!nzchar(server_command()), "there is no server to run: set RUNWIRE_SERVER_COMMAND")
 }
 
+# Waits until an expression is true.
+wait_until <- function(condition, patience = 60) {
+  call <- substitute(condition)
+  here <- parent.frame()
+  end <- Sys.time() + patience
+  while (!isTRUE(eval(call, here))) {
+    if (Sys.time() > end) stop("this never was: ", deparse(call)[1])
+    Sys.sleep(0.02)
+  }
+}
+
 # Starts a server; `$address` is where it listens, `$kill()` ends it as kill -9 does, `$start()` starts it again there, and
 # `$launch()` does not wait until it is ready.
 new_server <- function(..., env = parent.frame(), data_dir = NULL) {

@@ -77,9 +77,11 @@ test_that("a sync reaches all segments", {
   script <- new_script(c(
     "client <- runwire_connect(mode = 'offline', spool_bytes = 400000)",
     "run_id <- runwire_begin_run('0', client = client)",
+    "written <- function() sum(file.size(Sys.glob(file.path(Sys.getenv('RUNWIRE_SPOOL_DIR'), '*', '*.segment'))))",
     "for (i in 1:6) {",
+    "  before <- written()",
     "  runwire_log_series('m', runif(800), run_id = run_id, client = client)",
-    "  Sys.sleep(0.3)",
+    "  while (written() < before + 6400) Sys.sleep(0.01)",
     "}",
     "runwire_flush(client = client)"
   ), faults$environment, spool = spool)
@@ -123,20 +125,21 @@ test_that("a client whose disk was full for a while takes more afterwards", {
     "runwire_flush(client = client)",
     "full <- Sys.getenv('FAULTS_FULL')",
     "writeLines('.segment', full)",
-    "log_some <- function() for (i in 1:30) {",
-    "  runwire_log_metric('m', i, run_id = run_id, client = client)",
-    "  Sys.sleep(0.1)",
-    "}",
-    "cat('first', tryCatch(log_some(), error = function(e) class(e)[1]), '\\n')",
+    "log_one <- function() tryCatch({",
+    "  runwire_log_metric('m', 1, run_id = run_id, client = client)",
+    "  'taken'",
+    "}, error = function(e) class(e)[1])",
+    "while ((found <- log_one()) == 'taken') Sys.sleep(0.02)",
+    "cat('full', found, '\\n')",
     "unlink(full)",
-    "Sys.sleep(2)",
-    "cat('second', tryCatch(log_some(), error = function(e) class(e)[1]), '\\n')",
-    "runwire_flush(timeout = 5, client = client)",
+    "while (log_one() != 'taken') Sys.sleep(0.02)",
+    "cat('second', unique(replicate(30, log_one())), '\\n')",
+    "runwire_flush(timeout = 30, client = client)",
     "cat('done\\n')"
   ), faults$environment)
   expect_identical(script$end(), 0L)
-  expect_identical(trimws(script$told("first")), "runwire_resource_exhausted")
-  expect_identical(trimws(script$told("second")), "")
+  expect_identical(trimws(script$told("full")), "runwire_resource_exhausted")
+  expect_identical(trimws(script$told("second")), "taken")
   expect_true(script$says("done"))
 })
 
