@@ -32,7 +32,7 @@ from runwire._records import Records
 from runwire._requests import Call, Requests
 from runwire._run_life import AsyncRunLifeMethods
 from runwire._runs import AsyncRunMethods
-from runwire._status import to_error
+from runwire._status import from_rpc_error
 from runwire.entities import PurgeResult, ServerInfo
 
 R = TypeVar("R")
@@ -186,4 +186,4 @@ class AsyncClient(
             )
             return [answer async for answer in sent] if call.streaming else await sent
         except grpc.aio.AioRpcError as error:
-            raise to_error(error.code().name, error.details() or "", error.trailing_metadata()) from None
+            raise from_rpc_error(error) from None

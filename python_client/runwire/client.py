@@ -35,7 +35,7 @@ from runwire._records import Records
 from runwire._requests import Call, Requests
 from runwire._run_life import RunLifeMethods
 from runwire._runs import RunMethods
-from runwire._status import to_error
+from runwire._status import from_rpc_error
 from runwire.entities import PurgeResult, ServerInfo
 
 R = TypeVar("R")
@@ -220,8 +220,4 @@ class Client(ExperimentMethods, RunLifeMethods, RunMethods, LoggingMethods, Metr
             )
             return list(answer) if call.streaming else answer
         except grpc.RpcError as error:
-            # Every RpcError that a call raises is a grpc.Call too, which the types do not know.
-            failed: Any = error
-            raise to_error(
-                failed.code().name, failed.details() or "", failed.trailing_metadata() or ()
-            ) from None
+            raise from_rpc_error(error) from None

@@ -19,7 +19,6 @@ from tests.conformance.python_watch import Watching
 
 import runwire
 from runwire import Client, Retry, RunwireError
-from runwire._status import to_error
 
 _OWN: Final = ("connect", "raw", "watch_open", "watch_until", "watch_close")
 
@@ -83,8 +82,7 @@ class Driver:
             try:
                 answers = list(call(iter(requests), metadata=metadata, timeout=30))
             except grpc.RpcError as failed:
-                status: Any = failed
-                raise to_error(status.code().name, status.details(), status.trailing_metadata()) from None
+                raise runwire.from_rpc_error(failed) from None
         return {"responses": [answer.hex() for answer in answers]}
 
 
