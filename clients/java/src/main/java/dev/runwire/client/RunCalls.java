@@ -38,7 +38,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws NotFoundException there is no such experiment ({@code EXPERIMENT_NOT_FOUND})
    */
   public Run createRun(RunSpec spec) {
-    return starter.create(spec, timeout);
+    return starter.create(spec, Deadline.in(timeout));
   }
 
   /**
@@ -274,8 +274,11 @@ abstract class RunCalls extends ExperimentCalls {
    */
   public Run finishRun(String runId, RunStatus status, Instant endTime) {
     core.pipeline.finish(Records.finish(runId, status, endTime));
-    core.pipeline.flush(timeout);
-    return core.given.offline() ? Convert.unknownRun(runId, status) : getRun(runId, INFO);
+    Deadline deadline = Deadline.in(timeout);
+    core.pipeline.flush(deadline.left());
+    return core.given.offline()
+        ? Convert.unknownRun(runId, status)
+        : send(Requests.getRun(runId, INFO), deadline);
   }
 
   /**
