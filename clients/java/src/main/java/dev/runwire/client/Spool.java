@@ -9,7 +9,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -369,10 +368,8 @@ final class Spool implements Frames {
     closed = true;
     if (undelivered() == 0 && !Files.exists(rejections())) {
       // The mark of what is delivered goes last: a crash in between must not bring frames back.
-      try (DirectoryStream<Path> written = Files.newDirectoryStream(folder, "*.segment")) {
-        for (Path segment : written) {
-          Files.deleteIfExists(segment);
-        }
+      for (Path segment : Segments.in(folder)) {
+        Files.deleteIfExists(segment);
       }
       for (String note : NOTES) {
         Files.deleteIfExists(folder.resolve(note));
