@@ -272,7 +272,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
         }
         delivery.watchHeld();
         long waited = System.nanoTime() - start;
-        if (delivery.refusal() != null || waited >= timeout) {
+        if (delivery.contact().refusal() != null || waited >= timeout) {
           throw undelivered(waited);
         }
         guard.awaitInterruptibly(Math.min(timeout - waited, LOOK));
@@ -290,7 +290,9 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private RunwireException undelivered(long waited) {
     String where = memory.undelivered() + " frames wait in memory; do the work again to log them";
     return Losses.undelivered(
-        delivery.refusal() != null ? delivery.refusal() : delivery.away(),
+        delivery.contact().refusal() != null
+            ? delivery.contact().refusal()
+            : delivery.contact().away(),
         core.given.address.text,
         waited,
         where,
