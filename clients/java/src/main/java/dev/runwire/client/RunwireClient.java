@@ -76,6 +76,7 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
     String experiment;
     ManagedChannel channel;
     Executor executor;
+    String userAgent = "runwire-java/" + Link.version();
 
     private Builder() {}
 
@@ -231,6 +232,18 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
      */
     public Builder executor(Executor given) {
       executor = Objects.requireNonNull(given, "executor");
+      return this;
+    }
+
+    /**
+     * Says who calls, as servers and proxies log it; a library on top of this client names itself.
+     *
+     * @param given a name and a version, such as {@code runwire-scala/1.0.0}; by default this
+     *     client's. A channel that is given has one of its own
+     * @return this
+     */
+    public Builder userAgent(String given) {
+      userAgent = Objects.requireNonNull(given, "userAgent");
       return this;
     }
 
