@@ -282,7 +282,8 @@ abstract class RunCalls extends ExperimentCalls {
   }
 
   /**
-   * Ends a run, behind all that was logged to it, without waiting.
+   * Ends a run, behind all that was logged to it, without waiting. What the server rejects is
+   * thrown by the next {@link #flush}.
    *
    * @param runId the run
    * @param status FINISHED, FAILED or KILLED
@@ -333,7 +334,8 @@ abstract class RunCalls extends ExperimentCalls {
   /**
    * Waits as {@link #flush()} does.
    *
-   * @param given how long it may take
+   * @param given how long it may take, more than 0
+   * @throws RunwireException something is not delivered, or was rejected; see {@link #flush()}
    */
   public void flush(Duration given) {
     core.pipeline.flush(Values.nanoseconds("timeout", given));

@@ -338,6 +338,8 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
   /**
    * Delivers what was logged, and closes the connection. A closed client can not be used again.
    *
+   * @throws CancelledException the thread was interrupted; the client is closed all the same, and
+   *     the message says what is left and where
    * @throws RunwireException something is not delivered, or was rejected; see {@link #flush()}
    */
   @Override
@@ -348,7 +350,8 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
   /**
    * Closes as {@link #close()} does.
    *
-   * @param given how long the delivery may take
+   * @param given how long the delivery may take, more than 0
+   * @throws RunwireException something is not delivered, or was rejected; see {@link #flush()}
    */
   public void close(Duration given) {
     core.close(Values.nanoseconds("timeout", given));
