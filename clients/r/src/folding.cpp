@@ -49,7 +49,8 @@ std::vector<KeyPart> Groups::parts(const Keys& keys) {
   bool whole = true;
   for (const auto& piece : pieces(keys)) {
     made.push_back(part(keys, piece.first, piece.second));
-    whole = whole && made.back().group;
+    // The last piece may be too small for a group, and never becomes one.
+    whole = whole && (made.back().group || piece.second - piece.first < kGroupKeys);
   }
   if (whole) parts_[all] = made;
   return made;
