@@ -265,9 +265,9 @@ runwire_call_raw <- function(method, requests, client = NULL, timeout = NULL) {
   if (!is.list(requests) || !all(vapply(requests, is.raw, NA))) {
     type_error("requests must be a list of raw vectors")
   }
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
-  channel <- checked(channel_of(client, given))
-  checked(call_bytes(channel, check_string("method", method), requests, given))
+  deliver(client, left())
+  channel <- checked(channel_of(client, left()))
+  checked(call_bytes(channel, check_string("method", method), requests, left()))
 }

@@ -183,12 +183,13 @@ log_finish <- function(client, run_id, status, end_time) {
 runwire_finish_run <- function(run_id, status = NULL, end_time = NULL, client = NULL, timeout = NULL) {
   client <- client %||% session_client()
   run_id <- as_run_id(run_id)
+  left <- time_left(call_time(client, timeout))
   log_finish(client, run_id, status, end_time)
-  runwire_flush(timeout, client)
+  runwire_flush(left(), client)
   if (client$mode == "offline") {
     return(unasked_run(run_id, status %||% "FINISHED"))
   }
-  runwire_get_run(run_id, fields = run_info_fields, client = client, timeout = timeout)
+  runwire_get_run(run_id, fields = run_info_fields, client = client, timeout = left())
 }
 
 #' @rdname runwire_runs

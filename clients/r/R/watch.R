@@ -76,7 +76,7 @@ watch_message <- function(watch, patience) {
   check_online(client, "WatchMetrics")
   if (is.null(watch$stream)) {
     # Behind what was logged, the first time; afterwards it goes on behind its cursor and waits for nothing.
-    if (!watch$began) deliver(client, NULL)
+    if (!watch$began) deliver(client, client$settings$timeout)
     request <- c(watch$request, cursor = watch$cursor)
     stream <- open_stream(client, "MetricService", "WatchMetrics", request, Inf)
     if (is_failure(stream)) {

@@ -19,8 +19,6 @@ namespace runwire {
 namespace {
 
 const char kStreamFrames[] = "/runwire.v1.MetricService/StreamFrames";
-// A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
-constexpr std::chrono::seconds kSilence{30};
 // Being away for less is not worth a word to the user.
 constexpr std::chrono::seconds kPatience{5};
 constexpr double kSlice = 1.0;
@@ -331,12 +329,12 @@ std::string Delivery::Inner::next_message(Stream& it) {
   return message;
 }
 
-// Cuts a stream on which nothing was acknowledged for long.
+// Cuts a stream on which nothing was acknowledged for long, to be opened again: the way may be a black hole.
 void Delivery::Inner::watch(Stream& it) {
   std::lock_guard<std::mutex> lock(guard.mutex);
   Writer& writer = it.lane->writer;
   bool waits = !writer.is_open() || writer.sent() > writer.acked().sequence;
-  if (waits && Clock::now() - progress >= kSilence) fail(it, simple_failure("UNAVAILABLE", "the server says nothing"));
+  if (waits && since(progress) >= options.silence) fail(it, simple_failure("UNAVAILABLE", "the server says nothing"));
 }
 
 // Decides what follows a stream that failed, and waits.

@@ -29,6 +29,8 @@ struct RetryOptions {
 struct DeliveryOptions {
   ChannelOptions channel;
   RetryOptions retry;
+  // Seconds after which a stream is cut whose frames are not acknowledged.
+  double silence = 30;
   // As a person writes it.
   std::string address;
   // A folder whose server is looked up before each connection; empty where the channel's target is the server.

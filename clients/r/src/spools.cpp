@@ -24,6 +24,7 @@ runwire::DeliveryOptions runwire::delivery_options(SEXP given) {
   options.channel.token = text_at("token");
   options.channel.user_agent = text_at("user_agent");
   options.channel.connect_timeout = number_at("connect_timeout");
+  options.silence = number_at("silence");
   options.retry.initial = number_at("initial");
   options.retry.multiplier = number_at("multiplier");
   options.retry.maximum = number_at("maximum");
