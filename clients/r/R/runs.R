@@ -320,14 +320,31 @@ runs_frame <- function(found) {
 #' @param x A result.
 #' @param ... Passed on to the method for data frames.
 #' @export
+format.runwire_runs <- function(x, ...) paste0("<", counted(nrow(x), "run"), ">")
+
+#' @rdname runwire_search_runs
+#' @export
 print.runwire_runs <- function(x, ...) {
-  cat("<", nrow(x), if (nrow(x) == 1) " run" else " runs", ">\n", sep = "")
+  cat(format(x), "\n", sep = "")
   # Tags that tools set are rarely what a person looks for.
   shown <- x[, !startsWith(names(x), "tags.mlflow."), drop = FALSE]
   if ("run_id" %in% names(shown)) shown$run_id <- abbreviated(shown$run_id)
   class(shown) <- setdiff(class(shown), "runwire_runs")
   if (nrow(x) > 0) print(shown, ...)
   invisible(x)
+}
+
+#' @rdname runwire_search_runs
+#' @param object A result; its summary has a row for each metric: how many of the runs have it, and its least, mean and
+#'   greatest value in them.
+#' @export
+summary.runwire_runs <- function(object, ...) {
+  columns <- grep("^metrics[.]", names(object), value = TRUE)
+  of <- function(how) vapply(columns, function(one) how(object[[one]][!is.na(object[[one]])]), 0, USE.NAMES = FALSE)
+  data.frame(
+    metric = sub("^metrics[.]", "", columns), runs = of(length), min = of(function(x) extreme(x, min)),
+    mean = of(function(x) extreme(x, mean)), max = of(function(x) extreme(x, max)), stringsAsFactors = FALSE
+  )
 }
 
 abbreviated <- function(id) ifelse(nchar(id) > 12, paste0(substring(id, 1, 8), "..", substring(id, 29)), id)
