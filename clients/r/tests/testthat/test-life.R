@@ -160,6 +160,7 @@ test_that("what a call waits for and the call itself share one timeout", {
   client <- new_client(server$address)
   run_id <- runwire_begin_run("0", client = client)
   runwire_flush(client = client)
+  runwire_server_info(client = client)
   # Delivery takes three seconds; then the server stops once more, before the call.
   server$process$suspend()
   runwire_log_metric("m", 1, run_id = run_id, client = client)
