@@ -1,7 +1,6 @@
 #include <cmath>
 
-#include "schema.h"
-#include "well_known.h"
+#include "lists.h"
 
 namespace runwire {
 
@@ -12,8 +11,6 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 namespace {
-
-std::string kind_of(SEXP value) { return value == R_NilValue ? "NULL" : Rf_type2char(TYPEOF(value)); }
 
 [[noreturn]] void wrong(const FieldDescriptor* field, const std::string& wanted, SEXP value) {
   throw Problem("type", field->name() + " must be " + wanted + ", not " + kind_of(value));
@@ -30,8 +27,7 @@ double double_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
 }
 
 std::string bytes_of(const FieldDescriptor* field, SEXP value) {
-  if (TYPEOF(value) != RAWSXP) wrong(field, "raw", value);
-  return std::string(reinterpret_cast<const char*>(RAW(value)), Rf_xlength(value));
+  return bytes(value, field->name().c_str());
 }
 
 int enum_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "problem.h"
+
 namespace runwire {
 
 namespace {
@@ -19,7 +21,7 @@ std::string code_of(const std::string& reason) {
 }  // namespace
 
 void say(const std::string& text) {
-  std::string line = "runwire: " + text + "\n";
+  std::string line = concat({"runwire: ", text, "\n"});
   // R's own console functions are for R's thread alone. A message that stderr does not take is not worth a failure.
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
@@ -42,9 +44,9 @@ std::string on_one_line(const std::string& text) {
 
 std::string told(const Lane& lane) {
   const std::string& folder = lane.spool->folder();
-  return std::to_string(lane.spool->undelivered()) + " frames are not delivered: " + lane.over->message + " (" +
-         lane.over->reason + "). They are kept in " + folder + "; `runwire sync --as-new-writer " + folder +
-         "` delivers them";
+  return concat({std::to_string(lane.spool->undelivered()), " frames are not delivered: ", lane.over->message, " (",
+                 lane.over->reason, "). They are kept in ", folder, "; `runwire sync --as-new-writer ", folder,
+                 "` delivers them"});
 }
 
 Failure rejected(const Rejection& first, const std::string& message) {
