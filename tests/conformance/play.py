@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from tests.client.lossy_proxy import LossyProxy
 from tests.conformance.cases import Case, dig, expand
 from tests.conformance.compare import differences, error_differences
 from tests.conformance.drivers import Driver
+from tests.conformance.refusing import Refusal, RefusingProxy
 from tests.support.server import ServerProcess
 
 from runwire._writer import chained
@@ -26,8 +28,20 @@ from runwire.v1 import frame_pb2, metric_pb2, metric_pb2_grpc
 
 _SYNC: Final = "from runwire.cli import main; main()"
 _SIGNALS: Final = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
-_KINDS: Final = ("server", "proxy", "driver", "sync", "spool", "threads", "fence", "copy", "tear")
-_OWN: Final = frozenset({"op", "args", "on", "expect", "error", "save", "send", "timeout", "about"})
+_KINDS: Final = (
+    "server",
+    "proxy",
+    "driver",
+    "sync",
+    "spool",
+    "threads",
+    "fence",
+    "copy",
+    "tear",
+    "refuse",
+    "calls",
+)
+_OWN: Final = frozenset({"op", "args", "on", "expect", "error", "save", "send", "timeout", "within", "about"})
 
 
 class StepFailed(AssertionError):
@@ -77,6 +91,7 @@ class Play:
         self._resources: dict[str, tuple[int, int]] = {}
         self._stack = contextlib.ExitStack()
         self._proxy: LossyProxy | None = None
+        self._refusing: RefusingProxy | None = None
         self._names: dict[str, Any] = {
             **names(server, folder),
             "case": f"case-{uuid.uuid4().hex[:12]}",
@@ -125,8 +140,7 @@ class Play:
     def _op(self, step: dict[str, Any]) -> None:
         unknown = step.keys() - _OWN
         assert not unknown, f"the step has {unknown}"
-        if "${proxy}" in json.dumps(step):
-            self._start_proxy()
+        self._start_named(json.dumps(step))
         args = expand(step.get("args", {}), self._names)
         name, op = step.get("on", "main"), step["op"]
         driver = self._drivers[name]
@@ -140,7 +154,11 @@ class Play:
         if step.get("send"):
             driver.send(op, args)
             return
+        start = time.monotonic()
         answer = driver.ask(op, args, step.get("timeout", 90))
+        taken = time.monotonic() - start
+        if taken > step.get("within", taken):
+            raise StepFailed(f"it took {taken:.1f} s: {json.dumps(answer)[:600]}")
         if op == "connect" and "ok" in answer:
             self._open[client] = None
         self._judge(step, answer)
@@ -208,6 +226,24 @@ class Play:
             self._proxy = self._stack.enter_context(LossyProxy(host, int(port)).running())
             self._names["proxy"] = self._proxy.address
         return self._proxy
+
+    def _start_named(self, text: str) -> None:
+        """Starts the proxies that a step names."""
+        if "${proxy}" in text:
+            self._start_proxy()
+        if "${refusing}" in text and self._refusing is None:
+            self._refusing = self._stack.enter_context(RefusingProxy(self._server.address).running())
+            self._names["refusing"] = self._refusing.address
+
+    def _refuse_step(self, step: dict[str, Any]) -> None:
+        assert self._refusing, "nobody was connected to ${refusing}"
+        given = {name: value for name, value in step.items() if name not in ("refuse", "method")}
+        refusal = None if step["refuse"] is None else Refusal(step["refuse"], **given)
+        self._refusing.refuse(step["method"], refusal)
+
+    def _calls_step(self, step: dict[str, Any]) -> None:
+        assert self._refusing, "nobody was connected to ${refusing}"
+        self._check(step, self._refusing.calls(step["calls"]))
 
     def _proxy_step(self, step: dict[str, Any]) -> None:
         proxy = self._start_proxy()
