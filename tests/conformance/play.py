@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -59,8 +60,10 @@ def names(server: ServerProcess, folder: Path) -> dict[str, str]:
         The names that stand for something before the first step.
     """
     host = server.address.removeprefix("runwires://").removeprefix("runwire://")
+    address = host if host.startswith("unix:") else f"runwire://{host}"
     return {
-        "address": host if host.startswith("unix:") else f"runwire://{host}",
+        "address": address,
+        "hash": hashlib.sha256(address.encode()).hexdigest()[:16],
         "host": host,
         "folder": str(folder),
         "tests": str(Path(__file__).resolve().parents[1] / "client"),
