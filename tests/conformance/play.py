@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,7 +75,13 @@ class Play:
     """One case with one language."""
 
     def __init__(
-        self, case: Case, language: str, driver: Driver, server: ServerProcess, folder: Path
+        self,
+        case: Case,
+        language: str,
+        driver: Driver,
+        server: ServerProcess,
+        folder: Path,
+        built: Callable[[str], None],
     ) -> None:
         """Takes up a case.
 
@@ -84,7 +91,9 @@ class Play:
             driver: Its driver.
             server: The server, running.
             folder: A folder of the case's own.
+            built: Builds what a language's driver needs.
         """
+        self._built = built
         self._case = case
         self._language = language
         self._drivers = {"main": driver}
@@ -264,6 +273,7 @@ class Play:
         if what == "start":
             language = expand(step.get("language", self._language), self._names)
             environment = expand(step.get("env", {}), self._names)
+            self._built(language)
             self._drivers[name] = Driver(language, self._folder / name, environment)
             return
         driver = self._drivers[name]
@@ -281,6 +291,12 @@ class Play:
             self._fail(differences({"$match": step["stderr"]}, driver.stderr, "stderr"))
 
     def _sync_step(self, step: dict[str, Any]) -> None:
+        if "by" in step:
+            args = {"folder": step["sync"], "address": step.get("address", "${address}")}
+            args["as_new_writer"] = step.get("as_new_writer")
+            judged = {name: step[name] for name in ("expect", "error") if name in step}
+            self._op({"op": "sync", "on": step["by"], "args": args, **judged})
+            return
         folder = expand(step["sync"], self._names)
         command = [sys.executable, "-c", _SYNC]
         address = expand(step.get("address", "${address}"), self._names)

@@ -57,7 +57,7 @@ def test_case(
         driver = shared_drivers.take(language)
     passed = False
     try:
-        Play(case, language, driver, server, tmp_path).run()
+        Play(case, language, driver, server, tmp_path, shared_drivers.built).run()
         passed = True
     except Exception:
         if known is None:
