@@ -32,6 +32,7 @@ class Case:
         not_for: Languages that it is not for, with reasons.
         env: Further environment of its driver; None takes a variable away.
         torture: Whether it takes long.
+        disk: The size of a small file system at `${folder}/disk`; None where it needs none.
         close_fails: Whether what it leaves open can not be closed without an error.
     """
 
@@ -43,6 +44,7 @@ class Case:
     not_for: dict[str, str] = field(default_factory=dict)
     env: dict[str, str | None] = field(default_factory=dict)
     torture: bool = False
+    disk: str | None = None
     close_fails: bool = False
 
     @property

@@ -151,6 +151,14 @@ class Driver:
             raise DriverFailed(f"the {self.language} driver answered out of turn: {answer}")
         return answer
 
+    def waits(self, seconds: float) -> bool:
+        """Tells whether no answer comes for so long."""
+        try:
+            self._lines.put(self._lines.get(timeout=seconds))
+        except queue.Empty:
+            return True
+        return False
+
     def ask(self, op: str, args: dict[str, Any], timeout: float = _PATIENCE) -> dict[str, Any]:
         """Sends a request and waits for its answer."""
         self.send(op, args)

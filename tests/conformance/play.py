@@ -42,6 +42,7 @@ _KINDS: Final = (
     "tear",
     "refuse",
     "calls",
+    "waits",
 )
 _OWN: Final = frozenset({"op", "args", "on", "expect", "error", "save", "send", "timeout", "within", "about"})
 
@@ -179,6 +180,10 @@ class Play:
         driver = self._drivers[step.get("on", "main")]
         for _ in range(step["receive"]):
             self._judge(step, driver.receive(step.get("timeout", 90)))
+
+    def _waits_step(self, step: dict[str, Any]) -> None:
+        if not self._drivers[step.get("on", "main")].waits(step["waits"]):
+            raise StepFailed("it has answered")
 
     def _judge(self, step: dict[str, Any], answer: dict[str, Any]) -> None:
         if "unsupported" in answer:
