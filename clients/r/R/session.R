@@ -113,15 +113,14 @@ get_or_create_experiment <- function(client, name) {
   runwire_get_experiment(id, client)
 }
 
-# The experiment that is set, or that of the environment, or Default.
+# The experiment that is set, or that of the environment, or Default. The one that is set is of the session's server.
 session_experiment <- function(client = NULL) {
   session <- the$session
+  named <- env("RUNWIRE_EXPERIMENT")
   if (!is.null(client) && !identical(client, session$client)) {
-    return("0")
+    return(if (is.null(named)) "0" else get_or_create_experiment(client, named)$experiment_id)
   }
-  if (is.null(session$experiment_id) && !is.null(env("RUNWIRE_EXPERIMENT"))) {
-    runwire_set_experiment(env("RUNWIRE_EXPERIMENT"))
-  }
+  if (is.null(session$experiment_id) && !is.null(named)) runwire_set_experiment(named)
   session$experiment_id %||% "0"
 }
 
