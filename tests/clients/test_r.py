@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.clients.outside import CLIENTS, environment, succeed
+from tests.clients.outside import CLIENTS, ROOT, environment, succeed
 
 PACKAGE = CLIENTS / "r"
 
@@ -43,6 +43,7 @@ def check_log(folder: Path, library: Path) -> str:
         "R_PROFILE_USER": str(folder / "profile"),
         "R_LIBS": str(library),
         "RUNWIRE_VECTORS": str(CLIENTS / "vectors"),
+        "RUNWIRE_CERTIFICATES": str(ROOT / "tests" / "client"),
         "_R_CHECK_CRAN_INCOMING_": "false",
         "_R_CHECK_SYSTEM_CLOCK_": "0",
     }

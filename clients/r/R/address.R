@@ -63,6 +63,3 @@ seconds <- function(given, what = "timeout", zero = FALSE) {
   }
   as.double(found)
 }
-
-# The seconds that a call may take.
-timeout_of <- function(client, timeout) if (is.null(timeout)) client$settings$timeout else seconds(timeout)

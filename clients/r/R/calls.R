@@ -16,6 +16,15 @@ backoff <- function(retry, attempt) {
   min(retry$maximum, retry$initial * retry$multiplier^min(attempt - 1, 64))
 }
 
+# The seconds that a call may take.
+call_time <- function(client, timeout) if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+
+# What is left of so many seconds, for what shares them.
+time_left <- function(given) {
+  end <- now() + given
+  function() max(end - now(), 0.001)
+}
+
 # The attempts of one call: how long the next may take, and whether there is one.
 new_attempts <- function(client, timeout, reached = client$reached) {
   retry <- client$settings$retry
@@ -68,10 +77,10 @@ new_attempts <- function(client, timeout, reached = client$reached) {
 
 # Sends a request and returns the answer as a list; repeats it, under the same request id, while that may help.
 send <- function(client, service, method, request, timeout = NULL, behind_logs = TRUE) {
-  given <- timeout_of(client, timeout)
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  if (behind_logs) deliver(client, timeout)
-  attempts <- new_attempts(client, given)
+  if (behind_logs) deliver(client, left())
+  attempts <- new_attempts(client, left())
   repeat {
     channel <- channel_of(client, attempts$remaining())
     answer <- if (is_failure(channel)) {
@@ -106,10 +115,10 @@ wait_after <- function(client, attempts, failure, most = Inf) {
 
 # Sends a request whose answer is a stream of messages, and returns them all.
 send_streaming <- function(client, service, method, request, timeout = NULL) {
-  given <- timeout_of(client, timeout)
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  attempts <- new_attempts(client, given)
+  deliver(client, left())
+  attempts <- new_attempts(client, left())
   repeat {
     stream <- open_stream(client, service, method, request, attempts$remaining())
     found <- if (is_failure(stream)) stream else collect_stream(stream)
@@ -158,9 +167,10 @@ raw_stream <- function(service, method, request, client, timeout, on_message) {
   if (!is.function(on_message)) {
     type_error("on_message must be a function")
   }
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  stream <- checked(open_stream(client, service, method, request, timeout_of(client, timeout)))
+  deliver(client, left())
+  stream <- checked(open_stream(client, service, method, request, left()))
   on.exit(stream_cancel(stream))
   repeat {
     message <- checked(stream_read(the$schema, stream, Inf))

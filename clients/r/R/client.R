@@ -45,6 +45,19 @@ at_least_one <- function(what, given) {
   }
 }
 
+#' @rdname runwire_retry
+#' @param x What [runwire_retry()] returned.
+#' @param ... Not used.
+#' @export
+format.runwire_retry <- function(x, ...) paste0("<runwire retry: ", pairs_line(unlist(unclass(x))), ">")
+
+#' @rdname runwire_retry
+#' @export
+print.runwire_retry <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
+}
+
 #' Connect to a server
 #'
 #' Makes a client; it connects at its first call. The functions of this package take one as `client`, and go by that of

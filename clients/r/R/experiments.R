@@ -16,7 +16,7 @@
 #' @param timeout Seconds that the call may take, or a `difftime`; `NULL` for the client's.
 #' @return `runwire_create_experiment` returns the new id. `runwire_get_experiment` and
 #'   `runwire_get_experiment_by_name` return an object of class `runwire_experiment`, the latter `NULL` if there is none
-#'   of the name. `runwire_search_experiments` returns a data frame with a row for each experiment and the columns
+#'   of the name. `runwire_search_experiments` returns a data frame of class `runwire_experiments` with a row for each experiment and the columns
 #'   `experiment_id`, `name`, `lifecycle_stage`, `create_time`, `update_time` and `tags.KEY`;
 #'   `runwire_search_experiments_page` a list with `items`, a list of experiments, and `next_page_token`. The others
 #'   return `NULL`, invisibly.
@@ -73,7 +73,9 @@ runwire_search_experiments <- function(filter = "", order_by = NULL, view = c("a
   found <- gather_pages(function(size, token) {
     runwire_search_experiments_page(filter, order_by, view, size, token, client, timeout)
   }, max_results)
-  experiments_frame(found)
+  frame <- experiments_frame(found)
+  class(frame) <- c("runwire_experiments", class(frame))
+  frame
 }
 
 #' @rdname runwire_experiments
@@ -172,8 +174,20 @@ add_columns <- function(frame, found, part, missing) {
 }
 
 #' @rdname runwire_experiments
-#' @param x An experiment.
-#' @param ... Not used.
+#' @export
+format.runwire_experiments <- function(x, ...) paste0("<", counted(nrow(x), "experiment"), ">")
+
+#' @rdname runwire_experiments
+#' @export
+print.runwire_experiments <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  if (nrow(x) > 0) print(as.data.frame(x), ...)
+  invisible(x)
+}
+
+#' @rdname runwire_experiments
+#' @param x,object An experiment, or a result of a search. An experiment's summary is a data frame of its tags.
+#' @param ... Not used, or passed on to the method for data frames.
 #' @export
 format.runwire_experiment <- function(x, ...) {
   deleted <- if (x$lifecycle_stage == "deleted") ", deleted"
@@ -191,5 +205,11 @@ print.runwire_experiment <- function(x, ...) {
 #' @rdname runwire_experiments
 #' @export
 as.data.frame.runwire_experiment <- function(x, ...) experiments_frame(list(x))
+
+#' @rdname runwire_experiments
+#' @export
+summary.runwire_experiment <- function(object, ...) {
+  data.frame(key = as.character(names(object$tags)), value = unname(object$tags), stringsAsFactors = FALSE)
+}
 
 pairs_line <- function(pairs) paste0(names(pairs), " = ", pairs, collapse = ", ")

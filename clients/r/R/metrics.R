@@ -81,16 +81,22 @@ runwire_get_metric_histories <- function(run_ids, keys = NULL, min_step = NULL, 
 #' @param x A history.
 #' @param ... Passed on to the method for data frames.
 #' @export
-print.runwire_metric_history <- function(x, ...) {
-  print_frame(x, "history of", c("point", "points"), ...)
+format.runwire_metric_history <- function(x, ...) {
+  paste0("<history of ", attr(x, "key"), ", run ", attr(x, "run_id"), ": ", counted(nrow(x), "point"), ">")
 }
 
-print_frame <- function(x, what, words, ...) {
-  count <- nrow(x)
-  cat("<", what, " ", attr(x, "key"), ", run ", attr(x, "run_id"), ": ", count, " ", words[(count != 1) + 1], ">\n", sep = "")
+#' @rdname runwire_get_metric_history
+#' @export
+print.runwire_metric_history <- function(x, ...) print_frame(x, ...)
+
+# A number of things, in words.
+counted <- function(count, thing) paste0(count, " ", thing, if (count != 1) "s")
+
+print_frame <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
   shown <- as.data.frame(x)
   print(utils::head(shown, 10), ...)
-  if (count > 10) cat("... and ", count - 10, " more\n", sep = "")
+  if (nrow(x) > 10) cat("... and ", nrow(x) - 10, " more\n", sep = "")
   invisible(x)
 }
 
@@ -99,13 +105,16 @@ print_frame <- function(x, what, words, ...) {
 #' @export
 summary.runwire_metric_history <- function(object, ...) {
   values <- object$value
-  counted <- values[!is.nan(values)]
-  some <- length(counted) > 0
   data.frame(
-    key = attr(object, "key"), count = length(values), nan_count = length(values) - length(counted),
-    min = if (some) min(counted) else NA_real_, max = if (some) max(counted) else NA_real_,
-    latest = if (length(values) > 0) values[length(values)] else NA_real_
+    key = attr(object, "key"), count = length(values), nan_count = sum(is.nan(values)), min = extreme(values, min),
+    max = extreme(values, max), latest = if (length(values) > 0) values[length(values)] else NA_real_
   )
+}
+
+# The least or greatest of those that are numbers.
+extreme <- function(values, of) {
+  values <- values[!is.na(values)]
+  if (length(values) > 0) of(values) else NA_real_
 }
 
 #' @rdname runwire_get_metric_history
@@ -182,7 +191,24 @@ new_curve <- function(message, axis) {
 #' @param x A curve.
 #' @param ... Passed on to the method for data frames, or to [plot()].
 #' @export
-print.runwire_metric_curve <- function(x, ...) print_frame(x, "curve of", c("bucket", "buckets"), ...)
+format.runwire_metric_curve <- function(x, ...) {
+  paste0("<curve of ", attr(x, "key"), ", run ", attr(x, "run_id"), ": ", counted(nrow(x), "bucket"), ">")
+}
+
+#' @rdname runwire_get_metric_curve
+#' @export
+print.runwire_metric_curve <- function(x, ...) print_frame(x, ...)
+
+#' @rdname runwire_get_metric_curve
+#' @param object A curve.
+#' @export
+summary.runwire_metric_curve <- function(object, ...) {
+  data.frame(
+    key = attr(object, "key"), points = attr(object, "points"), buckets = nrow(object),
+    nan_count = sum(as.numeric(object$nan_count)), min = extreme(object$min, min), max = extreme(object$max, max),
+    latest = if (nrow(object) > 0) object$last[nrow(object)] else NA_real_
+  )
+}
 
 #' @rdname runwire_get_metric_curve
 #' @export
@@ -215,7 +241,7 @@ plot.runwire_metric_curve <- function(x, ...) {
 #'
 #' @param older_than Only what was deleted at least this long ago: seconds, or a `difftime`.
 #' @inheritParams runwire_runs
-#' @return `runwire_server_info` returns a list with `version`, `api_version`, `database`, `features` and `limits` (a named
+#' @return `runwire_server_info` returns a list of class `runwire_server_info` with `version`, `api_version`, `database`, `features` and `limits` (a named
 #'   list). `runwire_purge` returns a list with the numbers of `runs` and `experiments` removed. `runwire_storage_stats` returns
 #'   a list with `parts` (a data frame), `points`, `backlog_bytes`, `database_bytes` and `wal_bytes`.
 #' @examples
@@ -225,7 +251,30 @@ plot.runwire_metric_curve <- function(x, ...) {
 #' @export
 runwire_server_info <- function(client = NULL, timeout = NULL) {
   found <- send(given_client(client), "ServerService", "GetServerInfo", list(), timeout, behind_logs = FALSE)
-  found[c("version", "api_version", "database", "features", "limits")]
+  structure(found[c("version", "api_version", "database", "features", "limits")], class = "runwire_server_info")
+}
+
+#' @rdname runwire_server_info
+#' @param x What a server said of itself. As a data frame it has a row for each of its limits.
+#' @param ... Not used.
+#' @export
+format.runwire_server_info <- function(x, ...) {
+  paste0("<runwire server ", x$version, ": API ", x$api_version, ", ", x$database, ">")
+}
+
+#' @rdname runwire_server_info
+#' @export
+print.runwire_server_info <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  if (length(x$features) > 0) cat("features: ", paste(x$features, collapse = ", "), "\n", sep = "")
+  if (length(x$limits) > 0) print(as.data.frame(x), row.names = FALSE)
+  invisible(x)
+}
+
+#' @rdname runwire_server_info
+#' @export
+as.data.frame.runwire_server_info <- function(x, ...) {
+  data.frame(limit = names(x$limits), value = bind_numbers(unname(as.list(x$limits))), stringsAsFactors = FALSE)
 }
 
 #' @rdname runwire_server_info
@@ -267,9 +316,9 @@ runwire_call_raw <- function(method, requests, client = NULL, timeout = NULL) {
   if (!is.list(requests) || !all(vapply(requests, is.raw, NA))) {
     type_error("requests must be a list of raw vectors")
   }
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  given <- timeout_of(client, timeout)
-  channel <- checked(channel_of(client, given))
-  checked(call_bytes(channel, check_string("method", method), requests, given))
+  deliver(client, left())
+  channel <- checked(channel_of(client, left()))
+  checked(call_bytes(channel, check_string("method", method), requests, left()))
 }

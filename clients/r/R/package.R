@@ -38,6 +38,9 @@
 # What this session holds: the API's description, the open clients, and what the fluent functions remember.
 the <- new.env(parent = emptyenv())
 
+# Seconds after which a server that acknowledges nothing is taken for gone.
+the$silence <- 30
+
 .onLoad <- function(libname, pkgname) {
   path <- system.file("proto", "api.binpb", package = pkgname, lib.loc = libname)
   the$schema <- checked(schema_load(readBin(path, "raw", file.size(path))))

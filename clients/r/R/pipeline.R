@@ -50,7 +50,7 @@ delivery_options <- function(client) {
     target = where$target %||% "", secure = isTRUE(where$secure), local = isTRUE(where$local),
     tls_ca = given$tls_ca, token = given$token, user_agent = user_agent(),
     connect_timeout = given$retry$connect_timeout, initial = given$retry$initial,
-    multiplier = given$retry$multiplier, maximum = given$retry$maximum,
+    multiplier = given$retry$multiplier, maximum = given$retry$maximum, silence = the$silence,
     address = where$text %||% "", folder = where$folder %||% ""
   )
 }
@@ -65,10 +65,7 @@ open_pipeline <- function(client) {
 }
 
 # Waits until what was logged is delivered, and leaves it to a flush to tell of rejections.
-deliver <- function(client, timeout) {
-  given <- timeout_of(client, timeout)
-  checked(pipeline_deliver(client$pipeline, given, FALSE))
-}
+deliver <- function(client, timeout) checked(pipeline_deliver(client$pipeline, timeout, FALSE))
 
 #' Wait for the delivery of what was logged
 #'
@@ -94,7 +91,7 @@ deliver <- function(client, timeout) {
 #' @export
 runwire_flush <- function(timeout = NULL, client = NULL) {
   client <- given_client(client)
-  deliver(client, timeout)
+  deliver(client, call_time(client, timeout))
   checked(pipeline_lost(client$pipeline))
   invisible(NULL)
 }

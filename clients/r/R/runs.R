@@ -177,12 +177,13 @@ log_finish <- function(client, run_id, status, end_time) {
 runwire_finish_run <- function(run_id, status = NULL, end_time = NULL, client = NULL, timeout = NULL) {
   client <- given_client(client)
   run_id <- as_run_id(run_id)
+  left <- time_left(call_time(client, timeout))
   log_finish(client, run_id, status, end_time)
-  runwire_flush(timeout, client)
+  runwire_flush(left(), client)
   if (client$mode == "offline") {
     return(unasked_run(run_id, status %||% "FINISHED"))
   }
-  runwire_get_run(run_id, fields = run_info_fields, client = client, timeout = timeout)
+  runwire_get_run(run_id, fields = run_info_fields, client = client, timeout = left())
 }
 
 #' @rdname runwire_runs
@@ -317,14 +318,31 @@ runs_frame <- function(found) {
 #' @param x A result.
 #' @param ... Passed on to the method for data frames.
 #' @export
+format.runwire_runs <- function(x, ...) paste0("<", counted(nrow(x), "run"), ">")
+
+#' @rdname runwire_search_runs
+#' @export
 print.runwire_runs <- function(x, ...) {
-  cat("<", nrow(x), if (nrow(x) == 1) " run" else " runs", ">\n", sep = "")
+  cat(format(x), "\n", sep = "")
   # Tags that tools set are rarely what a person looks for.
   shown <- x[, !startsWith(names(x), "tags.mlflow."), drop = FALSE]
   if ("run_id" %in% names(shown)) shown$run_id <- abbreviated(shown$run_id)
   class(shown) <- setdiff(class(shown), "runwire_runs")
   if (nrow(x) > 0) print(shown, ...)
   invisible(x)
+}
+
+#' @rdname runwire_search_runs
+#' @param object A result; its summary has a row for each metric: how many of the runs have it, and its least, mean and
+#'   greatest value in them.
+#' @export
+summary.runwire_runs <- function(object, ...) {
+  columns <- grep("^metrics[.]", names(object), value = TRUE)
+  of <- function(how) vapply(columns, function(one) how(object[[one]][!is.na(object[[one]])]), 0, USE.NAMES = FALSE)
+  data.frame(
+    metric = sub("^metrics[.]", "", columns), runs = of(length), min = of(function(x) extreme(x, min)),
+    mean = of(function(x) extreme(x, mean)), max = of(function(x) extreme(x, max)), stringsAsFactors = FALSE
+  )
 }
 
 abbreviated <- function(id) ifelse(nchar(id) > 12, paste0(substring(id, 1, 8), "..", substring(id, 29)), id)

@@ -82,7 +82,7 @@ watch_message <- function(watch, patience) {
   check_online(client, "WatchMetrics")
   if (is.null(watch$stream)) {
     # Behind what was logged, the first time; afterwards it goes on behind its cursor and waits for nothing.
-    if (!watch$began) deliver(client, NULL)
+    if (!watch$began) deliver(client, client$settings$timeout)
     request <- c(watch$request, cursor = watch$cursor)
     stream <- open_stream(client, "MetricService", "WatchMetrics", request, Inf)
     if (is_failure(stream)) {
@@ -139,10 +139,45 @@ close.runwire_watch <- function(con, ...) {
 }
 
 #' @rdname runwire_watch_metrics
-#' @param x An event.
+#' @export
+format.runwire_watch <- function(x, ...) {
+  paste0("<watch of ", counted(length(x$request$run_ids), "run"), if (x$closed) ", closed", ">")
+}
+
+#' @rdname runwire_watch_metrics
+#' @export
+print.runwire_watch <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
+}
+
+#' @rdname runwire_watch_metrics
+#' @param x,object A watch, or an event. As a data frame an event is its points, and its summary has a row for each run and
+#'   metric: how many new points there are, and the latest.
+#' @export
+format.runwire_metric_event <- function(x, ...) paste0("<", counted(nrow(x$points), "new point"), ">")
+
+#' @rdname runwire_watch_metrics
+#' @export
+as.data.frame.runwire_metric_event <- function(x, ...) x$points
+
+#' @rdname runwire_watch_metrics
+#' @export
+summary.runwire_metric_event <- function(object, ...) {
+  points <- object$points
+  series <- paste(points$run_id, points$key, sep = "/")
+  latest <- points[!duplicated(series, fromLast = TRUE), , drop = FALSE]
+  count <- table(series)[series[!duplicated(series, fromLast = TRUE)]]
+  data.frame(
+    run_id = latest$run_id, key = latest$key, count = as.integer(count), step = latest$step, value = latest$value,
+    stringsAsFactors = FALSE
+  )
+}
+
+#' @rdname runwire_watch_metrics
 #' @export
 print.runwire_metric_event <- function(x, ...) {
-  cat("<", nrow(x$points), if (nrow(x$points) == 1) " new point" else " new points", ">\n", sep = "")
+  cat(format(x), "\n", sep = "")
   if (nrow(x$points) > 0) print(x$points)
   invisible(x)
 }

@@ -1,7 +1,6 @@
 #include <cmath>
 
-#include "schema.h"
-#include "well_known.h"
+#include "lists.h"
 
 namespace runwire {
 
@@ -28,8 +27,7 @@ double double_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
 }
 
 std::string bytes_of(const FieldDescriptor* field, SEXP value) {
-  if (TYPEOF(value) != RAWSXP) wrong(field, "raw", value);
-  return std::string(reinterpret_cast<const char*>(RAW(value)), Rf_xlength(value));
+  return bytes(value, field->name().c_str());
 }
 
 int enum_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {

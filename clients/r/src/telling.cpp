@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "problem.h"
+
 namespace runwire {
 
 namespace {
@@ -19,7 +21,7 @@ std::string code_of(const std::string& reason) {
 }  // namespace
 
 void say(const std::string& text) {
-  std::string line = "runwire: " + text + "\n";
+  std::string line = concat({"runwire: ", text, "\n"});
   // R's own console functions are for R's thread alone. A message that stderr does not take is not worth a failure.
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
@@ -48,9 +50,9 @@ std::string told(const Lane& lane) {
   const std::string& folder = lane.spool->folder();
   auto left = static_cast<uint64_t>(lane.spool->undelivered());
   bool one = left == 1;
-  return counted(left, "frame") + (one ? " is" : " are") + " not delivered: " + lane.over->message + " (" +
-         lane.over->reason + "). " + (one ? "It is" : "They are") + " kept in " + folder +
-         "; `runwire sync --as-new-writer " + folder + "` delivers " + (one ? "it" : "them");
+  return concat({counted(left, "frame"), one ? " is" : " are", " not delivered: ", lane.over->message, " (",
+                 lane.over->reason, "). ", one ? "It is" : "They are", " kept in ", folder,
+                 "; `runwire sync --as-new-writer ", folder, "` delivers ", one ? "it" : "them"});
 }
 
 Failure rejected(const Rejection& first, const std::string& message) {

@@ -8,6 +8,12 @@ server_command <- function() {
   if (file.exists(found)) found else ""
 }
 
+# Certificates for localhost lie in the repository, beside this package.
+certificates <- function(...) {
+  named <- Sys.getenv("RUNWIRE_CERTIFICATES", "")
+  file.path(if (nzchar(named)) named else file.path("..", "..", "..", "..", "tests", "client"), ...)
+}
+
 # R's own path of libraries is not for programs that have theirs, as Python.
 server_environment <- c("current", LD_LIBRARY_PATH = "")
 

@@ -178,3 +178,18 @@ test_that("one stream can declare all groups that a client makes", {
   expect_length(runwire_get_run(run_id, client = client)$metrics, 12000)
   runwire_close(client)
 })
+
+test_that("a set of keys whose last piece is too small for a group is named by groups all the same", {
+  spool <- tempfile("spool")
+  client <- runwire_connect(mode = "offline", spool_dir = spool)
+  run_id <- runwire_begin_run("0", client = client)
+  # As many declarations of these keys as it takes would use up what a client may declare.
+  row <- stats::setNames(runif(10005), paste0(strrep("k", 90), 1:10005))
+  for (step in 1:25) {
+    runwire_log_metrics(row, step = step, run_id = run_id, client = client)
+    runwire_flush(client = client)
+  }
+  # 80 KB of values each, and the keys once in each segment.
+  expect_lt(sum(file.size(segments_of(spool))), 5e6)
+  runwire_close(client)
+})

@@ -38,7 +38,7 @@ public final class Retry {
   }
 
   /**
-   * Gives the longest first pause.
+   * Gives the longest first pause; 0.1 seconds by default.
    *
    * @param initial the longest first pause
    * @return a copy with it
@@ -53,9 +53,9 @@ public final class Retry {
   }
 
   /**
-   * Gives the growth of the pause from one attempt to the next.
+   * Gives the growth of the pause from one attempt to the next; 2 by default.
    *
-   * @param multiplier the growth of the pause from one attempt to the next
+   * @param multiplier what a longest pause is times the one before
    * @return a copy with it
    */
   public Retry multiplier(double multiplier) {
@@ -63,7 +63,7 @@ public final class Retry {
   }
 
   /**
-   * Gives the longest pause.
+   * Gives the longest pause; 2 seconds by default.
    *
    * @param maximum the longest pause
    * @return a copy with it
@@ -78,10 +78,10 @@ public final class Retry {
   }
 
   /**
-   * Gives the most attempts of a call; 0 for as many as its deadline has room for, 1 for none but
-   * the first.
+   * Gives the most attempts of a call, the first one included; by default as many as its deadline
+   * has room for.
    *
-   * @param maxAttempts the most attempts of a call
+   * @param maxAttempts 1 for no repeats; 0 for no bound
    * @return a copy with it
    */
   public Retry maxAttempts(int maxAttempts) {
@@ -89,8 +89,8 @@ public final class Retry {
   }
 
   /**
-   * Gives the time after which a client that never reached its server gives up. One that did reach
-   * it waits for its return until the call's deadline.
+   * Gives the time after which a client that never reached its server gives up; 3 seconds by
+   * default. One that did reach it waits for its return until the call's deadline.
    *
    * @param connectTimeout the time after which a client that never reached its server gives up
    * @return a copy with it
