@@ -53,6 +53,14 @@ mint_id <- function() {
     .Call(`_runwire_mint_id`)
 }
 
+draw <- function(most) {
+    .Call(`_runwire_draw`, most)
+}
+
+rest <- function(seconds) {
+    .Call(`_runwire_rest`, seconds)
+}
+
 digest16 <- function(data) {
     .Call(`_runwire_digest16`, data)
 }

@@ -41,7 +41,7 @@ new_attempts <- function(client, timeout, reached = client$reached) {
     if (!is_repeatable(failure) || count == retry$max_attempts) {
       return(NULL)
     }
-    wait <- stats::runif(1, 0, backoff(retry, count)) + (failure$retry_delay %||% 0)
+    wait <- draw(backoff(retry, count)) + (failure$retry_delay %||% 0)
     # Who joined a folder had its server before.
     joined <- !is.null(folder) && !identical(failure$joined, FALSE)
     if (is_away(failure) && !reached && !joined) {
@@ -73,19 +73,6 @@ new_attempts <- function(client, timeout, reached = client$reached) {
   }
 
   list(remaining = remaining, pause = pause, final = final)
-}
-
-# R's own generator is left as it is: what a user seeds must not depend on how often a server was away.
-keep_seed <- function(code) {
-  seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
-  on.exit({
-    if (is.null(seed)) {
-      suppressWarnings(rm(".Random.seed", envir = globalenv()))
-    } else {
-      assign(".Random.seed", seed, envir = globalenv())
-    }
-  })
-  code
 }
 
 # Sends a request and returns the answer as a list; repeats it, under the same request id, while that may help.
@@ -121,9 +108,9 @@ note_reached <- function(client) {
 wait_after <- function(client, attempts, failure, most = Inf) {
   if (failure$code == "UNAVAILABLE") lose_server(client)
   if (nzchar(failure$reason)) note_reached(client)
-  pause <- keep_seed(attempts$pause(failure))
+  pause <- attempts$pause(failure)
   if (is.null(pause)) stop(attempts$final(failure))
-  Sys.sleep(min(pause, max(most, 0)))
+  rest(min(pause, max(most, 0)))
 }
 
 # Sends a request whose answer is a stream of messages, and returns them all.
@@ -172,11 +159,14 @@ collect_stream <- function(stream) {
 
 # What the generated functions of raw calls do.
 raw_call <- function(service, method, request, client, timeout) {
-  send(client %||% session_client(), service, method, request, timeout)
+  send(given_client(client), service, method, request, timeout)
 }
 
 raw_stream <- function(service, method, request, client, timeout, on_message) {
-  client <- client %||% session_client()
+  client <- given_client(client)
+  if (!is.function(on_message)) {
+    type_error("on_message must be a function")
+  }
   left <- time_left(call_time(client, timeout))
   check_online(client, method)
   deliver(client, left())

@@ -66,7 +66,7 @@ read_points <- function(run_ids, keys, min_step, max_step, client, timeout) {
     run_ids = check_strings("run_ids", run_ids), keys = check_strings("keys", keys), min_step = min_step,
     max_step = max_step
   )
-  answers <- send_streaming(client %||% session_client(), "MetricService", "GetMetricHistory", request, timeout)
+  answers <- send_streaming(given_client(client), "MetricService", "GetMetricHistory", request, timeout)
   points_frame(unlist(lapply(answers, function(one) one$blocks), recursive = FALSE))
 }
 
@@ -173,7 +173,7 @@ runwire_get_metric_curves <- function(series = NULL, run_ids = NULL, keys = NULL
     series = Map(function(run, key) list(run_id = run, key = key), series$run_id, series$key),
     max_points = max_points, axis = paste0("CURVE_AXIS_", toupper(axis)), min_x = min_x, max_x = max_x
   )
-  answers <- send_streaming(client %||% session_client(), "MetricService", "GetMetricCurve", request, timeout)
+  answers <- send_streaming(given_client(client), "MetricService", "GetMetricCurve", request, timeout)
   lapply(unlist(lapply(answers, function(one) one$curves), recursive = FALSE), new_curve, axis = axis)
 }
 
@@ -221,13 +221,15 @@ plot.runwire_metric_curve <- function(x, ...) {
   # Each bucket by what it begins with, its extremes and what it ends with, in the order of x.
   places <- rbind(at("first_x"), at("min_x"), at("max_x"), at("last_x"))
   values <- rbind(x$first, x$min, x$max, x$last)
-  order <- apply(places, 2, order)
-  index <- cbind(as.vector(order), rep(seq_len(ncol(places)), each = nrow(places)))
+  index <- cbind(as.vector(apply(places, 2, order)), as.vector(col(places)))
   given <- list(...)
-  labels <- list(xlab = attr(x, "axis"), ylab = attr(x, "key"), type = "l")
+  more <- list(xlab = attr(x, "axis"), ylab = attr(x, "key"), type = "l")
+  # Where there is nothing to see, there are no limits to be found either.
+  if (nrow(x) == 0) more$xlim <- c(0, 1)
+  if (!any(is.finite(values))) more$ylim <- c(0, 1)
   do.call(
     graphics::plot,
-    c(list(x = places[index], y = values[index]), given, labels[setdiff(names(labels), names(given))])
+    c(list(x = places[index], y = values[index]), given, more[setdiff(names(more), names(given))])
   )
   invisible(x)
 }
@@ -237,7 +239,7 @@ plot.runwire_metric_curve <- function(x, ...) {
 #' `runwire_purge` removes for good what was deleted. `runwire_storage_stats` counts what the metric points take on the
 #' server's disk.
 #'
-#' @param older_than Only what was deleted at least this many seconds ago.
+#' @param older_than Only what was deleted at least this long ago: seconds, or a `difftime`.
 #' @inheritParams runwire_runs
 #' @return `runwire_server_info` returns a list of class `runwire_server_info` with `version`, `api_version`, `database`, `features` and `limits` (a named
 #'   list). `runwire_purge` returns a list with the numbers of `runs` and `experiments` removed. `runwire_storage_stats` returns
@@ -248,7 +250,7 @@ plot.runwire_metric_curve <- function(x, ...) {
 #' }
 #' @export
 runwire_server_info <- function(client = NULL, timeout = NULL) {
-  found <- send(client %||% session_client(), "ServerService", "GetServerInfo", list(), timeout, behind_logs = FALSE)
+  found <- send(given_client(client), "ServerService", "GetServerInfo", list(), timeout, behind_logs = FALSE)
   structure(found[c("version", "api_version", "database", "features", "limits")], class = "runwire_server_info")
 }
 
@@ -278,14 +280,14 @@ as.data.frame.runwire_server_info <- function(x, ...) {
 #' @rdname runwire_server_info
 #' @export
 runwire_purge <- function(older_than = 0, client = NULL, timeout = NULL) {
-  request <- list(older_than = older_than, request_id = request_id())
-  send(client %||% session_client(), "ServerService", "Purge", request, timeout)
+  request <- list(older_than = seconds(older_than, "older_than", zero = TRUE), request_id = request_id())
+  send(given_client(client), "ServerService", "Purge", request, timeout)
 }
 
 #' @rdname runwire_server_info
 #' @export
 runwire_storage_stats <- function(client = NULL, timeout = NULL) {
-  found <- send(client %||% session_client(), "ServerService", "GetStorageStats", list(), timeout)
+  found <- send(given_client(client), "ServerService", "GetStorageStats", list(), timeout)
   parts <- data.frame(name = vapply(found$parts, function(one) one$name, ""), stringsAsFactors = FALSE)
   for (column in c("rows", "points", "bytes")) {
     parts[[column]] <- bind_numbers(lapply(found$parts, function(one) one[[column]]))
@@ -310,7 +312,7 @@ runwire_storage_stats <- function(client = NULL, timeout = NULL) {
 #' }
 #' @export
 runwire_call_raw <- function(method, requests, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   if (!is.list(requests) || !all(vapply(requests, is.raw, NA))) {
     type_error("requests must be a list of raw vectors")
   }

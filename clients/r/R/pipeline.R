@@ -17,7 +17,7 @@ find_spool <- function(client, spool_dir, spool_bytes, on_spool_full, shutdown_t
   the$count <- (the$count %||% 0) + 1
   list(
     root = absolute(root), bytes = spool_bytes, on_full = on_spool_full,
-    shutdown_timeout = seconds(shutdown_timeout), id = the$count
+    shutdown_timeout = seconds(shutdown_timeout, "shutdown_timeout"), id = the$count
   )
 }
 
@@ -28,7 +28,8 @@ absolute <- function(path) {
   }
   # What is not there yet lies in its parent, which R leaves as it is if that is not there either.
   parent <- normalizePath(dirname(path), mustWork = FALSE)
-  file.path(if (startsWith(parent, "/")) parent else file.path(getwd(), parent), basename(path))
+  if (!startsWith(parent, "/")) parent <- file.path(getwd(), parent)
+  file.path(sub("/$", "", parent), basename(path))
 }
 
 # The user's folder for state; containers may have no home that can be written.
@@ -75,7 +76,7 @@ deliver <- function(client, timeout) checked(pipeline_deliver(client$pipeline, t
 #' own would have raised it. What can not be delivered in time stays in the client's folder of spools, and is still on
 #' its way after a flush; after a close, [runwire_sync()] delivers it.
 #'
-#' @param timeout Seconds that it may take; `NULL` for the client's. A server that was never reached is given up
+#' @param timeout Seconds that it may take, or a `difftime`; `NULL` for the client's. A server that was never reached is given up
 #'   sooner, as with calls.
 #' @param client A client; `NULL` for that of the session.
 #' @return `NULL`, invisibly.
@@ -89,8 +90,7 @@ deliver <- function(client, timeout) checked(pipeline_deliver(client$pipeline, t
 #' unlink(folder, recursive = TRUE)
 #' @export
 runwire_flush <- function(timeout = NULL, client = NULL) {
-  client <- client %||% session_client()
-  check_client(client)
+  client <- given_client(client)
   deliver(client, call_time(client, timeout))
   checked(pipeline_lost(client$pipeline))
   invisible(NULL)

@@ -13,7 +13,7 @@
 #' @param from_start Without a cursor: begin with the first point of each run, not with the next new one.
 #' @param client A client; `NULL` for that of the session.
 #' @param watch A watch.
-#' @param timeout Most seconds to wait for the event.
+#' @param timeout Most seconds to wait for the event, or a `difftime`.
 #' @return `runwire_watch` returns an object of class `runwire_watch`. An event is a list with `points`, a data frame with the
 #'   columns `run_id`, `key`, `step`, `timestamp` and `value`; `cursor`; and `resync_run_ids`, runs of which points were
 #'   skipped because the watch fell far behind. `runwire_watch_next` returns `NULL` if none came in time, or the watch is
@@ -24,6 +24,9 @@
 #' }
 #' @export
 runwire_watch_metrics <- function(run_ids, on_event, keys = NULL, cursor = NULL, from_start = FALSE, client = NULL) {
+  if (!is.function(on_event)) {
+    type_error("on_event must be a function")
+  }
   watch <- runwire_watch(run_ids, keys, cursor, from_start, client)
   on.exit(close(watch))
   repeat {
@@ -37,7 +40,7 @@ runwire_watch_metrics <- function(run_ids, on_event, keys = NULL, cursor = NULL,
 #' @export
 runwire_watch <- function(run_ids, keys = NULL, cursor = NULL, from_start = FALSE, client = NULL) {
   watch <- new.env(parent = emptyenv())
-  watch$client <- check_client(client %||% session_client())
+  watch$client <- given_client(client)
   watch$request <- list(
     run_ids = check_strings("run_ids", run_ids), keys = check_strings("keys", keys), from_start = from_start
   )
@@ -49,7 +52,10 @@ runwire_watch <- function(run_ids, keys = NULL, cursor = NULL, from_start = FALS
 #' @rdname runwire_watch_metrics
 #' @export
 runwire_watch_next <- function(watch, timeout = Inf) {
-  end <- now() + timeout
+  if (!inherits(watch, "runwire_watch")) {
+    type_error("watch must be made by runwire_watch()")
+  }
+  end <- now() + seconds(timeout, zero = TRUE)
   while (!watch$closed) {
     found <- watch_message(watch, max(end - now(), 0))
     if (identical(found, FALSE)) {

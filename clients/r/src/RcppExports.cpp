@@ -166,6 +166,26 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// draw
+double draw(double most);
+RcppExport SEXP _runwire_draw(SEXP mostSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< double >::type most(mostSEXP);
+    rcpp_result_gen = Rcpp::wrap(draw(most));
+    return rcpp_result_gen;
+END_RCPP
+}
+// rest
+SEXP rest(double seconds);
+RcppExport SEXP _runwire_rest(SEXP secondsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< double >::type seconds(secondsSEXP);
+    rcpp_result_gen = Rcpp::wrap(rest(seconds));
+    return rcpp_result_gen;
+END_RCPP
+}
 // digest16
 std::string digest16(SEXP data);
 RcppExport SEXP _runwire_digest16(SEXP dataSEXP) {
@@ -472,6 +492,8 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 2},
     {"_runwire_heartbeat_requests", (DL_FUNC) &_runwire_heartbeat_requests, 1},
     {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
+    {"_runwire_draw", (DL_FUNC) &_runwire_draw, 1},
+    {"_runwire_rest", (DL_FUNC) &_runwire_rest, 1},
     {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
     {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},
     {"_runwire_check_length", (DL_FUNC) &_runwire_check_length, 4},

@@ -40,7 +40,7 @@ uint32_t Buffer::key_number(const std::string& key) {
 
 uint32_t Buffer::add_set(const std::string& name, const Keys& keys) {
   for (const auto& key : keys) {
-    if (keys_.count(key) == 0) rules::key(key, "blocks[0].keys[0]");
+    if (keys_.count(key) == 0) rules::metric_key(key, "blocks[0].keys[0]");
   }
   std::lock_guard<std::mutex> lock(mutex_);
   std::vector<uint32_t> members;

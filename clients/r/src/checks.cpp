@@ -1,4 +1,8 @@
 // What R calls: rules, ids, digests, and other small things that C++ knows.
+#include <chrono>
+#include <random>
+#include <thread>
+
 #include "arguments.h"
 #include "frames.h"
 #include "held.h"
@@ -31,6 +35,29 @@ SEXP heartbeat_requests(SEXP run_ids) {
 
 // [[Rcpp::export(rng = false)]]
 std::string mint_id() { return runwire::new_id(); }
+
+// A number drawn evenly from 0 to another. R's own generator is left as it is: what a user seeds must not depend on how
+// often a server was away, and workers of one seed must not all come back at once.
+// [[Rcpp::export(rng = false)]]
+double draw(double most) {
+  std::random_device source;
+  return std::uniform_real_distribution<double>(0, most)(source);
+}
+
+// Sleeps so many seconds. R's own sleep looks for interrupts, but not for limits of time.
+// [[Rcpp::export(rng = false)]]
+SEXP rest(double seconds) {
+  return interruptible([&]() -> SEXP {
+    using Clock = std::chrono::steady_clock;
+    auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    do {
+      std::this_thread::sleep_until(std::min<Clock::time_point>(
+          Clock::now() + std::chrono::milliseconds(50), std::chrono::time_point_cast<Clock::duration>(end)));
+      if (user_interrupted()) throw runwire::Interruption();
+    } while (Clock::now() < end);
+    return R_NilValue;
+  });
+}
 
 // The first 16 hex digits of a SHA-256.
 // [[Rcpp::export(rng = false)]]

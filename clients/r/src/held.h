@@ -74,7 +74,7 @@ SEXP interruptible(Body body) {
   try {
     return guarded(body);
   } catch (const Interruption&) {
-    raise_interrupt();
+    go_on_jumping();
   }
 }
 

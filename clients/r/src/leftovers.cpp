@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "ids.h"
 #include "problem.h"
+#include "telling.h"
 
 namespace runwire {
 
@@ -146,7 +147,9 @@ Delivered deliver_leftover(std::unique_ptr<Spool>& spool, const DeliveryOptions&
   if (aside) {
     found.problem = concat({aside->message, " (", aside->reason, "); ", kNewWriter});
   } else if (spool->stray() > 0) {
-    found.problem = concat({std::to_string(spool->stray()), " frames stand behind a damaged place; ", kNewWriter});
+    auto stray = static_cast<uint64_t>(spool->stray());
+    found.problem =
+        concat({counted(stray, "frame"), stray == 1 ? " stands" : " stand", " behind a damaged place; ", kNewWriter});
   }
   if (!aside && spool->pending() > 0) {
     Guard guard;

@@ -120,11 +120,32 @@ struct Adder {
   void text(const std::string& v) { r->AddString(&message, f, v); }
 };
 
+// The seconds in a unit of R's durations.
+double unit_of(const FieldDescriptor* field, SEXP value) {
+  std::string unit = text(Rf_getAttrib(value, Rf_install("units")), "units");
+  if (unit == "secs") return 1;
+  if (unit == "mins") return 60;
+  if (unit == "hours") return 3600;
+  if (unit == "days") return 86400;
+  if (unit == "weeks") return 604800;
+  throw Problem("type", field->name() + " has the unknown unit " + unit);
+}
+
 void set_seconds(Message& message, const FieldDescriptor* parent, SEXP value) {
-  if (Rf_xlength(value) != 1 || (TYPEOF(value) != REALSXP && TYPEOF(value) != INTSXP)) {
-    wrong(parent, "one time or number of seconds", value);
+  bool duration = message.GetDescriptor()->full_name() == kDuration;
+  const char* wanted = duration ? "one difftime or number of seconds" : "one time or number of seconds";
+  if (Rf_xlength(value) != 1 || (TYPEOF(value) != REALSXP && TYPEOF(value) != INTSXP)) wrong(parent, wanted, value);
+  double unit = 1;
+  if (Rf_isObject(value)) {
+    if (duration && Rf_inherits(value, "difftime")) {
+      unit = unit_of(parent, value);
+    } else if (!duration && Rf_inherits(value, "Date")) {
+      unit = 86400;
+    } else if (duration || !Rf_inherits(value, "POSIXct")) {
+      wrong(parent, wanted, value);
+    }
   }
-  double seconds = double_at(parent, value, 0);
+  double seconds = double_at(parent, value, 0) * unit;
   if (!std::isfinite(seconds)) throw Problem("type", parent->name() + " must be finite");
   // To the microsecond, which is what a double has room for: a time of today would else get a tail.
   double micros = std::round(seconds * 1e6);

@@ -42,7 +42,7 @@ bool is_owned(const std::string& folder) {
 
 std::string find_local_server(const std::string& given, double patience, const Interrupted& interrupted) {
   char* real = ::realpath(given.c_str(), nullptr);
-  if (real == nullptr) throw no_server(given, "is no folder: start a server there with `runwire server`");
+  if (real == nullptr) throw no_server(given, "is no folder: start a server there with `runwire server --data-dir " + given + "`");
   std::string folder = real;
   std::free(real);
   int descriptor = ::open((folder + "/start.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);

@@ -57,8 +57,8 @@ struct Series {
 };
 
 [[noreturn]] void wrong_length(const std::string& key, size_t count, const char* what, size_t found) {
-  throw Problem("value", metric(key, "") + std::to_string(count) + " values need as many " + what + ", and there are " +
-                             std::to_string(found));
+  throw Problem("value", metric(key, "there must be as many ") + what + " as values, and there are " +
+                             std::to_string(found) + " for " + std::to_string(count));
 }
 
 Series read_series(SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestamps) {
@@ -152,7 +152,7 @@ runwire::BatchBlock read_block(SEXP block, int64_t present) {
 void check_block(const runwire::BatchBlock& block, const std::string& place) {
   std::unordered_set<std::string> seen;
   for (size_t k = 0; k < block.keys.size(); k++) {
-    runwire::rules::key(block.keys[k], place + ".keys[" + std::to_string(k) + "]");
+    runwire::rules::metric_key(block.keys[k], place + ".keys[" + std::to_string(k) + "]");
     seen.insert(block.keys[k]);
   }
   if (block.keys.empty() || seen.size() != block.keys.size()) {

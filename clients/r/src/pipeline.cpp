@@ -287,11 +287,13 @@ bool Pipeline::is_hopeless(double waited) const {
 
 Failure Pipeline::undelivered(double waited) {
   std::string where = lane_ ? lane_->spool->folder() : options_.root;
-  std::string frames = std::to_string(lane_ ? lane_->writer.pending() : 0);
-  std::string rest = concat({frames, " frames wait in ", where, "; `runwire sync ", where, "` delivers them later"});
+  auto left = static_cast<uint64_t>(lane_ ? lane_->writer.pending() : 0);
+  bool one = left == 1;
+  std::string rest = concat({counted(left, "frame"), one ? " waits in " : " wait in ", where, "; `runwire sync ", where,
+                             "` delivers ", one ? "it" : "them", " later"});
   size_t memory = buffer_.count();
   if (memory > 0 && !stuck_.empty()) {
-    rest += concat({". ", std::to_string(memory), " records are in memory only: ", stuck_});
+    rest += concat({". ", counted(memory, "record"), memory == 1 ? " is" : " are", " in memory only: ", stuck_});
   }
   const std::string& address = options_.delivery.address;
   Failure found;

@@ -9,6 +9,12 @@
 
 namespace runwire {
 
+std::string kind_of(SEXP value) {
+  if (value == R_NilValue) return "NULL";
+  if (Rf_isObject(value)) return "of the class " + utf8(STRING_ELT(Rf_getAttrib(value, R_ClassSymbol), 0), "a class");
+  return Rf_type2char(TYPEOF(value));
+}
+
 namespace {
 
 int64_t parse_integer(const std::string& digits, const std::string& what) {
@@ -21,7 +27,13 @@ int64_t parse_integer(const std::string& digits, const std::string& what) {
   return found;
 }
 
-void check_interrupt(void*) { R_CheckUserInterrupt(); }
+SEXP check_interrupt(void*) {
+  R_CheckUserInterrupt();
+  return R_NilValue;
+}
+
+// Where R is on its way to, while C++ cleans up.
+SEXP jump = nullptr;
 
 void set_class(SEXP value, const char* name) { Rf_setAttrib(value, R_ClassSymbol, Kept(Rf_mkString(name))); }
 
@@ -37,8 +49,6 @@ void NamedList::add(const std::string& name, SEXP value) {
   SET_VECTOR_ELT(list_, count_, value);
   SET_STRING_ELT(names_, count_++, make_string(name));
 }
-
-std::string kind_of(SEXP value) { return value == R_NilValue ? "NULL" : Rf_type2char(TYPEOF(value)); }
 
 bool is_integer64(SEXP value) { return TYPEOF(value) == REALSXP && Rf_inherits(value, "integer64"); }
 
@@ -120,7 +130,11 @@ SEXP make_raws(const std::vector<std::string>& values) {
 }
 
 int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what) {
-  switch (Rf_isFactor(value) ? NILSXP : TYPEOF(value)) {
+  // A class says that the numbers mean something else: days, levels ...
+  if (Rf_isObject(value) && !is_integer64(value)) {
+    throw Problem("type", what + " must be a whole number, not " + kind_of(value));
+  }
+  switch (TYPEOF(value)) {
     case INTSXP: {
       int found = INTEGER(value)[place];
       if (found == NA_INTEGER) throw Problem("type", what + " must not be NA");
@@ -211,8 +225,20 @@ SEXP make_problem(const Problem& problem) {
   return found;
 }
 
-bool user_interrupted() { return R_ToplevelExec(check_interrupt, nullptr) == FALSE; }
+bool user_interrupted() {
+  try {
+    Rcpp::unwindProtect(check_interrupt, nullptr);
+    return false;
+  } catch (const Rcpp::LongjumpException& stopped) {
+    jump = stopped.token;
+    return true;
+  }
+}
 
-void raise_interrupt() { throw Rcpp::internal::InterruptedException(); }
+void go_on_jumping() {
+  Rcpp::LongjumpException stopped(jump);
+  jump = nullptr;
+  throw stopped;
+}
 
 }  // namespace runwire

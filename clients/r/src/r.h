@@ -43,7 +43,7 @@ class NamedList {
   R_xlen_t count_ = 0;
 };
 
-// The class of a value, as errors name it.
+// What a value is, for sentences that say what it is not to be: its class, or the type of what has none.
 std::string kind_of(SEXP value);
 
 // A string as UTF-8. Throws if it is NA, or can not be translated.
@@ -91,11 +91,12 @@ SEXP make_integers(const int64_t* numbers, size_t count);
 SEXP make_failure(const Failure& failure);
 SEXP make_problem(const Problem& problem);
 
-// Whether the user has asked to stop. Runs no handlers; who gets true throws Interruption at once.
+// Lets R look for an interrupt of the user and for its limits of time; true where it wants to leave for a handler. Who
+// gets that throws Interruption at once, so that C++ cleans up. No lock is held meanwhile: handlers are code of the user.
 bool user_interrupted();
 
-// Has R go on as after an interrupt, once C++ has let go of what it holds.
-[[noreturn]] void raise_interrupt();
+// Behind an Interruption: has R go on to where it wanted to.
+[[noreturn]] void go_on_jumping();
 
 // Runs something that may throw a Problem, which is then returned as a list of class `runwire_problem`.
 template <typename Body>

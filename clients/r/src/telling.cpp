@@ -32,6 +32,10 @@ std::string with_decimals(double number) {
   return text;
 }
 
+std::string counted(uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 std::string on_one_line(const std::string& text) {
   std::string found;
   for (char c : text) {
@@ -44,9 +48,11 @@ std::string on_one_line(const std::string& text) {
 
 std::string told(const Lane& lane) {
   const std::string& folder = lane.spool->folder();
-  return concat({std::to_string(lane.spool->undelivered()), " frames are not delivered: ", lane.over->message, " (",
-                 lane.over->reason, "). They are kept in ", folder, "; `runwire sync --as-new-writer ", folder,
-                 "` delivers them"});
+  auto left = static_cast<uint64_t>(lane.spool->undelivered());
+  bool one = left == 1;
+  return concat({counted(left, "frame"), one ? " is" : " are", " not delivered: ", lane.over->message, " (",
+                 lane.over->reason, "). ", one ? "It is" : "They are", " kept in ", folder,
+                 "; `runwire sync --as-new-writer ", folder, "` delivers ", one ? "it" : "them"});
 }
 
 Failure rejected(const Rejection& first, const std::string& message) {

@@ -27,11 +27,11 @@ test_that("what is not delivered stays in the spool, and a sync delivers it once
   error <- expect_error(runwire_close(client), class = "runwire_server_unavailable")
   expect_match(conditionMessage(error), "runwire sync")
   reader <- shared_client()
-  outcome <- runwire_sync(spool, address = shared$server$address)
+  outcome <- runwire_sync(spool, address = shared_address())
   expect_identical(outcome$problem, "")
   expect_identical(outcome$left, 0)
   expect_gt(outcome$delivered, 0)
-  expect_identical(nrow(runwire_sync(spool, address = shared$server$address)), 0L)
+  expect_identical(nrow(runwire_sync(spool, address = shared_address())), 0L)
   expect_identical(runwire_get_metric_history(run_id, "m", client = reader)$value, as.numeric(1:1000))
   runwire_close(reader)
 })
@@ -47,7 +47,7 @@ test_that("offline runs are delivered by the command of the Python package", {
   expect_identical(runwire_finish_run(run_id, client = client)$status, "FINISHED")
   runwire_close(client)
   done <- processx::run(
-    server_command(), c("--address", shared$server$address, "sync", spool),
+    server_command(), c("--address", shared_address(), "sync", spool),
     error_on_status = FALSE, env = server_environment
   )
   expect_identical(done$status, 0L)
