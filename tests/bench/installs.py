@@ -36,7 +36,7 @@ class Installation:
 
 
 def r_package(folder: Path) -> Installation:
-    """Installs the package as `R CMD INSTALL` does by itself: one job, the distribution's flags.
+    """Installs the package as `R CMD INSTALL` does by itself, with the distribution's flags.
 
     Args:
         folder: A folder for what is built.
@@ -54,9 +54,7 @@ def r_package(folder: Path) -> Installation:
         capture_output=True,
         check=True,
     )
-    return Installation(
-        "R CMD INSTALL, one job, Debian's flags", time.monotonic() - began, _processors() - before
-    )
+    return Installation("R CMD INSTALL, Debian's flags", time.monotonic() - began, _processors() - before)
 
 
 def _processors() -> float:
