@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+from tests.support.mounts import mounted
 from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
 
@@ -88,3 +90,13 @@ def channel(any_server: ServerProcess) -> Iterator[grpc.Channel]:
     """A raw channel to `any_server`."""
     with grpc.insecure_channel(any_server.address) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def may_mount(tmp_path_factory: pytest.TempPathFactory) -> bool:
+    """Whether this process may mount file systems; not even every root may."""
+    try:
+        with mounted(tmp_path_factory.mktemp("mount") / "data", "1m"):
+            return True
+    except subprocess.CalledProcessError:
+        return False

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         set_tags,
     )
     from runwire._session import ActiveRun
+    from runwire._status import from_rpc_error
     from runwire._watch import AsyncMetricWatch, MetricWatch
     from runwire.aio import AsyncClient
     from runwire.client import Client
@@ -88,6 +89,7 @@ _MODULES: Final[dict[str, tuple[str, ...]]] = {
     "_dataset": ("dataset_from_arrays",),
     "_fluent_curves": ("get_metric_curve", "get_metric_curves", "watch_metrics"),
     "_session": ("ActiveRun",),
+    "_status": ("from_rpc_error",),
     "_watch": ("AsyncMetricWatch", "MetricWatch"),
     "aio": ("AsyncClient",),
     "client": ("Client",),
@@ -178,6 +180,7 @@ __all__ = [
     "end_run",
     "errors",
     "flush",
+    "from_rpc_error",
     "get_experiment",
     "get_experiment_by_name",
     "get_metric_curve",

@@ -126,6 +126,20 @@ def _repeatable(error: errors.RunwireError) -> bool:
     return isinstance(error, _REPEATABLE) and not isinstance(error, errors.LocalServerFailed)
 
 
+def left(timeout: float, start: float, now: float) -> float:
+    """Returns what is left of a call's time for its next part.
+
+    Args:
+        timeout: Seconds that the whole call may take.
+        start: When it began, seconds of a monotonic clock.
+        now: The time, by the same clock.
+
+    Returns:
+        Seconds; a moment at least, so that the next part ends as a call that is too late does.
+    """
+    return max(timeout - (now - start), 0.001)
+
+
 def answered(error: errors.RunwireError) -> bool:
     """Says whether an error came from a Runwire server, and not from gRPC or a proxy on the way."""
     return bool(error.reason)

@@ -25,6 +25,8 @@ _NETWORK: Final = re.compile(
     r"((?P<name>[A-Za-z0-9._-]+)|\[(?P<ip>[0-9A-Fa-f:.]+)(?P<zone>%[^]/?#@\s]+)?\])(:(?P<port>[^/?#@]*))?/?"
 )
 _PORT: Final = re.compile(r"[0-9]{1,5}")
+# A first pause below it would make a busy loop of a client without a server.
+_SHORTEST_PAUSE: Final = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class Retry:
             but the first.
         connect_timeout: Seconds after which a client that never reached its server gives up. One that
             did reach it waits for its return until the call's deadline.
+
+    Raises:
+        TypeError: A setting is no number.
+        ValueError: A setting would make a busy loop, or no attempt at all.
     """
 
     initial: float = 0.1
@@ -51,6 +57,24 @@ class Retry:
     maximum: float = 2.0
     max_attempts: int | None = None
     connect_timeout: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Checks the settings."""
+        for name in ("initial", "multiplier", "maximum", "connect_timeout"):
+            _number(f"retry: {name}", getattr(self, name))
+        if not _SHORTEST_PAUSE <= self.initial <= self.maximum:
+            raise ValueError(
+                f"retry: initial must be from {_SHORTEST_PAUSE} s to maximum, {self.maximum} s, "
+                f"and is {self.initial}"
+            )
+        if not self.multiplier >= 1:
+            raise ValueError(f"retry: multiplier must be at least 1, and is {self.multiplier}")
+        if not self.connect_timeout > 0:
+            raise ValueError(f"retry: connect_timeout must be more than 0 s, and is {self.connect_timeout}")
+        if self.max_attempts is not None and (type(self.max_attempts) is not int or self.max_attempts < 1):
+            raise ValueError(
+                f"retry: max_attempts must be None or a whole number from 1 on, and is {self.max_attempts!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +107,11 @@ def parse_address(text: str) -> Address:
         The address.
 
     Raises:
+        TypeError: It is no text.
         ValueError: It is none of these.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"an address must be text, not {type(text).__name__}")
     if text.startswith(("/", "./", "../", "~/")) or text in (".", ".."):
         folder = Path(os.path.abspath(os.path.expanduser(text)))
         return Address(str(folder), "", secure=False, local=True, folder=folder)
@@ -153,11 +180,16 @@ def settings(
         The settings.
 
     Raises:
+        TypeError: An argument is of another type.
         ValueError: An argument can not be used.
         OSError: The file of certificates can not be read.
     """
-    where = parse_address(address or os.environ.get("RUNWIRE_TRACKING_URI") or DEFAULT_ADDRESS)
+    if address is None:
+        address = os.environ.get("RUNWIRE_TRACKING_URI") or DEFAULT_ADDRESS
+    where = parse_address(address)
     authority = os.fspath(tls_ca) if tls_ca is not None else os.environ.get("RUNWIRE_TLS_CA")
+    if retry is not None and not isinstance(retry, Retry):
+        raise TypeError(f"retry must be a runwire.Retry, not {type(retry).__name__}")
     if tls_ca is not None and not where.secure:
         raise ValueError(f"tls_ca is for runwires:// addresses, and {where.text} is plain text")
     return Settings(
@@ -165,7 +197,7 @@ def settings(
         metadata=_bearer(token or os.environ.get("RUNWIRE_TOKEN") or ""),
         tls_ca=Path(authority).read_bytes() if authority and where.secure else None,
         timeout=seconds(timeout),
-        retry=retry or Retry(),
+        retry=Retry() if retry is None else retry,
     )
 
 
@@ -179,11 +211,18 @@ def seconds(timeout: float) -> float:
         The same.
 
     Raises:
+        TypeError: It is no number.
         ValueError: It is not more than 0.
     """
+    _number("timeout", timeout)
     if not timeout > 0:
         raise ValueError(f"timeout must be more than 0 seconds, and is {timeout}")
     return timeout
+
+
+def _number(what: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{what} must be a number, not {type(value).__name__}")
 
 
 def grpc_timeout(remaining: float) -> float | None:

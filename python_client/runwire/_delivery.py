@@ -17,7 +17,7 @@ from runwire._channel import Settings
 from runwire._link import Link
 from runwire._segments import Stored
 from runwire._spool import Spool
-from runwire._status import to_error
+from runwire._status import from_rpc_error
 from runwire._stderr import say
 from runwire._writer import FINAL, Disagreement, Writer
 from runwire.v1 import frame_pb2, metric_pb2
@@ -196,8 +196,7 @@ class Delivery:
         except grpc.RpcError as failed:
             if stream.silent:
                 return errors.Unavailable(f"nothing was acknowledged for {_SILENCE:.0f} s")
-            status: Any = failed
-            return to_error(status.code().name, status.details() or "", status.trailing_metadata() or ())
+            return from_rpc_error(failed)
         except Disagreement as disagreement:
             stream.call.cancel()
             return errors.FailedPrecondition(disagreement.message, reason=disagreement.reason)

@@ -89,9 +89,11 @@ def undelivered(
     Returns:
         The error.
     """
-    rest = f"{frames} frames wait in {where}; `runwire sync {where}` delivers them later"
+    what, them = ("1 frame waits", "it") if frames == 1 else (f"{frames} frames wait", "them")
+    rest = f"{what} in {where}; `runwire sync {where}` delivers {them} later"
     if memory and stuck:
-        rest += f". {memory} records are in memory only: {stuck}"
+        records = "1 record is" if memory == 1 else f"{memory} records are"
+        rest += f". {records} in memory only: {stuck}"
     if isinstance(cause, errors.ServerUnavailable) and not isinstance(cause, errors.LocalServerFailed):
         text = " ".join(cause.message.split())
         return errors.ServerUnavailable(

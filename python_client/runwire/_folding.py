@@ -83,7 +83,8 @@ class Groups:
             self._seen.add(keys)
             return [_Part(0, len(keys), _encoding.names(keys), None)]
         made = [self._part(keys, start, end) for start, end in _pieces(keys)]
-        if all(part.group is not None for part in made):
+        # A last piece may be too narrow for a group, and needs none.
+        if all(part.group is not None or part.end - part.start < _encoding.GROUP_KEYS for part in made):
             self._parts[keys] = made
         return made
 

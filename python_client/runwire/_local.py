@@ -16,7 +16,6 @@ import os
 import re
 import select
 import socket
-import stat
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from runwire import _folder
+from runwire._places import private
 from runwire.errors import LocalServerFailed
 
 _IDLE_SECONDS: Final = 60
@@ -273,21 +273,12 @@ def socket_path(folder: Path) -> Path:
     wanted = Path(given) / "runwire" / name
     if given.startswith("/") and len(os.fsencode(wanted)) <= _folder.MAX_SOCKET_PATH:
         with contextlib.suppress(OSError):
-            return _private(wanted.parent) / name
+            return private(wanted.parent) / name
     fallback = Path("/tmp") / f"runwire-{os.getuid()}"
     try:
-        return _private(fallback) / name
+        return private(fallback) / name
     except OSError as error:
         raise _failed(folder, f"got no server: {fallback} can not be used: {error.strerror}") from error
-
-
-def _private(path: Path) -> Path:
-    """Makes a folder that is this user's alone; raises OSError if it is not."""
-    path.mkdir(mode=0o700, exist_ok=True)
-    found = path.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise PermissionError(1, "it is not a folder of this user alone", str(path))
-    return path
 
 
 def _tail(log: Path, began: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,11 @@ def _spool_root(given: str | os.PathLike[str] | None, chosen: str, address: str)
 
 
 def _state() -> Path:
-    """Finds the user's folder for state; containers may have no home that can be written."""
+    """Finds the user's folder for state; containers may have no home that can be written.
+
+    Raises:
+        PermissionError: Without a home, the folder for it is not this user's alone.
+    """
     named = os.environ.get("XDG_STATE_HOME")
     home = Path(named) if named else Path(os.path.expanduser("~")) / ".local" / "state"
     there = home
@@ -127,4 +132,23 @@ def _state() -> Path:
         there = there.parent
     if os.access(there, os.W_OK):
         return home / "runwire"
-    return Path(tempfile.gettempdir()) / f"runwire-state-{os.getuid()}"
+    return private(Path(tempfile.gettempdir()) / f"runwire-state-{os.getuid()}")
+
+
+def private(path: Path) -> Path:
+    """Makes a folder where everybody may, which others could have made before to read what comes there.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        The same.
+
+    Raises:
+        PermissionError: It is not this user's alone.
+    """
+    path.mkdir(mode=0o700, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise PermissionError(1, "it is not a folder of this user alone", str(path))
+    return path

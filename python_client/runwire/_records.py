@@ -37,6 +37,26 @@ def _too_large(size: int) -> errors.InvalidArgument:
     )
 
 
+def final_status(status: str) -> run_pb2.RunStatus.ValueType:
+    """Finds the status that a run ends with.
+
+    Args:
+        status: Its name.
+
+    Returns:
+        Its number.
+
+    Raises:
+        InvalidArgument: Runs do not end with it.
+        ValueError: There is no such status.
+    """
+    if status not in entities.RunStatus.__members__:
+        raise ValueError(f"status must be one of {', '.join(_ENDED)}, and is {status!r}")
+    if status not in _ENDED:
+        raise _rules.invalid("status", "must be FINISHED, FAILED or KILLED")
+    return _convert.status_number(status)
+
+
 class Records:
     """Builds records."""
 
@@ -118,10 +138,7 @@ class Records:
     def finish(self, run_id: str, status: str | None, end_time: int | None) -> Record:
         """Makes a record that ends a run."""
         _rules.run_id(run_id)
-        ended = status or "FINISHED"
-        number = _convert.status_number(ended)
-        if ended not in _ENDED:
-            raise _rules.invalid("status", "must be FINISHED, FAILED or KILLED")
+        number = final_status(status or "FINISHED")
         at = self._now() if end_time is None else _values.integer("end_time", end_time)
         _rules.end_time(at, "end_time")
         request = run_pb2.FinishRunRequest(run_id=run_id, status=number, end_time=_convert.timestamp(at))

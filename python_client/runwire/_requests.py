@@ -361,6 +361,8 @@ class Requests:
 
     def purge(self, older_than: float) -> Call[entities.PurgeResult]:
         """Builds Purge."""
+        if isinstance(older_than, bool) or not isinstance(older_than, (int, float)):
+            raise TypeError(f"older_than must be a number of seconds, not {type(older_than).__name__}")
         duration = Duration()
         duration.FromMilliseconds(round(older_than * 1000))
         request = server_pb2.PurgeRequest(older_than=duration, request_id=self._request_id())

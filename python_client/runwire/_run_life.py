@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any, Final
 
 from runwire import _convert
-from runwire._calls import AsyncSender, Sender
+from runwire._calls import AsyncSender, Sender, left
+from runwire._channel import seconds
 from runwire._cutter import Begin
 from runwire._pipeline import Pipeline
 from runwire._records import Records, beginning
@@ -164,7 +166,7 @@ class RunLifeMethods(Sender):
             run_id: The run.
             status: `FINISHED` (the default), `FAILED` or `KILLED`.
             end_time: When it ended, unix ms; None for now.
-            timeout: Seconds that the delivery may take; None for the client's.
+            timeout: Seconds that this may take; None for the client's.
 
         Returns:
             The run as it is now, without its data and inputs; offline, what is known of it here.
@@ -174,10 +176,13 @@ class RunLifeMethods(Sender):
             NotFound: There is no such run (RUN_NOT_FOUND).
             RunwireError: Something that was logged before is not delivered, or was rejected; see `flush`.
         """
-        self.set_terminated(run_id, status, end_time, timeout=timeout)
+        given = self._settings.timeout if timeout is None else seconds(timeout)
+        start = time.monotonic()
+        self.set_terminated(run_id, status, end_time, timeout=given)
         if self._pipeline.offline:
             return _convert.unknown_run(run_id, status or "FINISHED")
-        return self._send(self._requests.get_run(run_id, Mask(INFO)), timeout)
+        remaining = left(given, start, time.monotonic())
+        return self._send(self._requests.get_run(run_id, Mask(INFO)), remaining)
 
     def set_terminated(
         self,
@@ -283,10 +288,13 @@ class AsyncRunLifeMethods(AsyncSender):
         timeout: float | None = None,
     ) -> Run:
         """Ends a run; see `Client.finish_run`."""
-        await self.set_terminated(run_id, status, end_time, timeout=timeout)
+        given = self._settings.timeout if timeout is None else seconds(timeout)
+        start = time.monotonic()
+        await self.set_terminated(run_id, status, end_time, timeout=given)
         if self._pipeline.offline:
             return _convert.unknown_run(run_id, status or "FINISHED")
-        return await self._send(self._requests.get_run(run_id, Mask(INFO)), timeout)
+        remaining = left(given, start, time.monotonic())
+        return await self._send(self._requests.get_run(run_id, Mask(INFO)), remaining)
 
     async def set_terminated(
         self,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from runwire import _unasked, errors
 from runwire._channel import DEFAULT_ADDRESS, parse_address
 from runwire._process import at_fork, at_termination
+from runwire._records import final_status
 from runwire.client import Client
 from runwire.entities import Experiment, Run, RunStatus
 
@@ -165,6 +166,8 @@ class Session:
         """Ends this thread's current run, if there is one."""
         if not self._local.stack:
             return
+        # Before the run is off the stack: who mistypes the status can end it still.
+        final_status(status)
         # Off the stack first: a run that can not be ended must not swallow what is logged next.
         run_id = self._local.stack.pop().info.run_id
         self._local.last = run_id

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
+import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError, Message
 
@@ -89,6 +90,20 @@ def _details(data: bytes) -> dict[str, Any]:
             delay = _parse("RetryInfo", detail.value).retry_delay
             found["retry_delay"] = delay.seconds + delay.nanos / 1e9
     return found
+
+
+def from_rpc_error(error: grpc.RpcError) -> errors.RunwireError:
+    """Turns what a call by a generated stub raises into what `Client` raises for it.
+
+    Args:
+        error: As gRPC raised it, with `grpc` or `grpc.aio`.
+
+    Returns:
+        The error, with reason, metadata and violations as the server sent them.
+    """
+    # Every RpcError that a call raises is a grpc.Call too, which the types do not know.
+    failed: Any = error
+    return to_error(failed.code().name, failed.details() or "", failed.trailing_metadata() or ())
 
 
 def to_error(code: str, text: str, trailers: Iterable[tuple[str, str | bytes]]) -> errors.RunwireError:

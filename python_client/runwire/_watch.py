@@ -16,7 +16,7 @@ from runwire import errors
 from runwire._calls import AsyncSender, Attempts, Sender, answered
 from runwire._channel import Settings
 from runwire._requests import Call
-from runwire._status import to_error
+from runwire._status import from_rpc_error
 from runwire.curves import MetricEvent
 
 
@@ -135,10 +135,7 @@ class MetricWatch:
         except StopIteration:
             raise errors.ServerUnavailable("the server ended the watch") from None
         except grpc.RpcError as error:
-            failed: Any = error
-            raise to_error(
-                failed.code().name, failed.details() or "", failed.trailing_metadata() or ()
-            ) from None
+            raise from_rpc_error(error) from None
 
     def __enter__(self) -> MetricWatch:
         """Returns the watch."""
@@ -205,7 +202,7 @@ class AsyncMetricWatch:
                 self._stream = await self._sender._open_stream(self._progress.call)
             message = await self._stream.read()
         except grpc.aio.AioRpcError as error:
-            raise to_error(error.code().name, error.details() or "", error.trailing_metadata()) from None
+            raise from_rpc_error(error) from None
         except asyncio.CancelledError:
             # Whoever stops waiting cancels the stream with it: the next event comes on another one.
             self._stream = None

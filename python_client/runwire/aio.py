@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from runwire import _channel, errors
-from runwire._calls import Attempts, answered
+from runwire._calls import Attempts, answered, left
 from runwire._channel import DEFAULT_TIMEOUT, Retry
 from runwire._experiments import AsyncExperimentMethods
 from runwire._link import AioLink
@@ -32,7 +32,7 @@ from runwire._records import Records
 from runwire._requests import Call, Requests
 from runwire._run_life import AsyncRunLifeMethods
 from runwire._runs import AsyncRunMethods
-from runwire._status import to_error
+from runwire._status import from_rpc_error
 from runwire.entities import PurgeResult, ServerInfo
 
 R = TypeVar("R")
@@ -149,9 +149,11 @@ class AsyncClient(
     async def _send(self, call: Call[R], timeout: float | None) -> R:
         given = self._settings.timeout if timeout is None else _channel.seconds(timeout)
         self._pipeline.check_online(call.method)
+        start = time.monotonic()
         if call.behind_logs and self._pipeline.dirty:
-            await asyncio.to_thread(self._pipeline.deliver, timeout)
-        attempts = Attempts(self._settings, given, time.monotonic(), reached=self._reached)
+            await asyncio.to_thread(self._pipeline.deliver, given)
+        now = time.monotonic()
+        attempts = Attempts(self._settings, left(given, start, now), now, reached=self._reached)
         while True:
             try:
                 stubs = await self._link.stubs(attempts.remaining(time.monotonic()))
@@ -169,9 +171,11 @@ class AsyncClient(
 
     async def _open_stream(self, call: Call[Any]) -> Any:
         self._pipeline.check_online(call.method)
+        start = time.monotonic()
         if call.behind_logs and self._pipeline.dirty:
             await asyncio.to_thread(self._pipeline.deliver, None)
-        method = getattr((await self._link.stubs(self._settings.timeout))[call.service], call.method)
+        remaining = left(self._settings.timeout, start, time.monotonic())
+        method = getattr((await self._link.stubs(remaining))[call.service], call.method)
         return method(call.request, metadata=self._settings.metadata)
 
     def _lost(self, error: errors.RunwireError) -> None:
@@ -186,4 +190,4 @@ class AsyncClient(
             )
             return [answer async for answer in sent] if call.streaming else await sent
         except grpc.aio.AioRpcError as error:
-            raise to_error(error.code().name, error.details() or "", error.trailing_metadata()) from None
+            raise from_rpc_error(error) from None

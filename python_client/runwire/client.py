@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import grpc
 
 from runwire import _channel, errors
-from runwire._calls import Attempts, answered
+from runwire._calls import Attempts, answered, left
 from runwire._channel import DEFAULT_TIMEOUT, Retry
 from runwire._experiments import ExperimentMethods
 from runwire._link import Link
@@ -35,7 +35,7 @@ from runwire._records import Records
 from runwire._requests import Call, Requests
 from runwire._run_life import RunLifeMethods
 from runwire._runs import RunMethods
-from runwire._status import to_error
+from runwire._status import from_rpc_error
 from runwire.entities import PurgeResult, ServerInfo
 
 R = TypeVar("R")
@@ -183,9 +183,11 @@ class Client(ExperimentMethods, RunLifeMethods, RunMethods, LoggingMethods, Metr
     def _send(self, call: Call[R], timeout: float | None) -> R:
         given = self._settings.timeout if timeout is None else _channel.seconds(timeout)
         self._pipeline.check_online(call.method)
+        start = time.monotonic()
         if call.behind_logs:
-            self._pipeline.deliver(timeout)
-        attempts = Attempts(self._settings, given, time.monotonic(), reached=self._reached)
+            self._pipeline.deliver(given)
+        now = time.monotonic()
+        attempts = Attempts(self._settings, left(given, start, now), now, reached=self._reached)
         while True:
             try:
                 stubs = self._link.stubs(attempts.remaining(time.monotonic()))
@@ -203,9 +205,11 @@ class Client(ExperimentMethods, RunLifeMethods, RunMethods, LoggingMethods, Metr
 
     def _open_stream(self, call: Call[Any]) -> Any:
         self._pipeline.check_online(call.method)
+        start = time.monotonic()
         if call.behind_logs:
             self._pipeline.deliver(None)
-        method = getattr(self._link.stubs(self._settings.timeout)[call.service], call.method)
+        remaining = left(self._settings.timeout, start, time.monotonic())
+        method = getattr(self._link.stubs(remaining)[call.service], call.method)
         return method(call.request, metadata=self._settings.metadata)
 
     def _lost(self, error: errors.RunwireError) -> None:
@@ -220,8 +224,4 @@ class Client(ExperimentMethods, RunLifeMethods, RunMethods, LoggingMethods, Metr
             )
             return list(answer) if call.streaming else answer
         except grpc.RpcError as error:
-            # Every RpcError that a call raises is a grpc.Call too, which the types do not know.
-            failed: Any = error
-            raise to_error(
-                failed.code().name, failed.details() or "", failed.trailing_metadata() or ()
-            ) from None
+            raise from_rpc_error(error) from None

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.bench import facts, packages, peers
+from tests.bench import facts, installs, packages, peers
 from tests.bench.__main__ import say
 from tests.bench.client_figures import Figures, measured, together
 from tests.bench.client_report import markdown
@@ -46,12 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = together(passes)
         if options.json:
             options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
-        sizes = []
+        sizes, installations = [], []
         if not options.client:
             say("packages")
             sizes = packages.sizes(folder)
+        if "r" in languages() and options.client in ("", "r"):
+            say("installation")
+            installations = [installs.r_package(folder)]
     say("")
-    print(markdown(known, rows, sizes))
+    print(markdown(known, rows, sizes, installations))
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -60,7 +63,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="python -m tests.bench.bench_clients", description="Measures clients."
     )
     parser.add_argument("--quick", action="store_true", help="small amounts, to see that it works")
-    parser.add_argument("--client", default="", help="only this language, and no packages")
+    parser.add_argument("--client", default="", help="only this language, and no sizes")
     parser.add_argument("--no-peers", action="store_true", help="without MLflow")
     parser.add_argument("--passes", type=int, default=3, metavar="N", help="how often each is measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")

@@ -7,22 +7,30 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tests.bench.client_figures import Figures
+from tests.bench.installs import Installation
 from tests.bench.packages import Size
 
-# What is promised: microseconds of a call that logs, points a second in bulk.
+# What is promised: microseconds of a call that logs, points a second in bulk, seconds of an installation.
 CALL_GOALS: Final = {"python": 0.7, "java": 0.3, "scala": 0.3, "r": 3.0}
 BULK_GOAL: Final = 1_000_000
 # What the points/s of the clients are compared with, in the same run.
 PEER: Final = "MLflow, Python"
+INSTALL_GOAL_S: Final = 60.0
 
 
-def markdown(known: Mapping[str, str], rows: Sequence[Figures], sizes: Sequence[Size]) -> str:
+def markdown(
+    known: Mapping[str, str],
+    rows: Sequence[Figures],
+    sizes: Sequence[Size],
+    installations: Sequence[Installation],
+) -> str:
     """Returns the report.
 
     Args:
         known: Facts of the machine.
         rows: Figures, a row each.
         sizes: Of packages.
+        installations: Of packages that are compiled as they are installed.
     """
     lines = [f"- {name}: {fact}" for name, fact in known.items()]
     columns = (
@@ -38,7 +46,15 @@ def markdown(known: Mapping[str, str], rows: Sequence[Figures], sizes: Sequence[
     if sizes:
         lines += ["", "| package | MiB | |", "| --- | --- | --- |"]
     lines += [f"| {size.name} | {size.bytes / 2**20:.2f} | {size.what} |" for size in sizes]
+    if installations:
+        lines += ["", "| installation | s | s of CPU |", "| --- | --- | --- |"]
+    lines += map(_installed, installations)
     return "\n".join(lines)
+
+
+def _installed(found: Installation) -> str:
+    verdict = f"(< {INSTALL_GOAL_S:g}: {_verdict(found.wall_s < INSTALL_GOAL_S)})"
+    return f"| {found.name} | {found.wall_s:.0f} {verdict} | {found.cpu_s:.0f} |"
 
 
 def _row(row: Figures, peer: Figures | None) -> str:

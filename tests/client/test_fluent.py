@@ -83,6 +83,17 @@ def test_how_a_run_ends(error: BaseException, status: str) -> None:
     assert runwire.get_run(run.info.run_id).info.status == status
 
 
+@pytest.mark.parametrize(("status", "error"), [("DONE", ValueError), ("RUNNING", errors.InvalidArgument)])
+def test_a_mistyped_status_leaves_the_run_open(status: str, error: type[Exception]) -> None:
+    with runwire.start_run() as run:
+        with pytest.raises(error, match="FINISHED, FAILED") as said:
+            runwire.end_run(status)
+        assert "RUNNING" not in str(said.value)
+        assert runwire.active_run() is not None
+        runwire.end_run("FAILED")
+    assert runwire.get_run(run.info.run_id).info.status == "FAILED"
+
+
 def test_a_second_run_must_be_nested() -> None:
     with runwire.start_run() as outer:
         with pytest.raises(errors.FailedPrecondition, match="nested=True"):

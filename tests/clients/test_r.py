@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.clients.outside import CLIENTS, environment, succeed
+from tests.clients.outside import CLIENTS, ROOT, environment, succeed
 
 PACKAGE = CLIENTS / "r"
 
@@ -43,6 +43,7 @@ def check_log(folder: Path, library: Path) -> str:
         "R_PROFILE_USER": str(folder / "profile"),
         "R_LIBS": str(library),
         "RUNWIRE_VECTORS": str(CLIENTS / "vectors"),
+        "RUNWIRE_CERTIFICATES": str(ROOT / "tests" / "client"),
         "_R_CHECK_CRAN_INCOMING_": "false",
         "_R_CHECK_SYSTEM_CLOCK_": "0",
     }
@@ -82,6 +83,21 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("r")
+def test_tests_without_a_server_and_without_the_vectors_leave_out_what_needs_them(tmp_path: Path) -> None:
+    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
+    # Outside of the repository nothing is found beside the tests.
+    tests = shutil.copytree(PACKAGE / "tests" / "testthat", tmp_path / "tests" / "testthat")
+    run = "testthat::test_dir('.', package = 'runwire', reporter = 'check', load_package = 'installed')"
+    told = succeed(["Rscript", "-e", run], tests, timeout=300, R_LIBS=library, RUNWIRE_SERVER_COMMAND="")
+    counted = re.search(r"FAIL (\d+) \| WARN (\d+) \| SKIP (\d+) \| PASS (\d+)", told)
+    assert counted, told[-4000:]
+    failed, warned, skipped, passed = map(int, counted.groups())
+    assert (failed, warned) == (0, 0), told[-8000:]
+    assert skipped > 0, told[-4000:]
+    assert passed > 0, told[-4000:]
+
+
+@pytest.mark.xdist_group("r")
 def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(tmp_path: Path) -> None:
     library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
     copy = tmp_path / "runwire"
@@ -89,6 +105,19 @@ def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(
     made = ["Rscript", "-e", f"roxygen2::roxygenise('{copy}', load_code = 'installed')"]
     succeed(made, tmp_path, timeout=300, R_LIBS=library)
     assert documents(copy) == documents(PACKAGE)
+
+
+def test_no_document_has_markdown_that_was_not_understood() -> None:
+    texts = documents(PACKAGE)
+    # A fence that breaks off leaves what follows as it was written.
+    left = {name for name, text in texts.items() if re.search(r"\[(runwire|rpc)_|```", text)}
+    assert left == set()
+    package = texts["runwire-package.Rd"]
+    parts = re.findall(r"^\\(description|details|section\{\w+\}|examples)\{", package, re.MULTILINE)
+    assert parts == ["description", "details", "section{Environment}", "section{Numbers}", "examples"]
+    details = package[package.index("\\details{") : package.index("\\section{Environment}")]
+    assert details.startswith("\\details{\nWhat is logged returns at once")
+    assert "runwire_with_run({" in package[package.index("\\examples{") :]
 
 
 def test_without_grpc_the_installation_says_in_one_line_what_to_install(tmp_path: Path) -> None:

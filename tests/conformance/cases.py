@@ -30,8 +30,9 @@ class Case:
         connect: How the client `c` is made before the first step; None where the case makes its own.
         server: Options and environment of a server of its own; None where it shares one.
         not_for: Languages that it is not for, with reasons.
-        env: Further environment of its driver.
+        env: Further environment of its driver; None takes a variable away.
         torture: Whether it takes long.
+        disk: The size of a small file system at `${folder}/disk`; None where it needs none.
         close_fails: Whether what it leaves open can not be closed without an error.
     """
 
@@ -41,8 +42,9 @@ class Case:
     connect: dict[str, Any] | None = field(default_factory=dict)
     server: dict[str, Any] | None = None
     not_for: dict[str, str] = field(default_factory=dict)
-    env: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str | None] = field(default_factory=dict)
     torture: bool = False
+    disk: str | None = None
     close_fails: bool = False
 
     @property

@@ -70,7 +70,7 @@ class Shared:
         self._built: set[str] = set()
         self._count = 0
 
-    def fresh(self, language: str, folder: Path, environment: dict[str, str]) -> Driver:
+    def fresh(self, language: str, folder: Path, environment: dict[str, str | None]) -> Driver:
         """Starts a driver for one case."""
         self.built(language)
         return Driver(language, folder, environment)

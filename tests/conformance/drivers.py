@@ -27,7 +27,8 @@ def languages() -> dict[str, dict[str, Any]]:
 
 
 def _command(parts: list[str]) -> list[str]:
-    return [part.replace("{python}", sys.executable) for part in parts]
+    program, *rest = [part.replace("{python}", sys.executable) for part in parts]
+    return [str(ROOT / program), *rest]
 
 
 def build(language: str) -> None:
@@ -56,18 +57,18 @@ class Driver:
         pid: The process that holds its clients.
     """
 
-    def __init__(self, language: str, folder: Path, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, language: str, folder: Path, environment: dict[str, str | None] | None = None) -> None:
         """Starts it, and waits for its first line.
 
         Args:
             language: The language.
-            folder: Its home, and where its spools go.
-            environment: More variables.
+            folder: Its home, where it runs and where its spools go.
+            environment: More variables; None takes one away.
         """
         self.language = language
         folder.mkdir(parents=True, exist_ok=True)
         passed = {key: value for key, value in os.environ.items() if not key.startswith(_NOT_PASSED)}
-        given = {
+        given: dict[str, str | None] = {
             "HOME": str(folder),
             "XDG_STATE_HOME": str(folder / "state"),
             "RUNWIRE_SPOOL_DIR": str(folder / "spools"),
@@ -78,13 +79,13 @@ class Driver:
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             _command(languages()[language]["command"]),
-            cwd=ROOT,
+            cwd=folder,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
             encoding="utf-8",
-            env={**passed, **given},
+            env={**passed, **{name: value for name, value in given.items() if value is not None}},
             start_new_session=True,
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
@@ -149,6 +150,14 @@ class Driver:
         if answer.get("id") != self._number - self._due:
             raise DriverFailed(f"the {self.language} driver answered out of turn: {answer}")
         return answer
+
+    def waits(self, seconds: float) -> bool:
+        """Tells whether no answer comes for so long."""
+        try:
+            self._lines.put(self._lines.get(timeout=seconds))
+        except queue.Empty:
+            return True
+        return False
 
     def ask(self, op: str, args: dict[str, Any], timeout: float = _PATIENCE) -> dict[str, Any]:
         """Sends a request and waits for its answer."""

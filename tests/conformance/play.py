@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +22,7 @@ from tests.client.lossy_proxy import LossyProxy
 from tests.conformance.cases import Case, dig, expand
 from tests.conformance.compare import differences, error_differences
 from tests.conformance.drivers import Driver
+from tests.conformance.refusing import Refusal, RefusingProxy
 from tests.support.server import ServerProcess
 
 from runwire._writer import chained
@@ -26,8 +30,21 @@ from runwire.v1 import frame_pb2, metric_pb2, metric_pb2_grpc
 
 _SYNC: Final = "from runwire.cli import main; main()"
 _SIGNALS: Final = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
-_KINDS: Final = ("server", "proxy", "driver", "sync", "spool", "threads", "fence", "copy", "tear")
-_OWN: Final = frozenset({"op", "args", "on", "expect", "error", "save", "send", "timeout", "about"})
+_KINDS: Final = (
+    "server",
+    "proxy",
+    "driver",
+    "sync",
+    "spool",
+    "threads",
+    "fence",
+    "copy",
+    "tear",
+    "refuse",
+    "calls",
+    "waits",
+)
+_OWN: Final = frozenset({"op", "args", "on", "expect", "error", "save", "send", "timeout", "within", "about"})
 
 
 class StepFailed(AssertionError):
@@ -45,8 +62,10 @@ def names(server: ServerProcess, folder: Path) -> dict[str, str]:
         The names that stand for something before the first step.
     """
     host = server.address.removeprefix("runwires://").removeprefix("runwire://")
+    address = host if host.startswith("unix:") else f"runwire://{host}"
     return {
-        "address": host if host.startswith("unix:") else f"runwire://{host}",
+        "address": address,
+        "hash": hashlib.sha256(address.encode()).hexdigest()[:16],
         "host": host,
         "folder": str(folder),
         "tests": str(Path(__file__).resolve().parents[1] / "client"),
@@ -57,7 +76,13 @@ class Play:
     """One case with one language."""
 
     def __init__(
-        self, case: Case, language: str, driver: Driver, server: ServerProcess, folder: Path
+        self,
+        case: Case,
+        language: str,
+        driver: Driver,
+        server: ServerProcess,
+        folder: Path,
+        built: Callable[[str], None],
     ) -> None:
         """Takes up a case.
 
@@ -67,7 +92,9 @@ class Play:
             driver: Its driver.
             server: The server, running.
             folder: A folder of the case's own.
+            built: Builds what a language's driver needs.
         """
+        self._built = built
         self._case = case
         self._language = language
         self._drivers = {"main": driver}
@@ -77,6 +104,7 @@ class Play:
         self._resources: dict[str, tuple[int, int]] = {}
         self._stack = contextlib.ExitStack()
         self._proxy: LossyProxy | None = None
+        self._refusing: RefusingProxy | None = None
         self._names: dict[str, Any] = {
             **names(server, folder),
             "case": f"case-{uuid.uuid4().hex[:12]}",
@@ -125,8 +153,7 @@ class Play:
     def _op(self, step: dict[str, Any]) -> None:
         unknown = step.keys() - _OWN
         assert not unknown, f"the step has {unknown}"
-        if "${proxy}" in json.dumps(step):
-            self._start_proxy()
+        self._start_named(json.dumps(step))
         args = expand(step.get("args", {}), self._names)
         name, op = step.get("on", "main"), step["op"]
         driver = self._drivers[name]
@@ -140,7 +167,11 @@ class Play:
         if step.get("send"):
             driver.send(op, args)
             return
+        start = time.monotonic()
         answer = driver.ask(op, args, step.get("timeout", 90))
+        taken = time.monotonic() - start
+        if taken > step.get("within", taken):
+            raise StepFailed(f"it took {taken:.1f} s: {json.dumps(answer)[:600]}")
         if op == "connect" and "ok" in answer:
             self._open[client] = None
         self._judge(step, answer)
@@ -149,6 +180,10 @@ class Play:
         driver = self._drivers[step.get("on", "main")]
         for _ in range(step["receive"]):
             self._judge(step, driver.receive(step.get("timeout", 90)))
+
+    def _waits_step(self, step: dict[str, Any]) -> None:
+        if not self._drivers[step.get("on", "main")].waits(step["waits"]):
+            raise StepFailed("it has answered")
 
     def _judge(self, step: dict[str, Any], answer: dict[str, Any]) -> None:
         if "unsupported" in answer:
@@ -209,6 +244,24 @@ class Play:
             self._names["proxy"] = self._proxy.address
         return self._proxy
 
+    def _start_named(self, text: str) -> None:
+        """Starts the proxies that a step names."""
+        if "${proxy}" in text:
+            self._start_proxy()
+        if "${refusing}" in text and self._refusing is None:
+            self._refusing = self._stack.enter_context(RefusingProxy(self._server.address).running())
+            self._names["refusing"] = self._refusing.address
+
+    def _refuse_step(self, step: dict[str, Any]) -> None:
+        assert self._refusing, "nobody was connected to ${refusing}"
+        given = {name: value for name, value in step.items() if name not in ("refuse", "method")}
+        refusal = None if step["refuse"] is None else Refusal(step["refuse"], **given)
+        self._refusing.refuse(step["method"], refusal)
+
+    def _calls_step(self, step: dict[str, Any]) -> None:
+        assert self._refusing, "nobody was connected to ${refusing}"
+        self._check(step, self._refusing.calls(step["calls"]))
+
     def _proxy_step(self, step: dict[str, Any]) -> None:
         proxy = self._start_proxy()
         match step["proxy"]:
@@ -225,6 +278,7 @@ class Play:
         if what == "start":
             language = expand(step.get("language", self._language), self._names)
             environment = expand(step.get("env", {}), self._names)
+            self._built(language)
             self._drivers[name] = Driver(language, self._folder / name, environment)
             return
         driver = self._drivers[name]
@@ -242,6 +296,12 @@ class Play:
             self._fail(differences({"$match": step["stderr"]}, driver.stderr, "stderr"))
 
     def _sync_step(self, step: dict[str, Any]) -> None:
+        if "by" in step:
+            args = {"folder": step["sync"], "address": step.get("address", "${address}")}
+            args["as_new_writer"] = step.get("as_new_writer")
+            judged = {name: step[name] for name in ("expect", "error") if name in step}
+            self._op({"op": "sync", "on": step["by"], "args": args, **judged})
+            return
         folder = expand(step["sync"], self._names)
         command = [sys.executable, "-c", _SYNC]
         address = expand(step.get("address", "${address}"), self._names)

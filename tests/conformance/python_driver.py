@@ -11,24 +11,28 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import grpc
-from tests.conformance.python_ops import OPS, Args, OwnError
+from tests.conformance.python_ops import OPS, Args, OwnError, failure, with_run
 from tests.conformance.python_watch import Watching
 
 import runwire
 from runwire import Client, Retry, RunwireError
-from runwire._status import to_error
 
-_OWN: Final = ("connect", "raw", "watch_open", "watch_until", "watch_close")
+_OWN: Final = ("connect", "raw", "with_run", "watch_open", "watch_until", "watch_close")
 
 
 class Driver:
     """What the driver holds: clients and watches by their names."""
 
-    def __init__(self) -> None:
-        """Starts without any."""
+    def __init__(self, stay: Callable[[str], None]) -> None:
+        """Starts without any.
+
+        Args:
+            stay: Answers requests within a run, whose id it takes.
+        """
+        self._stay = stay
         self._clients: dict[str, Client] = {}
         self._given: dict[str, Args] = {}
         self._watches: dict[str, Watching] = {}
@@ -47,6 +51,8 @@ class Driver:
             return self._watch_open(self._clients[name], args)
         if op == "raw":
             return self._raw(name, args)
+        if op == "with_run":
+            return with_run(self._clients[name], args, self._stay)
         return OPS[op](self._clients[name], args)
 
     def knows(self, op: str) -> bool:
@@ -83,9 +89,15 @@ class Driver:
             try:
                 answers = list(call(iter(requests), metadata=metadata, timeout=30))
             except grpc.RpcError as failed:
-                status: Any = failed
-                raise to_error(status.code().name, status.details(), status.trailing_metadata()) from None
+                raise runwire.from_rpc_error(failed) from None
         return {"responses": [answer.hex() for answer in answers]}
+
+
+def _sleep(args: Args) -> None:
+    """Sleeps in short parts: a signal right before a sleep is heard behind it."""
+    end = time.monotonic() + args["seconds"]
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.1))
 
 
 def _exit(args: Args) -> None:
@@ -99,21 +111,8 @@ def _exit(args: Args) -> None:
 
 ALONE: Final[dict[str, Callable[[Args], Any]]] = {
     "exit": _exit,
-    "sleep": lambda args: time.sleep(args["seconds"]),
+    "sleep": _sleep,
 }
-
-
-def _failure(error: Exception) -> dict[str, Any]:
-    if not isinstance(error, RunwireError):
-        return {"kind": "argument", "message": str(error)}
-    return {
-        "kind": "runwire",
-        "code": type(error).code,
-        "reason": error.reason,
-        "metadata": error.metadata,
-        "fields": [one.field for one in error.violations],
-        "message": str(error),
-    }
 
 
 def _answer(driver: Driver, request: dict[str, Any]) -> dict[str, Any]:
@@ -122,30 +121,53 @@ def _answer(driver: Driver, request: dict[str, Any]) -> dict[str, Any]:
     try:
         return {"ok": driver.call(request["op"], request.get("args") or {})}
     except (RunwireError, TypeError, ValueError) as error:
-        return {"error": _failure(error)}
+        return {"error": failure(error)}
+
+
+class Conversation:
+    """Requests and answers, also those within a run."""
+
+    def __init__(self, said: TextIO) -> None:
+        """Takes up where to answer."""
+        self._said = said
+        self._driver = Driver(self._stay)
+        # The request that is answered next; None where none waits.
+        self._id: int | None = None
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Writes a line."""
+        self._said.write(json.dumps(message) + "\n")
+        self._said.flush()
+
+    def serve(self) -> int | None:
+        """Answers requests until there are no more, or one leaves the run: that one's id is returned."""
+        for line in sys.stdin:
+            request = json.loads(line)
+            self._id = request["id"]
+            if request["op"] == "leave_run":
+                return self._id
+            answer = _answer(self._driver, request)
+            if self._id is not None:
+                self.say({"id": self._id, **answer})
+        return None
+
+    def _stay(self, run_id: str) -> None:
+        self.say({"id": self._id, "ok": {"run_id": run_id}})
+        self._id = self.serve()
 
 
 def main() -> None:
     """Answers requests until there are no more."""
-    said = sys.stdout
+    conversation = Conversation(sys.stdout)
     sys.stdout = sys.stderr
-    driver = Driver()
-
-    def say(message: dict[str, Any]) -> None:
-        said.write(json.dumps(message) + "\n")
-        said.flush()
-
-    say({"driver": "python", "version": runwire.__version__, "pid": os.getpid()})
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = _answer(driver, request)
-        except OwnError:
-            raise
-        except Exception:
-            traceback.print_exc()
-            sys.exit(70)
-        say({"id": request["id"], **answer})
+    conversation.say({"driver": "python", "version": runwire.__version__, "pid": os.getpid()})
+    try:
+        conversation.serve()
+    except OwnError:
+        raise
+    except Exception:
+        traceback.print_exc()
+        sys.exit(70)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.conformance import python_shapes as shapes
 
 import runwire
-from runwire import Client, DatasetInput, Metric, ViewType
+from runwire import Client, DatasetInput, Metric, RunwireError, ViewType
 
 Args = dict[str, Any]
 
@@ -25,6 +25,20 @@ _RENAMED: Final = {
 
 class OwnError(Exception):
     """What is thrown where a case wants something thrown."""
+
+
+def failure(error: Exception) -> dict[str, Any]:
+    """Says what an error is."""
+    if not isinstance(error, RunwireError):
+        return {"kind": "argument", "message": str(error)}
+    return {
+        "kind": "runwire",
+        "code": type(error).code,
+        "reason": error.reason,
+        "metadata": error.metadata,
+        "fields": [one.field for one in error.violations],
+        "message": str(error),
+    }
 
 
 def _int(args: Args, *names: str) -> None:
@@ -97,21 +111,40 @@ def finish_run(client: Client, args: Args) -> Any:
     return shapes.run(client.finish_run(**args))
 
 
-def with_run(client: Client, args: Args) -> Any:
-    """Logs to a run within a `with` statement."""
-    runwire.set_tracking_uri(client.address)
-    runwire.set_experiment(args["experiment_name"])
+def start_run(client: Client, args: Args) -> Any:
+    """Starts a run, and leaves it open."""
+    run_id = _started(client, args).info.run_id
+    _logged(args)
+    return {"run_id": run_id}
+
+
+def with_run(client: Client, args: Args, stay: Callable[[str], None]) -> Any:
+    """Logs to a run within a `with` statement, and stays there if asked to."""
     run_id = ""
     try:
-        with runwire.start_run(run_name=args.get("name"), tags=args.get("tags")) as run:
+        with _started(client, args) as run:
             run_id = run.info.run_id
-            runwire.log_params(args.get("params", {}))
-            runwire.log_metrics({key: shapes.double(value) for key, value in args.get("metrics", {}).items()})
+            _logged(args)
+            if args.get("stay"):
+                stay(run_id)
             if args.get("fail"):
                 raise OwnError
     except OwnError:
-        pass
+        if not args.get("fail"):
+            raise
     return {"run_id": run_id}
+
+
+def _started(client: Client, args: Args) -> runwire.ActiveRun:
+    runwire.set_tracking_uri(client.address)
+    if "experiment_name" in args:
+        runwire.set_experiment(args["experiment_name"])
+    return runwire.start_run(run_name=args.get("name"), tags=args.get("tags"))
+
+
+def _logged(args: Args) -> None:
+    runwire.log_params(args.get("params", {}))
+    runwire.log_metrics({key: shapes.double(value) for key, value in args.get("metrics", {}).items()})
 
 
 def log_metric(client: Client, args: Args) -> None:
@@ -171,6 +204,17 @@ def log_many(client: Client, args: Args) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def log_until_full(client: Client, args: Args) -> Any:
+    """Logs arrays of 1,000 points until one is refused."""
+    for first in range(0, args["most"], 1000):
+        steps = range(first, first + 1000)
+        try:
+            client.log_series(args["run_id"], args["key"], [float(step) for step in steps], list(steps))
+        except RunwireError as error:
+            return {"count": str(first), "error": failure(error)}
+    return {"count": str(args["most"]), "error": None}
 
 
 def log_bulk(client: Client, args: Args) -> None:
@@ -280,6 +324,7 @@ OPS: Final[dict[str, Callable[[Client, Args], Any]]] = {
     "log_params": _plain("log_params"),
     "log_runs": log_runs,
     "log_series": log_series,
+    "log_until_full": log_until_full,
     "purge": purge,
     "rename_experiment": _rename,
     "restore_experiment": _plain("restore_experiment"),
@@ -291,7 +336,7 @@ OPS: Final[dict[str, Callable[[Client, Args], Any]]] = {
     "set_experiment_tags": _plain("set_experiment_tags"),
     "set_tag": _plain("set_tag"),
     "set_tags": _plain("set_tags"),
+    "start_run": start_run,
     "storage_stats": _plain("storage_stats", shapes.storage_stats),
     "update_run": _plain("update_run", shapes.run),
-    "with_run": with_run,
 }

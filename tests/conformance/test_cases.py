@@ -12,14 +12,8 @@ from tests.conformance.table import expected_table, known_failures, title, writt
 from runwire.v1 import error_pb2, experiment_pb2, metric_pb2, run_pb2, server_pb2
 
 CASES = load()
-# What a client never hears of, or only by faults that tests/faults and the clients' own tests make.
+# What a client never hears of.
 NOT_MET = {
-    # A full or failing disk, other writers, a bug: not at will.
-    "STORAGE_FULL",
-    "STORAGE_UNAVAILABLE",
-    "STORAGE_CONFLICT",
-    "INTERNAL",
-    "SERVER_STOPPING",
     # A client that is fenced says hello again; raw streams meet it in tests/rpc.
     "WRITER_FENCED",
     "UNSPECIFIED",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests.conformance.conftest import Shared
 from tests.conformance.drivers import languages
 from tests.conformance.play import Play, names
 from tests.conformance.table import known_failures, title
+from tests.support.mounts import mounted
 from tests.support.server import ServerProcess
 
 
@@ -39,12 +40,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("language", "case"), params)
 
 
+@pytest.fixture
+def small_disk(case: Case, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The small file system that a case needs."""
+    if case.disk is None:
+        yield
+        return
+    if not request.getfixturevalue("may_mount"):
+        pytest.skip("only root may mount small disks")
+    with mounted(tmp_path / "disk", case.disk):
+        yield
+
+
 def test_case(
     language: str,
     case: Case,
     shared_server: ServerProcess,
     shared_drivers: Shared,
     own_server: Callable[[dict[str, Any]], ServerProcess],
+    small_disk: None,
     tmp_path: Path,
 ) -> None:
     """Plays a case; one that is known to fail has to."""
@@ -57,7 +71,7 @@ def test_case(
         driver = shared_drivers.take(language)
     passed = False
     try:
-        Play(case, language, driver, server, tmp_path).run()
+        Play(case, language, driver, server, tmp_path, shared_drivers.built).run()
         passed = True
     except Exception:
         if known is None:

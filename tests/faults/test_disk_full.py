@@ -16,7 +16,6 @@ from typing import Any
 import grpc
 import pytest
 import sqlalchemy as sa
-from tests.faults.mounts import mounted
 from tests.support.messages import (
     as_dict,
     block,
@@ -26,6 +25,7 @@ from tests.support.messages import (
     new_run,
     point,
 )
+from tests.support.mounts import mounted
 from tests.support.remote_stores import remote_stores
 from tests.support.server import ServerProcess
 

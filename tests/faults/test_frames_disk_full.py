@@ -12,9 +12,9 @@ import pytest
 from tests.faults.environments import environment_of
 from tests.faults.frame_ledger import compare
 from tests.faults.frame_plan import Plan
-from tests.faults.mounts import mounted
 from tests.rpc.asking import failure_of
 from tests.support.frames import Frame, FrameStream, new_id
+from tests.support.mounts import mounted
 from tests.support.server import ServerProcess
 
 Small = tuple[ServerProcess, Callable[[], object]]

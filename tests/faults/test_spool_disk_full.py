@@ -8,8 +8,8 @@ import grpc
 import numpy as np
 import pytest
 from tests.faults.frame_ledger import history
-from tests.faults.mounts import mounted
 from tests.support.frames import new_id
+from tests.support.mounts import mounted
 from tests.support.server import ServerProcess
 
 from runwire import Client, errors

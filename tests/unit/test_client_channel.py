@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runwire._channel import _options, parse_address, settings
+from runwire import _places
+from runwire._channel import Retry, _options, parse_address, settings
 
 
 @pytest.fixture(autouse=True)
@@ -107,9 +110,56 @@ def test_settings_that_can_not_be_are_refused(tmp_path: Path) -> None:
         settings("runwires://h:1", None, tmp_path / "missing.pem", 30, None)
 
 
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        ({"initial": 0}, "initial"),
+        ({"initial": -1.0}, "initial"),
+        ({"initial": 3.0}, "initial"),
+        ({"initial": float("nan")}, "initial"),
+        ({"multiplier": 0.5}, "multiplier"),
+        ({"max_attempts": 0}, "max_attempts"),
+        ({"max_attempts": 1.5}, "max_attempts"),
+        ({"connect_timeout": 0}, "connect_timeout"),
+    ],
+)
+def test_no_retry_is_a_busy_loop_or_none_at_all(given: dict[str, Any], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        Retry(**given)
+
+
+def test_arguments_of_another_type_are_named() -> None:
+    with pytest.raises(TypeError, match="retry: initial"):
+        Retry(initial="1")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Retry"):
+        settings("host", None, None, 1.0, 5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="address"):
+        settings(5, None, None, 1.0, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="timeout"):
+        settings("host", None, None, "x", None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="host:port"):
+        settings("", None, None, 1.0, None)
+
+
 def test_channels_leave_retries_and_sizes_to_us() -> None:
     near, far = (dict(_options(settings(text, None, None, 30, None))) for text in ("127.0.0.1", "far"))
     assert near["grpc.enable_retries"] == 0
     assert near["grpc.max_receive_message_length"] == -1
     assert near["grpc.enable_http_proxy"] == 0
     assert "grpc.enable_http_proxy" not in far
+
+
+def test_without_a_home_spools_go_where_nobody_else_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As for who has no home that can be written; root can write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    there = tmp_path / f"runwire-state-{os.getuid()}"
+    there.mkdir(mode=0o755)
+    with pytest.raises(PermissionError, match=there.name):
+        _places._state()
+    there.chmod(0o700)
+    assert _places._state() == there
+    there.rmdir()
+    assert _places._state().stat().st_mode & 0o777 == 0o700

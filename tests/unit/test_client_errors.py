@@ -17,7 +17,7 @@ from google.rpc import status_pb2
 from runwire import errors
 from runwire._calls import Attempts
 from runwire._channel import settings
-from runwire._status import DETAILS_TRAILER, to_error
+from runwire._status import DETAILS_TRAILER, from_rpc_error, to_error
 from runwire.v1 import error_pb2
 
 VECTORS: dict[str, dict[str, Any]] = json.loads(
@@ -32,6 +32,16 @@ def packed(*details: Any) -> list[tuple[str, str | bytes]]:
         status.details.append(any_pb2.Any())
         status.details[-1].Pack(detail)
     return [("x-other", "1"), (DETAILS_TRAILER, status.SerializeToString())]
+
+
+def test_what_stubs_raise_becomes_the_client_s_error() -> None:
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        call = channel.unary_unary("/runwire.v1.RunService/GetRun")
+        with pytest.raises(grpc.RpcError) as raised:
+            call(b"", timeout=5)
+    error = from_rpc_error(raised.value)
+    assert isinstance(error, errors.ServerUnavailable)
+    assert "127.0.0.1:1" in error.message
 
 
 def test_the_vectors_list_every_reason() -> None:

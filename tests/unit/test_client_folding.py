@@ -126,6 +126,16 @@ def test_a_set_of_keys_is_named_by_a_group_from_its_second_use_on() -> None:
     assert seen == [(10, 0), (0, 16), (0, 16)]
 
 
+@pytest.mark.parametrize("count", [10_001, 10_008, 10_009, 20_001])
+def test_a_very_wide_set_is_declared_once_however_narrow_its_last_piece(count: int) -> None:
+    names = Groups()
+    keys = tuple(f"layer/{i}" for i in range(count))
+    uses = [[part.group for part in names.parts(keys)] for _ in range(3)]
+    assert uses[0][0] is not None
+    # The very same: none is made anew, and counted anew against what one stream declares.
+    assert [list(map(id, use)) for use in uses] == [list(map(id, uses[0]))] * 3
+
+
 def test_very_wide_rows_are_divided_and_stay_in_one_record() -> None:
     names = [f"layer/{i}" for i in range(25_000)]
     buffer = Buffer()

@@ -9,8 +9,8 @@ message_to_raw <- function(schema, type, list) {
     .Call(`_runwire_message_to_raw`, schema, type, list)
 }
 
-message_from_raw <- function(schema, type, bytes) {
-    .Call(`_runwire_message_from_raw`, schema, type, bytes)
+message_from_raw <- function(schema, type, data) {
+    .Call(`_runwire_message_from_raw`, schema, type, data)
 }
 
 channel_open <- function(target, secure, local, tls_ca, token, connect_timeout, user_agent) {
@@ -51,6 +51,14 @@ heartbeat_requests <- function(run_ids) {
 
 mint_id <- function() {
     .Call(`_runwire_mint_id`)
+}
+
+draw <- function(most) {
+    .Call(`_runwire_draw`, most)
+}
+
+rest <- function(seconds) {
+    .Call(`_runwire_rest`, seconds)
 }
 
 digest16 <- function(data) {

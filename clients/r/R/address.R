@@ -52,9 +52,14 @@ env <- function(name) {
   if (nzchar(found)) found else NULL
 }
 
-seconds <- function(timeout) {
-  if (!is.numeric(timeout) || length(timeout) != 1 || !isTRUE(timeout > 0)) {
-    value_error("timeout must be more than 0 seconds, and is ", format(timeout))
+# A duration as seconds: R's own durations say their unit, plain numbers are seconds, and nothing else is one.
+seconds <- function(given, what = "timeout", zero = FALSE) {
+  found <- if (inherits(given, "difftime")) as.double(given, units = "secs") else given
+  if (!is.numeric(found) || is.object(found) || length(found) != 1) {
+    type_error(what, " must be one number of seconds, or one difftime")
   }
-  as.double(timeout)
+  if (!isTRUE(if (zero) found >= 0 else found > 0)) {
+    value_error(what, " must be ", if (zero) "0 or more" else "more than 0", " seconds, and is ", format(given))
+  }
+  as.double(found)
 }

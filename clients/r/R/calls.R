@@ -16,6 +16,15 @@ backoff <- function(retry, attempt) {
   min(retry$maximum, retry$initial * retry$multiplier^min(attempt - 1, 64))
 }
 
+# The seconds that a call may take.
+call_time <- function(client, timeout) if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+
+# What is left of so many seconds, for what shares them.
+time_left <- function(given) {
+  end <- now() + given
+  function() max(end - now(), 0.001)
+}
+
 # The attempts of one call: how long the next may take, and whether there is one.
 new_attempts <- function(client, timeout, reached = client$reached) {
   retry <- client$settings$retry
@@ -32,7 +41,7 @@ new_attempts <- function(client, timeout, reached = client$reached) {
     if (!is_repeatable(failure) || count == retry$max_attempts) {
       return(NULL)
     }
-    wait <- stats::runif(1, 0, backoff(retry, count)) + (failure$retry_delay %||% 0)
+    wait <- draw(backoff(retry, count)) + (failure$retry_delay %||% 0)
     # Who joined a folder had its server before.
     joined <- !is.null(folder) && !identical(failure$joined, FALSE)
     if (is_away(failure) && !reached && !joined) {
@@ -66,25 +75,12 @@ new_attempts <- function(client, timeout, reached = client$reached) {
   list(remaining = remaining, pause = pause, final = final)
 }
 
-# R's own generator is left as it is: what a user seeds must not depend on how often a server was away.
-keep_seed <- function(code) {
-  seed <- get0(".Random.seed", globalenv(), inherits = FALSE)
-  on.exit({
-    if (is.null(seed)) {
-      suppressWarnings(rm(".Random.seed", envir = globalenv()))
-    } else {
-      assign(".Random.seed", seed, envir = globalenv())
-    }
-  })
-  code
-}
-
 # Sends a request and returns the answer as a list; repeats it, under the same request id, while that may help.
 send <- function(client, service, method, request, timeout = NULL, behind_logs = TRUE) {
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  if (behind_logs) deliver(client, timeout)
-  attempts <- new_attempts(client, given)
+  if (behind_logs) deliver(client, left())
+  attempts <- new_attempts(client, left())
   repeat {
     channel <- channel_of(client, attempts$remaining())
     answer <- if (is_failure(channel)) {
@@ -112,17 +108,17 @@ note_reached <- function(client) {
 wait_after <- function(client, attempts, failure, most = Inf) {
   if (failure$code == "UNAVAILABLE") lose_server(client)
   if (nzchar(failure$reason)) note_reached(client)
-  pause <- keep_seed(attempts$pause(failure))
+  pause <- attempts$pause(failure)
   if (is.null(pause)) stop(attempts$final(failure))
-  Sys.sleep(min(pause, max(most, 0)))
+  rest(min(pause, max(most, 0)))
 }
 
 # Sends a request whose answer is a stream of messages, and returns them all.
 send_streaming <- function(client, service, method, request, timeout = NULL) {
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  attempts <- new_attempts(client, given)
+  deliver(client, left())
+  attempts <- new_attempts(client, left())
   repeat {
     stream <- open_stream(client, service, method, request, attempts$remaining())
     found <- if (is_failure(stream)) stream else collect_stream(stream)
@@ -163,14 +159,18 @@ collect_stream <- function(stream) {
 
 # What the generated functions of raw calls do.
 raw_call <- function(service, method, request, client, timeout) {
-  send(client %||% session_client(), service, method, request, timeout)
+  send(given_client(client), service, method, request, timeout)
 }
 
 raw_stream <- function(service, method, request, client, timeout, on_message) {
-  client <- client %||% session_client()
+  client <- given_client(client)
+  if (!is.function(on_message)) {
+    type_error("on_message must be a function")
+  }
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  stream <- checked(open_stream(client, service, method, request, timeout %||% client$settings$timeout))
+  deliver(client, left())
+  stream <- checked(open_stream(client, service, method, request, left()))
   on.exit(stream_cancel(stream))
   repeat {
     message <- checked(stream_read(the$schema, stream, Inf))

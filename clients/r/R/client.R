@@ -17,17 +17,45 @@
 #' runwire_retry(max_attempts = 1)
 #' @export
 runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attempts = Inf, connect_timeout = 3) {
-  found <- list(
-    initial = initial, multiplier = multiplier, maximum = maximum, max_attempts = max_attempts,
-    connect_timeout = connect_timeout
-  )
-  for (name in names(found)) {
-    value <- found[[name]]
-    if (!is.numeric(value) || length(value) != 1 || !isTRUE(value >= 0)) {
-      value_error(name, " must be a number of at least 0")
-    }
+  initial <- seconds(initial, "initial")
+  maximum <- seconds(maximum, "maximum")
+  if (maximum < initial) {
+    value_error("maximum must be at least initial, ", format(initial), " seconds, and is ", format(maximum))
   }
-  structure(found, class = "runwire_retry")
+  at_least_one("multiplier", multiplier)
+  at_least_one("max_attempts", max_attempts)
+  if (is.finite(max_attempts) && max_attempts != trunc(max_attempts)) {
+    value_error("max_attempts must be a whole number or Inf, and is ", format(max_attempts))
+  }
+  structure(
+    list(
+      initial = initial, multiplier = multiplier, maximum = maximum, max_attempts = max_attempts,
+      connect_timeout = seconds(connect_timeout, "connect_timeout", zero = TRUE)
+    ),
+    class = "runwire_retry"
+  )
+}
+
+at_least_one <- function(what, given) {
+  if (!is.numeric(given) || is.object(given) || length(given) != 1) {
+    type_error(what, " must be one number")
+  }
+  if (!isTRUE(given >= 1)) {
+    value_error(what, " must be at least 1, and is ", format(given))
+  }
+}
+
+#' @rdname runwire_retry
+#' @param x What [runwire_retry()] returned.
+#' @param ... Not used.
+#' @export
+format.runwire_retry <- function(x, ...) paste0("<runwire retry: ", pairs_line(unlist(unclass(x))), ">")
+
+#' @rdname runwire_retry
+#' @export
+print.runwire_retry <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
 }
 
 #' Connect to a server
@@ -41,7 +69,7 @@ runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attemp
 #' @param token The server's token; `NULL` for the environment's `RUNWIRE_TOKEN`, else none.
 #' @param tls_ca PEM file with the certificates to trust; `NULL` for the environment's `RUNWIRE_TLS_CA`, else those
 #'   that gRPC trusts by default.
-#' @param timeout Seconds that a call may take, its repeats included.
+#' @param timeout Seconds that a call may take, its repeats included; this and other durations may be a `difftime`.
 #' @param retry How to repeat failed calls, see [runwire_retry()].
 #' @param mode `"online"`, or `"offline"` to begin, log and end runs without a server, for [runwire_sync()] to deliver;
 #'   `NULL` for the environment's `RUNWIRE_MODE`, else online.
@@ -52,6 +80,8 @@ runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attemp
 #'   always an error.
 #' @param shutdown_timeout Seconds that the end of the session may wait for the delivery of what was logged; what is
 #'   not delivered then stays in the folder, for [runwire_sync()].
+#' @param experiment The name of the experiment in which runs are started that name none; it is created if there is none.
+#'   `NULL` for the environment's `RUNWIRE_EXPERIMENT`, else Default.
 #' @return A client, of class `runwire_client`.
 #' @examples
 #' folder <- tempfile()
@@ -62,16 +92,18 @@ runwire_retry <- function(initial = 0.1, multiplier = 2, maximum = 2, max_attemp
 #' @export
 runwire_connect <- function(address = NULL, token = NULL, tls_ca = NULL, timeout = 30, retry = runwire_retry(),
                             mode = NULL, spool_dir = NULL, spool_bytes = 2^30, on_spool_full = c("block", "error"),
-                            shutdown_timeout = 60) {
+                            shutdown_timeout = 60, experiment = NULL) {
   if (!inherits(retry, "runwire_retry")) {
     type_error("retry must be made by runwire_retry()")
   }
   client <- structure(new.env(parent = emptyenv()), class = "runwire_client")
   client$mode <- find_mode(mode)
   client$settings <- find_settings(address, token, tls_ca, timeout, retry, client$mode)
+  client$settings$experiment <- if (!is.null(experiment)) check_string("experiment", experiment)
   client$spool <- find_spool(client, spool_dir, spool_bytes, match_full(on_spool_full), shutdown_timeout)
   client$reached <- FALSE
   client$closed <- FALSE
+  client$retired <- FALSE
   client$pipeline <- open_pipeline(client)
   client$key <- format(client$spool$id)
   assign(client$key, client, envir = the$clients)

@@ -15,6 +15,20 @@ status_value <- function(status) {
   paste0("RUN_STATUS_", status)
 }
 
+# How a run ends; NULL is FINISHED.
+final_status <- function(status) {
+  ended <- status %||% "FINISHED"
+  if (identical(ended, "RUNNING") || identical(ended, "SCHEDULED")) {
+    stop(problem_error(list(
+      kind = "INVALID_ARGUMENT", message = "status: must be FINISHED, FAILED or KILLED", field = "status"
+    )))
+  }
+  if (!is.character(ended) || length(ended) != 1 || !ended %in% c("FINISHED", "FAILED", "KILLED")) {
+    value_error("a run ends as FINISHED, FAILED or KILLED, and not as ", toString(format(ended)))
+  }
+  ended
+}
+
 views <- c(active = "LIFECYCLE_VIEW_ACTIVE_ONLY", deleted = "LIFECYCLE_VIEW_DELETED_ONLY", all = "LIFECYCLE_VIEW_ALL")
 
 view_value <- function(view) {
@@ -27,9 +41,12 @@ view_value <- function(view) {
 
 no_time <- function() as.POSIXct(NA_real_, origin = "1970-01-01", tz = "UTC")
 
+# Times as C++ reads them; a POSIXlt is a list of their parts.
+plain_times <- function(times) if (inherits(times, "POSIXlt")) as.POSIXct(times) else times
+
 # A time of a run, as a time of R.
 as_time <- function(value, what) {
-  ms <- checked(check_time(value, what))
+  ms <- checked(check_time(plain_times(value), what))
   as.POSIXct(ms / 1000, origin = "1970-01-01", tz = "UTC")
 }
 
@@ -48,14 +65,21 @@ pairs_to <- function(pairs) {
   lapply(seq_along(pairs), function(i) list(key = keys[i], value = pairs[[i]]))
 }
 
-# Params or tags as a user gives them: a named vector or list of single values, as a named character vector.
+# Params or tags as a user gives them, as a named character vector: a named vector or list of single values, or a data
+# frame of keys and values.
 as_pairs <- function(what, given) {
+  if (is.data.frame(given)) {
+    if (!setequal(names(given), c("key", "value"))) {
+      type_error("a data frame of ", what, "s has the columns key and value, and no other")
+    }
+    given <- stats::setNames(as.list(given$value), as.character(given$key))
+  }
   if (is.null(given) || length(given) == 0) {
     return(stats::setNames(character(), character()))
   }
   keys <- names(given)
   if (!(is.list(given) || is.atomic(given)) || is.null(keys) || anyNA(keys)) {
-    type_error(what, "s must be a named vector or list")
+    type_error(what, "s must be a named vector or list, or a data frame with the columns key and value")
   }
   values <- vapply(seq_along(given), function(i) as_text(given[[i]], paste(what, keys[i])), "")
   stats::setNames(enc2utf8(values), enc2utf8(keys))
@@ -162,6 +186,7 @@ record_bytes <- function(...) checked(message_to_raw(the$schema, "Record", list(
 
 # A list of pages put together: `page` gets the page of a size and token, a list with `items` and `next_page_token`.
 gather_pages <- function(page, limit, size = 1000) {
+  check_limit("max_results", limit)
   found <- list()
   token <- NULL
   while (length(found) < limit) {
@@ -171,6 +196,15 @@ gather_pages <- function(page, limit, size = 1000) {
     if (is.null(token)) break
   }
   found
+}
+
+check_limit <- function(what, given) {
+  if (!is.numeric(given) || is.object(given) || length(given) != 1 || is.na(given)) {
+    type_error(what, " must be one number")
+  }
+  if (given < 0 || (is.finite(given) && given != trunc(given))) {
+    value_error(what, " must be a whole number, 0 or more, or Inf, and is ", format(given))
+  }
 }
 
 check_strings <- function(what, values) {

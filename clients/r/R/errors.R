@@ -90,7 +90,8 @@ problem_error <- function(problem) {
   if (!nzchar(field)) {
     return(new_error(kind, problem$message, class = if (kind == "UNAVAILABLE") "runwire_server_unavailable"))
   }
-  rule <- substring(problem$message, nchar(field) + 3)
+  # The words may have another name for the field than the server.
+  rule <- sub("^[^:]*: ", "", problem$message)
   new_error(kind, problem$message, "INVALID_FIELD", c(field = field), stats::setNames(rule, field))
 }
 

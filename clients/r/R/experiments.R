@@ -3,7 +3,7 @@
 #' Experiments are the named groups that runs belong to. Every server has the experiment `"0"`, named Default.
 #'
 #' @param name The experiment's name, 1 to 500 characters; names are compared byte by byte.
-#' @param tags A named vector or list of single values.
+#' @param tags A named vector or list of single values, or a data frame with the columns `key` and `value`.
 #' @param experiment_id The experiment's id, a string of digits.
 #' @param key,value A tag; the value is sent as text.
 #' @param filter Such as `"name LIKE 'wine%'"`; empty matches all.
@@ -13,10 +13,10 @@
 #' @param page_size Most experiments of a page, at most 1,000.
 #' @param page_token `next_page_token` of the page before; `NULL` for the first.
 #' @param client A client; `NULL` for that of the session.
-#' @param timeout Seconds that the call may take; `NULL` for the client's.
+#' @param timeout Seconds that the call may take, or a `difftime`; `NULL` for the client's.
 #' @return `runwire_create_experiment` returns the new id. `runwire_get_experiment` and
 #'   `runwire_get_experiment_by_name` return an object of class `runwire_experiment`, the latter `NULL` if there is none
-#'   of the name. `runwire_search_experiments` returns a data frame with a row for each experiment and the columns
+#'   of the name. `runwire_search_experiments` returns a data frame of class `runwire_experiments` with a row for each experiment and the columns
 #'   `experiment_id`, `name`, `lifecycle_stage`, `create_time`, `update_time` and `tags.KEY`;
 #'   `runwire_search_experiments_page` a list with `items`, a list of experiments, and `next_page_token`. The others
 #'   return `NULL`, invisibly.
@@ -33,7 +33,7 @@ NULL
 #' @export
 runwire_create_experiment <- function(name, tags = NULL, client = NULL, timeout = NULL) {
   request <- list(name = check_string("name", name), tags = pairs_to(as_pairs("tag", tags)), request_id = request_id())
-  answer <- send(client %||% session_client(), "ExperimentService", "CreateExperiment", request, timeout)
+  answer <- send(given_client(client), "ExperimentService", "CreateExperiment", request, timeout)
   answer$experiment$experiment_id
 }
 
@@ -41,7 +41,7 @@ runwire_create_experiment <- function(name, tags = NULL, client = NULL, timeout 
 #' @export
 runwire_get_experiment <- function(experiment_id, client = NULL, timeout = NULL) {
   request <- list(experiment_id = as_id(experiment_id))
-  new_experiment(send(client %||% session_client(), "ExperimentService", "GetExperiment", request, timeout)$experiment)
+  new_experiment(send(given_client(client), "ExperimentService", "GetExperiment", request, timeout)$experiment)
 }
 
 #' @rdname runwire_experiments
@@ -49,7 +49,7 @@ runwire_get_experiment <- function(experiment_id, client = NULL, timeout = NULL)
 runwire_get_experiment_by_name <- function(name, client = NULL, timeout = NULL) {
   request <- list(name = check_string("name", name))
   tryCatch(
-    new_experiment(send(client %||% session_client(), "ExperimentService", "GetExperiment", request, timeout)$experiment),
+    new_experiment(send(given_client(client), "ExperimentService", "GetExperiment", request, timeout)$experiment),
     runwire_not_found = function(e) NULL
   )
 }
@@ -57,12 +57,12 @@ runwire_get_experiment_by_name <- function(name, client = NULL, timeout = NULL) 
 #' @rdname runwire_experiments
 #' @export
 runwire_search_experiments_page <- function(filter = "", order_by = NULL, view = c("active", "deleted", "all"),
-                                            page_size = 100, page_token = NULL, client = NULL, timeout = NULL) {
+                                            page_size = 1000, page_token = NULL, client = NULL, timeout = NULL) {
   request <- list(
     filter = check_string("filter", filter), order_by = check_strings("order_by", order_by), view = view_value(view),
     page_size = page_size, page_token = page_token
   )
-  answer <- send(client %||% session_client(), "ExperimentService", "SearchExperiments", request, timeout)
+  answer <- send(given_client(client), "ExperimentService", "SearchExperiments", request, timeout)
   list(items = lapply(answer$experiments, new_experiment), next_page_token = empty_to_null(answer$next_page_token))
 }
 
@@ -73,7 +73,9 @@ runwire_search_experiments <- function(filter = "", order_by = NULL, view = c("a
   found <- gather_pages(function(size, token) {
     runwire_search_experiments_page(filter, order_by, view, size, token, client, timeout)
   }, max_results)
-  experiments_frame(found)
+  frame <- experiments_frame(found)
+  class(frame) <- c("runwire_experiments", class(frame))
+  frame
 }
 
 #' @rdname runwire_experiments
@@ -107,8 +109,9 @@ runwire_set_experiment_tag <- function(key, value, experiment_id = NULL, client 
 #' @rdname runwire_experiments
 #' @export
 runwire_set_experiment_tags <- function(tags, experiment_id = NULL, client = NULL, timeout = NULL) {
+  client <- given_client(client)
   change_experiment(
-    "SetExperimentTags", client, timeout, experiment_id %||% session_experiment(),
+    "SetExperimentTags", client, timeout, experiment_id %||% home_experiment(client),
     tags = pairs_to(as_pairs("tag", tags))
   )
 }
@@ -116,15 +119,16 @@ runwire_set_experiment_tags <- function(tags, experiment_id = NULL, client = NUL
 #' @rdname runwire_experiments
 #' @export
 runwire_delete_experiment_tag <- function(key, experiment_id = NULL, client = NULL, timeout = NULL) {
+  client <- given_client(client)
   change_experiment(
-    "DeleteExperimentTag", client, timeout, experiment_id %||% session_experiment(),
+    "DeleteExperimentTag", client, timeout, experiment_id %||% home_experiment(client),
     key = check_string("key", key)
   )
 }
 
 change_experiment <- function(method, client, timeout, experiment_id, ...) {
   request <- list(experiment_id = as_id(experiment_id), ..., request_id = request_id())
-  send(client %||% session_client(), "ExperimentService", method, request, timeout)
+  send(given_client(client), "ExperimentService", method, request, timeout)
   invisible(NULL)
 }
 
@@ -170,8 +174,20 @@ add_columns <- function(frame, found, part, missing) {
 }
 
 #' @rdname runwire_experiments
-#' @param x An experiment.
-#' @param ... Not used.
+#' @export
+format.runwire_experiments <- function(x, ...) paste0("<", counted(nrow(x), "experiment"), ">")
+
+#' @rdname runwire_experiments
+#' @export
+print.runwire_experiments <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  if (nrow(x) > 0) print(as.data.frame(x), ...)
+  invisible(x)
+}
+
+#' @rdname runwire_experiments
+#' @param x,object An experiment, or a result of a search. An experiment's summary is a data frame of its tags.
+#' @param ... Not used, or passed on to the method for data frames.
 #' @export
 format.runwire_experiment <- function(x, ...) {
   deleted <- if (x$lifecycle_stage == "deleted") ", deleted"
@@ -189,5 +205,11 @@ print.runwire_experiment <- function(x, ...) {
 #' @rdname runwire_experiments
 #' @export
 as.data.frame.runwire_experiment <- function(x, ...) experiments_frame(list(x))
+
+#' @rdname runwire_experiments
+#' @export
+summary.runwire_experiment <- function(object, ...) {
+  data.frame(key = as.character(names(object$tags)), value = unname(object$tags), stringsAsFactors = FALSE)
+}
 
 pairs_line <- function(pairs) paste0(names(pairs), " = ", pairs, collapse = ", ")

@@ -11,14 +11,15 @@
 #' @param key The key of a metric, param or tag: 1 to 250 characters.
 #' @param value A number; of a param or tag a single value, sent as text.
 #' @param step The step, a whole number; a string of digits beyond 2^53. `NULL` for 0.
-#' @param timestamp When it was measured, a time or unix milliseconds; `NULL` for now.
+#' @param timestamp When it was measured: a `POSIXct`, `POSIXlt` or `Date`, or unix milliseconds; `NULL` for now.
 #' @param metrics A named vector or list of numbers: values of one step. For `runwire_log_batch` that (at step 0), or a data
 #'   frame with the columns `key` and `value` and, if wanted, `step` and `timestamp`, or a list of blocks that
 #'   [runwire_metric_block()] made.
 #' @param values A numeric vector of any length.
 #' @param steps As many whole numbers; `NULL` for 0, 1, 2 ...
 #' @param timestamps As many times, or one for all; `NULL` for now.
-#' @param params,tags A named vector or list of single values, at most 1,000.
+#' @param params,tags A named vector or list of single values, or a data frame with the columns `key` and `value`; at most
+#'   1,000.
 #' @param datasets,dataset One or several data sets that [runwire_dataset()] made.
 #' @param context What the run uses the data set for, such as `"training"`.
 #' @param run_id The run; `NULL` for the current one, which is started if there is none.
@@ -42,14 +43,16 @@ runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id
   # A training loop pays for this at each point: nothing here looks for methods, and there are few calls.
   session <- the$session
   if (is.null(run_id) && is.null(run_id <- session$run_id)) run_id <- runwire_start_run(client = client)$run_id
-  pipeline <- if (is.null(client)) session$pipeline else .subset2(client, "pipeline")
+  pipeline <- if (is.null(client)) session$pipeline else check_client(client)$pipeline
   if (is.null(pipeline)) pipeline <- session_client()$pipeline
+  if (is.list(timestamp)) timestamp <- plain_times(timestamp)
   found <- .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
   if (!is.null(found)) checked(found)
   invisible(NULL)
 }
 
 current_run_id <- function(client) {
+  if (!is.null(client)) check_client(client)
   found <- the$session$run_id
   if (is.null(found)) runwire_start_run(client = client)$run_id else found
 }
@@ -58,8 +61,8 @@ current_run_id <- function(client) {
 #' @export
 runwire_log_metrics <- function(metrics, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
-  found <- log_row(client$pipeline, run_id, metrics, step, timestamp)
+  client <- logging_client(client)
+  found <- log_row(client$pipeline, run_id, metrics, step, plain_times(timestamp))
   if (!is.null(found)) checked(found)
   invisible(NULL)
 }
@@ -68,8 +71,8 @@ runwire_log_metrics <- function(metrics, step = NULL, timestamp = NULL, run_id =
 #' @export
 runwire_log_series <- function(key, values, steps = NULL, timestamps = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
-  checked(log_series(client$pipeline, run_id, key, values, steps, timestamps))
+  client <- logging_client(client)
+  checked(log_series(client$pipeline, run_id, key, values, steps, plain_times(timestamps)))
   invisible(NULL)
 }
 
@@ -77,7 +80,7 @@ runwire_log_series <- function(key, values, steps = NULL, timestamps = NULL, run
 #' @export
 runwire_log_batch <- function(metrics = NULL, params = NULL, tags = NULL, run_id = NULL, client = NULL) {
   if (is.null(run_id)) run_id <- current_run_id(client)
-  if (is.null(client)) client <- run_client()
+  client <- logging_client(client)
   given <- batch_metrics(metrics)
   checked(log_batch(
     client$pipeline, run_id, given$points, given$blocks, as_pairs("param", params), as_pairs("tag", tags)
@@ -94,7 +97,8 @@ batch_metrics <- function(metrics) {
       type_error("a data frame of metrics needs the columns key and value")
     }
     points <- list(
-      key = as.character(metrics$key), value = metrics$value, step = metrics$step, timestamp = metrics$timestamp
+      key = as.character(metrics$key), value = metrics$value, step = metrics$step,
+      timestamp = plain_times(metrics$timestamp)
     )
   } else if (inherits(metrics, "runwire_metric_block")) {
     blocks <- list(metrics)
@@ -126,7 +130,12 @@ runwire_metric_block <- function(keys, values, steps, timestamps = NULL) {
   if (!is.matrix(values) && any(vapply(columns, inherits, NA, "integer64"))) {
     type_error("a block takes integer64 values in a matrix only: convert them with as.double()")
   }
+  # Nor does it keep what times and durations are.
+  if (any(vapply(columns, inherits, NA, c("Date", "POSIXct", "difftime", "factor")))) {
+    type_error("the values of a block must be numbers")
+  }
   values <- as.matrix(values)
+  timestamps <- plain_times(timestamps)
   if (!is.numeric(values) || nrow(values) != length(steps) || ncol(values) != length(keys)) {
     value_error(
       "a block of ", length(steps), " steps and ", length(keys), " keys needs a matrix of as many rows and columns"
@@ -168,7 +177,7 @@ runwire_set_tags <- function(tags, run_id = NULL, client = NULL) {
 
 # Hands over a record that the codec makes.
 log_message <- function(run_id, client, ...) {
-  if (is.null(client)) client <- run_client()
+  client <- logging_client(client)
   checked(log_record(client$pipeline, run_id, record_bytes(...), FALSE))
   invisible(NULL)
 }

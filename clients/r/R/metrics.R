@@ -66,7 +66,7 @@ read_points <- function(run_ids, keys, min_step, max_step, client, timeout) {
     run_ids = check_strings("run_ids", run_ids), keys = check_strings("keys", keys), min_step = min_step,
     max_step = max_step
   )
-  answers <- send_streaming(client %||% session_client(), "MetricService", "GetMetricHistory", request, timeout)
+  answers <- send_streaming(given_client(client), "MetricService", "GetMetricHistory", request, timeout)
   points_frame(unlist(lapply(answers, function(one) one$blocks), recursive = FALSE))
 }
 
@@ -81,16 +81,22 @@ runwire_get_metric_histories <- function(run_ids, keys = NULL, min_step = NULL, 
 #' @param x A history.
 #' @param ... Passed on to the method for data frames.
 #' @export
-print.runwire_metric_history <- function(x, ...) {
-  print_frame(x, "history of", c("point", "points"), ...)
+format.runwire_metric_history <- function(x, ...) {
+  paste0("<history of ", attr(x, "key"), ", run ", attr(x, "run_id"), ": ", counted(nrow(x), "point"), ">")
 }
 
-print_frame <- function(x, what, words, ...) {
-  count <- nrow(x)
-  cat("<", what, " ", attr(x, "key"), ", run ", attr(x, "run_id"), ": ", count, " ", words[(count != 1) + 1], ">\n", sep = "")
+#' @rdname runwire_get_metric_history
+#' @export
+print.runwire_metric_history <- function(x, ...) print_frame(x, ...)
+
+# A number of things, in words.
+counted <- function(count, thing) paste0(count, " ", thing, if (count != 1) "s")
+
+print_frame <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
   shown <- as.data.frame(x)
   print(utils::head(shown, 10), ...)
-  if (count > 10) cat("... and ", count - 10, " more\n", sep = "")
+  if (nrow(x) > 10) cat("... and ", nrow(x) - 10, " more\n", sep = "")
   invisible(x)
 }
 
@@ -99,13 +105,16 @@ print_frame <- function(x, what, words, ...) {
 #' @export
 summary.runwire_metric_history <- function(object, ...) {
   values <- object$value
-  counted <- values[!is.nan(values)]
-  some <- length(counted) > 0
   data.frame(
-    key = attr(object, "key"), count = length(values), nan_count = length(values) - length(counted),
-    min = if (some) min(counted) else NA_real_, max = if (some) max(counted) else NA_real_,
-    latest = if (length(values) > 0) values[length(values)] else NA_real_
+    key = attr(object, "key"), count = length(values), nan_count = sum(is.nan(values)), min = extreme(values, min),
+    max = extreme(values, max), latest = if (length(values) > 0) values[length(values)] else NA_real_
   )
+}
+
+# The least or greatest of those that are numbers.
+extreme <- function(values, of) {
+  values <- values[!is.na(values)]
+  if (length(values) > 0) of(values) else NA_real_
 }
 
 #' @rdname runwire_get_metric_history
@@ -164,7 +173,7 @@ runwire_get_metric_curves <- function(series = NULL, run_ids = NULL, keys = NULL
     series = Map(function(run, key) list(run_id = run, key = key), series$run_id, series$key),
     max_points = max_points, axis = paste0("CURVE_AXIS_", toupper(axis)), min_x = min_x, max_x = max_x
   )
-  answers <- send_streaming(client %||% session_client(), "MetricService", "GetMetricCurve", request, timeout)
+  answers <- send_streaming(given_client(client), "MetricService", "GetMetricCurve", request, timeout)
   lapply(unlist(lapply(answers, function(one) one$curves), recursive = FALSE), new_curve, axis = axis)
 }
 
@@ -182,7 +191,24 @@ new_curve <- function(message, axis) {
 #' @param x A curve.
 #' @param ... Passed on to the method for data frames, or to [plot()].
 #' @export
-print.runwire_metric_curve <- function(x, ...) print_frame(x, "curve of", c("bucket", "buckets"), ...)
+format.runwire_metric_curve <- function(x, ...) {
+  paste0("<curve of ", attr(x, "key"), ", run ", attr(x, "run_id"), ": ", counted(nrow(x), "bucket"), ">")
+}
+
+#' @rdname runwire_get_metric_curve
+#' @export
+print.runwire_metric_curve <- function(x, ...) print_frame(x, ...)
+
+#' @rdname runwire_get_metric_curve
+#' @param object A curve.
+#' @export
+summary.runwire_metric_curve <- function(object, ...) {
+  data.frame(
+    key = attr(object, "key"), points = attr(object, "points"), buckets = nrow(object),
+    nan_count = sum(as.numeric(object$nan_count)), min = extreme(object$min, min), max = extreme(object$max, max),
+    latest = if (nrow(object) > 0) object$last[nrow(object)] else NA_real_
+  )
+}
 
 #' @rdname runwire_get_metric_curve
 #' @export
@@ -195,13 +221,15 @@ plot.runwire_metric_curve <- function(x, ...) {
   # Each bucket by what it begins with, its extremes and what it ends with, in the order of x.
   places <- rbind(at("first_x"), at("min_x"), at("max_x"), at("last_x"))
   values <- rbind(x$first, x$min, x$max, x$last)
-  order <- apply(places, 2, order)
-  index <- cbind(as.vector(order), rep(seq_len(ncol(places)), each = nrow(places)))
+  index <- cbind(as.vector(apply(places, 2, order)), as.vector(col(places)))
   given <- list(...)
-  labels <- list(xlab = attr(x, "axis"), ylab = attr(x, "key"), type = "l")
+  more <- list(xlab = attr(x, "axis"), ylab = attr(x, "key"), type = "l")
+  # Where there is nothing to see, there are no limits to be found either.
+  if (nrow(x) == 0) more$xlim <- c(0, 1)
+  if (!any(is.finite(values))) more$ylim <- c(0, 1)
   do.call(
     graphics::plot,
-    c(list(x = places[index], y = values[index]), given, labels[setdiff(names(labels), names(given))])
+    c(list(x = places[index], y = values[index]), given, more[setdiff(names(more), names(given))])
   )
   invisible(x)
 }
@@ -211,9 +239,9 @@ plot.runwire_metric_curve <- function(x, ...) {
 #' `runwire_purge` removes for good what was deleted. `runwire_storage_stats` counts what the metric points take on the
 #' server's disk.
 #'
-#' @param older_than Only what was deleted at least this many seconds ago.
+#' @param older_than Only what was deleted at least this long ago: seconds, or a `difftime`.
 #' @inheritParams runwire_runs
-#' @return `runwire_server_info` returns a list with `version`, `api_version`, `database`, `features` and `limits` (a named
+#' @return `runwire_server_info` returns a list of class `runwire_server_info` with `version`, `api_version`, `database`, `features` and `limits` (a named
 #'   list). `runwire_purge` returns a list with the numbers of `runs` and `experiments` removed. `runwire_storage_stats` returns
 #'   a list with `parts` (a data frame), `points`, `backlog_bytes`, `database_bytes` and `wal_bytes`.
 #' @examples
@@ -222,21 +250,44 @@ plot.runwire_metric_curve <- function(x, ...) {
 #' }
 #' @export
 runwire_server_info <- function(client = NULL, timeout = NULL) {
-  found <- send(client %||% session_client(), "ServerService", "GetServerInfo", list(), timeout, behind_logs = FALSE)
-  found[c("version", "api_version", "database", "features", "limits")]
+  found <- send(given_client(client), "ServerService", "GetServerInfo", list(), timeout, behind_logs = FALSE)
+  structure(found[c("version", "api_version", "database", "features", "limits")], class = "runwire_server_info")
+}
+
+#' @rdname runwire_server_info
+#' @param x What a server said of itself. As a data frame it has a row for each of its limits.
+#' @param ... Not used.
+#' @export
+format.runwire_server_info <- function(x, ...) {
+  paste0("<runwire server ", x$version, ": API ", x$api_version, ", ", x$database, ">")
+}
+
+#' @rdname runwire_server_info
+#' @export
+print.runwire_server_info <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  if (length(x$features) > 0) cat("features: ", paste(x$features, collapse = ", "), "\n", sep = "")
+  if (length(x$limits) > 0) print(as.data.frame(x), row.names = FALSE)
+  invisible(x)
+}
+
+#' @rdname runwire_server_info
+#' @export
+as.data.frame.runwire_server_info <- function(x, ...) {
+  data.frame(limit = names(x$limits), value = bind_numbers(unname(as.list(x$limits))), stringsAsFactors = FALSE)
 }
 
 #' @rdname runwire_server_info
 #' @export
 runwire_purge <- function(older_than = 0, client = NULL, timeout = NULL) {
-  request <- list(older_than = older_than, request_id = request_id())
-  send(client %||% session_client(), "ServerService", "Purge", request, timeout)
+  request <- list(older_than = seconds(older_than, "older_than", zero = TRUE), request_id = request_id())
+  send(given_client(client), "ServerService", "Purge", request, timeout)
 }
 
 #' @rdname runwire_server_info
 #' @export
 runwire_storage_stats <- function(client = NULL, timeout = NULL) {
-  found <- send(client %||% session_client(), "ServerService", "GetStorageStats", list(), timeout)
+  found <- send(given_client(client), "ServerService", "GetStorageStats", list(), timeout)
   parts <- data.frame(name = vapply(found$parts, function(one) one$name, ""), stringsAsFactors = FALSE)
   for (column in c("rows", "points", "bytes")) {
     parts[[column]] <- bind_numbers(lapply(found$parts, function(one) one[[column]]))
@@ -261,13 +312,13 @@ runwire_storage_stats <- function(client = NULL, timeout = NULL) {
 #' }
 #' @export
 runwire_call_raw <- function(method, requests, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   if (!is.list(requests) || !all(vapply(requests, is.raw, NA))) {
     type_error("requests must be a list of raw vectors")
   }
+  left <- time_left(call_time(client, timeout))
   check_online(client, method)
-  deliver(client, timeout)
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
-  channel <- checked(channel_of(client, given))
-  checked(call_bytes(channel, check_string("method", method), requests, given))
+  deliver(client, left())
+  channel <- checked(channel_of(client, left()))
+  checked(call_bytes(channel, check_string("method", method), requests, left()))
 }

@@ -1,17 +1,9 @@
 #' runwire: record machine-learning runs over gRPC
 #'
-#' ```
-#' library(runwire)
+#' Logs params, metrics, tags and data sets of machine-learning runs to a Runwire server, and reads them back as data
+#' frames.
 #'
-#' runwire_set_tracking_uri("runwire://127.0.0.1:50051")
-#' runwire_set_experiment("cars")
-#' runwire_with_run({
-#'   fit <- lm(mpg ~ wt, data = mtcars)
-#'   runwire_log_param("formula", "mpg ~ wt")
-#'   runwire_log_metric("r_squared", summary(fit)$r.squared)
-#' })
-#' ```
-#'
+#' @details
 #' What is logged returns at once and is delivered in the background, in the order of the calls and exactly once, also
 #' while the server is away or restarts; [runwire_flush()], [runwire_end_run()] and the end of the session wait for it.
 #' All other calls are on the server's disk when they return, and see all that was logged before.
@@ -28,6 +20,16 @@
 #' a character vector. Both are taken as arguments, and bit64's `integer64` too. Metric values are doubles, kept bit
 #' by bit; `NaN` is a value, `NA` is not, and neither is an `integer64` that no double holds.
 #'
+#' @examples
+#' \dontrun{
+#' runwire_set_tracking_uri("runwire://127.0.0.1:50051")
+#' runwire_set_experiment("cars")
+#' runwire_with_run({
+#'   fit <- lm(mpg ~ wt, data = mtcars)
+#'   runwire_log_param("formula", "mpg ~ wt")
+#'   runwire_log_metric("r_squared", summary(fit)$r.squared)
+#' })
+#' }
 #' @keywords internal
 #' @useDynLib runwire, .registration = TRUE
 #' @importFrom Rcpp sourceCpp
@@ -35,6 +37,9 @@
 
 # What this session holds: the API's description, the open clients, and what the fluent functions remember.
 the <- new.env(parent = emptyenv())
+
+# Seconds after which a server that acknowledges nothing is taken for gone.
+the$silence <- 30
 
 .onLoad <- function(libname, pkgname) {
   path <- system.file("proto", "api.binpb", package = pkgname, lib.loc = libname)

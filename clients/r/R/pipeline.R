@@ -17,7 +17,7 @@ find_spool <- function(client, spool_dir, spool_bytes, on_spool_full, shutdown_t
   the$count <- (the$count %||% 0) + 1
   list(
     root = absolute(root), bytes = spool_bytes, on_full = on_spool_full,
-    shutdown_timeout = seconds(shutdown_timeout), id = the$count
+    shutdown_timeout = seconds(shutdown_timeout, "shutdown_timeout"), id = the$count
   )
 }
 
@@ -28,7 +28,8 @@ absolute <- function(path) {
   }
   # What is not there yet lies in its parent, which R leaves as it is if that is not there either.
   parent <- normalizePath(dirname(path), mustWork = FALSE)
-  file.path(if (startsWith(parent, "/")) parent else file.path(getwd(), parent), basename(path))
+  if (!startsWith(parent, "/")) parent <- file.path(getwd(), parent)
+  file.path(sub("/$", "", parent), basename(path))
 }
 
 # The user's folder for state; containers may have no home that can be written.
@@ -49,7 +50,7 @@ delivery_options <- function(client) {
     target = where$target %||% "", secure = isTRUE(where$secure), local = isTRUE(where$local),
     tls_ca = given$tls_ca, token = given$token, user_agent = user_agent(),
     connect_timeout = given$retry$connect_timeout, initial = given$retry$initial,
-    multiplier = given$retry$multiplier, maximum = given$retry$maximum,
+    multiplier = given$retry$multiplier, maximum = given$retry$maximum, silence = the$silence,
     address = where$text %||% "", folder = where$folder %||% ""
   )
 }
@@ -64,10 +65,7 @@ open_pipeline <- function(client) {
 }
 
 # Waits until what was logged is delivered, and leaves it to a flush to tell of rejections.
-deliver <- function(client, timeout) {
-  given <- if (is.null(timeout)) client$settings$timeout else seconds(timeout)
-  checked(pipeline_deliver(client$pipeline, given, FALSE))
-}
+deliver <- function(client, timeout) checked(pipeline_deliver(client$pipeline, timeout, FALSE))
 
 #' Wait for the delivery of what was logged
 #'
@@ -78,7 +76,7 @@ deliver <- function(client, timeout) {
 #' own would have raised it. What can not be delivered in time stays in the client's folder of spools, and is still on
 #' its way after a flush; after a close, [runwire_sync()] delivers it.
 #'
-#' @param timeout Seconds that it may take; `NULL` for the client's. A server that was never reached is given up
+#' @param timeout Seconds that it may take, or a `difftime`; `NULL` for the client's. A server that was never reached is given up
 #'   sooner, as with calls.
 #' @param client A client; `NULL` for that of the session.
 #' @return `NULL`, invisibly.
@@ -92,9 +90,8 @@ deliver <- function(client, timeout) {
 #' unlink(folder, recursive = TRUE)
 #' @export
 runwire_flush <- function(timeout = NULL, client = NULL) {
-  client <- client %||% session_client()
-  check_client(client)
-  deliver(client, timeout)
+  client <- given_client(client)
+  deliver(client, call_time(client, timeout))
   checked(pipeline_lost(client$pipeline))
   invisible(NULL)
 }

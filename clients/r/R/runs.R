@@ -10,8 +10,8 @@
 #'
 #' @param experiment_id The experiment; it must be active. For `runwire_begin_run` its id, or
 #' @param experiment_name its name; it is created if there is none.
-#' @param start_time,end_time A time, or unix milliseconds; `NULL` for now.
-#' @param tags,params A named vector or list of single values.
+#' @param start_time,end_time A `POSIXct`, `POSIXlt` or `Date`, or unix milliseconds; `NULL` for now.
+#' @param tags,params A named vector or list of single values, or a data frame with the columns `key` and `value`.
 #' @param run_name The run's name; `NULL` for a readable one that is made up.
 #' @param parent_run_id A run of the same experiment that this one is a part of.
 #' @param run_id The run, 32 lower-case hex digits; `NULL` for a new id. Creating a run with the same id and arguments
@@ -24,7 +24,7 @@
 #' @param fields Which fields of `Run` in `runwire/v1/run.proto` to return, such as `c("name", "params")`; `NULL` for all.
 #' @param metric_keys,param_keys,tag_keys Only these metrics, params, tags.
 #' @param client A client; `NULL` for that of the session.
-#' @param timeout Seconds that the call may take; `NULL` for the client's.
+#' @param timeout Seconds that the call may take, or a `difftime`; `NULL` for the client's.
 #' @return `runwire_create_run`, `runwire_get_run`, `runwire_update_run` and `runwire_finish_run` return an object of class
 #'   `runwire_run`: a list with `run_id`, `experiment_id`, `run_name`, `status`, `start_time`, `end_time`, `lifecycle_stage`,
 #'   `parent_run_id` (`NA` if there is none), `params`, `tags` and `metrics` (named vectors; the latest value of each
@@ -46,7 +46,7 @@ NULL
 runwire_create_run <- function(experiment_id, start_time = NULL, tags = NULL, run_name = NULL, params = NULL,
                                parent_run_id = NULL, run_id = NULL, allow_existing = FALSE, status = "RUNNING",
                                client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   given <- as_pairs("param", params)
   named <- as_pairs("tag", tags)
   request <- list(
@@ -77,7 +77,7 @@ remember_begin <- function(client, request, experiment_name) {
 #' @export
 runwire_begin_run <- function(experiment_id = NULL, experiment_name = NULL, run_id = NULL, run_name = NULL,
                               start_time = NULL, parent_run_id = NULL, params = NULL, tags = NULL, client = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   begin_run(client, experiment_id, experiment_name, run_id, run_name, start_time, parent_run_id, params, tags)$run_id
 }
 
@@ -146,7 +146,7 @@ run_mask <- function(fields, metric_keys, param_keys, tag_keys) {
 runwire_get_run <- function(run_id, fields = NULL, metric_keys = NULL, param_keys = NULL, tag_keys = NULL, client = NULL,
                             timeout = NULL) {
   request <- list(run_id = as_run_id(run_id), mask = run_mask(fields, metric_keys, param_keys, tag_keys))
-  new_run(send(client %||% session_client(), "RunService", "GetRun", request, timeout)$run)
+  new_run(send(given_client(client), "RunService", "GetRun", request, timeout)$run)
 }
 
 #' @rdname runwire_runs
@@ -156,7 +156,7 @@ runwire_update_run <- function(run_id, status = NULL, name = NULL, client = NULL
     run_id = as_run_id(run_id), name = name, status = if (!is.null(status)) status_value(status),
     update_mask = c(if (!is.null(name)) "name", if (!is.null(status)) "status"), request_id = request_id()
   )
-  new_run(send(client %||% session_client(), "RunService", "UpdateRun", request, timeout)$run)
+  new_run(send(given_client(client), "RunService", "UpdateRun", request, timeout)$run)
 }
 
 run_info_fields <- c(
@@ -165,13 +165,7 @@ run_info_fields <- c(
 
 # Logs the end of a run, without waiting for it.
 log_finish <- function(client, run_id, status, end_time) {
-  ended <- status %||% "FINISHED"
-  value <- status_value(ended)
-  if (!ended %in% c("FINISHED", "FAILED", "KILLED")) {
-    stop(problem_error(list(
-      kind = "INVALID_ARGUMENT", message = "status: must be FINISHED, FAILED or KILLED", field = "status"
-    )))
-  }
+  value <- status_value(final_status(status))
   checked(check_text("run_id", run_id, "run_id"))
   at <- as_time(end_time %||% Sys.time(), "end_time")
   bytes <- record_bytes(finish = list(run_id = run_id, status = value, end_time = at))
@@ -181,14 +175,15 @@ log_finish <- function(client, run_id, status, end_time) {
 #' @rdname runwire_runs
 #' @export
 runwire_finish_run <- function(run_id, status = NULL, end_time = NULL, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   run_id <- as_run_id(run_id)
+  left <- time_left(call_time(client, timeout))
   log_finish(client, run_id, status, end_time)
-  runwire_flush(timeout, client)
+  runwire_flush(left(), client)
   if (client$mode == "offline") {
     return(unasked_run(run_id, status %||% "FINISHED"))
   }
-  runwire_get_run(run_id, fields = run_info_fields, client = client, timeout = timeout)
+  runwire_get_run(run_id, fields = run_info_fields, client = client, timeout = left())
 }
 
 #' @rdname runwire_runs
@@ -201,14 +196,14 @@ runwire_restore_run <- function(run_id, client = NULL, timeout = NULL) change_ru
 
 change_run <- function(method, run_id, client, timeout) {
   request <- list(run_id = as_run_id(run_id), request_id = request_id())
-  send(client %||% session_client(), "RunService", method, request, timeout)
+  send(given_client(client), "RunService", method, request, timeout)
   invisible(NULL)
 }
 
 #' @rdname runwire_runs
 #' @export
 runwire_keep_alive <- function(run_id, client = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   checked(pipeline_keep_alive(client$pipeline, as_run_id(run_id)))
   invisible(NULL)
 }
@@ -228,7 +223,7 @@ runwire_keep_alive <- function(run_id, client = NULL) {
 #' @export
 runwire_heartbeat <- function(run_ids, client = NULL, timeout = NULL) {
   request <- list(run_ids = check_strings("run_ids", run_ids))
-  send(client %||% session_client(), "MetricService", "Heartbeat", request, timeout)$run_ids
+  send(given_client(client), "MetricService", "Heartbeat", request, timeout)$run_ids
 }
 
 # A run id, or a run.
@@ -244,7 +239,7 @@ as_run_id <- function(run) {
 #' `runwire_search_runs` returns all runs that match as a data frame. `runwire_search_runs_page` returns one page of them, as
 #' run objects.
 #'
-#' @param experiment_ids 1 to 100 experiments; `NULL` for that of the session, else Default.
+#' @param experiment_ids 1 to 100 experiments; `NULL` for that of the session, else of the client.
 #' @param filter Such as `"metrics.loss < 0.1 AND params.model = 'x'"`; empty matches all. See `SearchRuns` in
 #'   `runwire/v1/run.proto`, or [rpc_search_runs()], for all it can say.
 #' @param order_by Such as `"metrics.loss ASC"`, or up to 10 of these; by default the newest come first.
@@ -266,13 +261,17 @@ as_run_id <- function(run) {
 runwire_search_runs <- function(experiment_ids = NULL, filter = "", order_by = NULL, view = c("active", "deleted", "all"),
                                 max_results = 100000, fields = NULL, metric_keys = NULL, param_keys = NULL,
                                 tag_keys = NULL, experiment_names = NULL, client = NULL, timeout = NULL) {
-  client <- client %||% session_client()
+  client <- given_client(client)
   ids <- search_experiment_ids(experiment_ids, experiment_names, client)
   found <- gather_pages(function(size, token) {
+    # Where none of the names exists there is nobody to ask.
+    if (length(ids) == 0) {
+      return(list())
+    }
     runwire_search_runs_page(
       ids, filter, order_by, view, size, token, fields, metric_keys, param_keys, tag_keys, client, timeout
     )
-  }, if (length(ids) > 0) max_results else 0)
+  }, max_results)
   runs_frame(found)
 }
 
@@ -284,20 +283,20 @@ search_experiment_ids <- function(ids, names, client) {
     found <- lapply(check_strings("experiment_names", names), runwire_get_experiment_by_name, client = client)
     return(unlist(lapply(found, function(one) one$experiment_id)))
   }
-  if (is.null(ids)) session_experiment(client) else vapply(as.list(ids), as_id, "")
+  if (is.null(ids)) home_experiment(client) else vapply(as.list(ids), as_id, "")
 }
 
 #' @rdname runwire_search_runs
 #' @export
 runwire_search_runs_page <- function(experiment_ids, filter = "", order_by = NULL, view = c("active", "deleted", "all"),
-                                     page_size = 100, page_token = NULL, fields = NULL, metric_keys = NULL,
+                                     page_size = 1000, page_token = NULL, fields = NULL, metric_keys = NULL,
                                      param_keys = NULL, tag_keys = NULL, client = NULL, timeout = NULL) {
   request <- list(
     experiment_ids = vapply(as.list(experiment_ids), as_id, ""), filter = check_string("filter", filter),
     order_by = check_strings("order_by", order_by), view = view_value(view), page_size = page_size,
     page_token = page_token, mask = run_mask(fields, metric_keys, param_keys, tag_keys)
   )
-  answer <- send(client %||% session_client(), "RunService", "SearchRuns", request, timeout)
+  answer <- send(given_client(client), "RunService", "SearchRuns", request, timeout)
   list(items = lapply(answer$runs, new_run), next_page_token = empty_to_null(answer$next_page_token))
 }
 
@@ -319,14 +318,31 @@ runs_frame <- function(found) {
 #' @param x A result.
 #' @param ... Passed on to the method for data frames.
 #' @export
+format.runwire_runs <- function(x, ...) paste0("<", counted(nrow(x), "run"), ">")
+
+#' @rdname runwire_search_runs
+#' @export
 print.runwire_runs <- function(x, ...) {
-  cat("<", nrow(x), if (nrow(x) == 1) " run" else " runs", ">\n", sep = "")
+  cat(format(x), "\n", sep = "")
   # Tags that tools set are rarely what a person looks for.
   shown <- x[, !startsWith(names(x), "tags.mlflow."), drop = FALSE]
   if ("run_id" %in% names(shown)) shown$run_id <- abbreviated(shown$run_id)
   class(shown) <- setdiff(class(shown), "runwire_runs")
   if (nrow(x) > 0) print(shown, ...)
   invisible(x)
+}
+
+#' @rdname runwire_search_runs
+#' @param object A result; its summary has a row for each metric: how many of the runs have it, and its least, mean and
+#'   greatest value in them.
+#' @export
+summary.runwire_runs <- function(object, ...) {
+  columns <- grep("^metrics[.]", names(object), value = TRUE)
+  of <- function(how) vapply(columns, function(one) how(object[[one]][!is.na(object[[one]])]), 0, USE.NAMES = FALSE)
+  data.frame(
+    metric = sub("^metrics[.]", "", columns), runs = of(length), min = of(function(x) extreme(x, min)),
+    mean = of(function(x) extreme(x, mean)), max = of(function(x) extreme(x, max)), stringsAsFactors = FALSE
+  )
 }
 
 abbreviated <- function(id) ifelse(nchar(id) > 12, paste0(substring(id, 1, 8), "..", substring(id, 29)), id)

@@ -20,7 +20,7 @@ set_stack <- function(session, stack) {
 #' @param uri `runwire://host:port`, `runwires://host:port`, `unix:path`, `host:port`, or the folder of a server on this
 #'   machine; see [runwire_connect()].
 #' @return `runwire_set_tracking_uri` returns `NULL`, invisibly; the experiment that was set is forgotten, being one of the
-#'   old server's. `runwire_get_tracking_uri` returns the address of the server that everything goes to, and `NULL` if none
+#'   old server's. A run that is open goes on at the server that it was started at. `runwire_get_tracking_uri` returns the address of the server that everything goes to, and `NULL` if none
 #'   is named.
 #' @examples
 #' runwire_set_tracking_uri("runwire://127.0.0.1:50051")
@@ -29,11 +29,9 @@ set_stack <- function(session, stack) {
 runwire_set_tracking_uri <- function(uri) {
   found <- parse_address(uri)
   session <- the$session
-  old <- session$client
-  session$client <- NULL
   session$uri <- found$text
   session$experiment_id <- session$experiment_name <- NULL
-  if (!is.null(old)) runwire_close(old)
+  retire_client()
   invisible(NULL)
 }
 
@@ -53,12 +51,27 @@ session_client <- function() {
     if (identical(named, session$named) && identical(find_mode(NULL), found$mode)) {
       return(found)
     }
-    session$client <- NULL
-    runwire_close(found)
+    retire_client()
   }
   session$named <- session$uri %||% env("RUNWIRE_TRACKING_URI")
   session$client <- runwire_connect(session$named)
   session$client
+}
+
+# Has the session go by another client from now on. Runs that are open go on with the one they have, which the last of
+# them closes.
+retire_client <- function() {
+  session <- the$session
+  old <- session$client
+  session$client <- NULL
+  if (is.null(old)) {
+    return(invisible(NULL))
+  }
+  if (has_open_runs(old)) old$retired <- TRUE else runwire_close(old)
+}
+
+has_open_runs <- function(client) {
+  any(vapply(the$session$stack, function(run) identical(attr(run, "client"), client), NA))
 }
 
 #' Set the experiment of the session
@@ -89,15 +102,19 @@ runwire_set_experiment <- function(experiment_name = NULL, experiment_id = NULL)
   } else {
     get_or_create_experiment(client, experiment_name)
   }
-  if (found$lifecycle_stage == "deleted") {
+  session$experiment_id <- check_active(found)$experiment_id
+  invisible(found)
+}
+
+check_active <- function(experiment) {
+  if (experiment$lifecycle_stage == "deleted") {
     stop(new_error(
       "FAILED_PRECONDITION",
-      paste0("the experiment '", found$name, "' is deleted; restore it, or purge it to use the name again"),
-      "EXPERIMENT_DELETED", c(experiment_id = found$experiment_id)
+      paste0("the experiment '", experiment$name, "' is deleted; restore it, or purge it to use the name again"),
+      "EXPERIMENT_DELETED", c(experiment_id = experiment$experiment_id)
     ))
   }
-  session$experiment_id <- found$experiment_id
-  invisible(found)
+  experiment
 }
 
 get_or_create_experiment <- function(client, name) {
@@ -113,16 +130,35 @@ get_or_create_experiment <- function(client, name) {
   runwire_get_experiment(id, client)
 }
 
-# The experiment that is set, or that of the environment, or Default.
-session_experiment <- function(client = NULL) {
+# The name of the experiment of a client's runs that name none, if there is one.
+named_experiment <- function(client) client$settings$experiment %||% env("RUNWIRE_EXPERIMENT")
+
+# The id of that: what the session has set where this is its client, else what is named, else Default.
+home_experiment <- function(client) {
   session <- the$session
-  if (!is.null(client) && !identical(client, session$client)) {
+  if (identical(client, session$client) && !is.null(session$experiment_id)) {
+    return(session$experiment_id)
+  }
+  name <- named_experiment(client)
+  if (is.null(name)) {
     return("0")
   }
-  if (is.null(session$experiment_id) && !is.null(env("RUNWIRE_EXPERIMENT"))) {
-    runwire_set_experiment(env("RUNWIRE_EXPERIMENT"))
+  # It stays the one that it was at first, as that of a session does.
+  if (is.null(client$experiment_id)) {
+    client$experiment_id <- check_active(get_or_create_experiment(client, name))$experiment_id
   }
-  session$experiment_id %||% "0"
+  client$experiment_id
+}
+
+# The same without a server: an id, or a name.
+offline_experiment <- function(client) {
+  session <- the$session
+  own <- identical(client, session$client)
+  if (own && !is.null(session$experiment_id)) {
+    return(list(id = session$experiment_id))
+  }
+  name <- (if (own) session$experiment_name) %||% named_experiment(client)
+  if (is.null(name)) list(id = "0") else list(name = name)
 }
 
 #' Start, use and end the current run
@@ -136,11 +172,11 @@ session_experiment <- function(client = NULL) {
 #'
 #' @param run_id The run to resume; it is RUNNING again. `NULL` for a new run, or for the environment's
 #'   `RUNWIRE_RUN_ID` the first time.
-#' @param experiment_id The experiment of a new run; `NULL` for the one that is set, else Default.
+#' @param experiment_id The experiment of a new run; `NULL` for the one that is set, else that of the client.
 #' @param run_name Its name; `NULL` for one that is made up.
 #' @param nested Allow a current run, which becomes the new run's parent.
 #' @param parent_run_id The parent, where it is not the current run.
-#' @param tags A named vector or list of tags to set.
+#' @param tags Tags to set: a named vector or list of single values, or a data frame with the columns `key` and `value`.
 #' @param description A text about the run, kept as the tag `mlflow.note.content`.
 #' @param experiment_name The experiment of a new run by name, instead of its id; it is created if there is none.
 #' @param status `"FINISHED"`, `"FAILED"` or `"KILLED"`.
@@ -165,7 +201,9 @@ session_experiment <- function(client = NULL) {
 #' @export
 runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NULL, nested = FALSE, parent_run_id = NULL,
                               tags = NULL, description = NULL, experiment_name = NULL, client = NULL) {
-  session <- the$session
+  if (!is.null(experiment_id) && !is.null(experiment_name)) {
+    value_error("a run starts in one experiment: give either its id or its name")
+  }
   current <- runwire_active_run()
   if (!is.null(current) && !nested) {
     stop(failed_precondition(
@@ -173,7 +211,7 @@ runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NU
       "nested = TRUE"
     ))
   }
-  client <- client %||% run_client()
+  client <- logging_client(client)
   given <- c(as_pairs("tag", tags), if (!is.null(description)) c(mlflow.note.content = description))
   resumed <- run_id %||% environment_run()
   if (!is.null(resumed)) {
@@ -191,9 +229,9 @@ runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NU
 start_new_run <- function(client, experiment_id, experiment_name, run_name, parent, tags) {
   if (client$mode == "offline") {
     if (is.null(experiment_id) && is.null(experiment_name)) {
-      experiment_id <- the$session$experiment_id
-      experiment_name <- if (is.null(experiment_id)) the$session$experiment_name %||% env("RUNWIRE_EXPERIMENT")
-      if (is.null(experiment_id) && is.null(experiment_name)) experiment_id <- "0"
+      found <- offline_experiment(client)
+      experiment_id <- found$id
+      experiment_name <- found$name
     }
     begun <- begin_run(client, experiment_id, experiment_name, NULL, run_name, NULL, parent, NULL, tags)
     return(unasked_run(
@@ -202,7 +240,7 @@ start_new_run <- function(client, experiment_id, experiment_name, run_name, pare
   }
   if (!is.null(experiment_name)) experiment_id <- get_or_create_experiment(client, experiment_name)$experiment_id
   run <- runwire_create_run(
-    experiment_id %||% session_experiment(client),
+    experiment_id %||% home_experiment(client),
     run_name = run_name, parent_run_id = parent, tags = tags, client = client
   )
   runwire_keep_alive(run$run_id, client)
@@ -258,10 +296,15 @@ run_client <- function() {
   if (length(stack) > 0) attr(stack[[length(stack)]], "client") else session_client()
 }
 
+# What a function goes by that reads or changes, and one that logs: the client that it was given, if any.
+given_client <- function(client) if (is.null(client)) session_client() else check_client(client)
+logging_client <- function(client) if (is.null(client)) run_client() else check_client(client)
+
 #' @rdname runwire_start_run
 #' @export
 runwire_end_run <- function(status = "FINISHED") {
   session <- the$session
+  final_status(status)
   depth <- length(session$stack)
   if (depth > 0) {
     run <- session$stack[[depth]]
@@ -270,7 +313,7 @@ runwire_end_run <- function(status = "FINISHED") {
     session$last <- run
     client <- attr(run, "client")
     log_finish(client, run$run_id, status, NULL)
-    runwire_flush(client = client)
+    if (client$retired && !has_open_runs(client)) runwire_close(client) else runwire_flush(client = client)
   }
   invisible(NULL)
 }
@@ -333,7 +376,8 @@ end_around <- function(run, expr) {
     }
   })
   value <- withVisible(withCallingHandlers(
-    expr,
+    # Where the stack is full there is no room for handlers: the error is raised again outside of what filled it.
+    tryCatch(expr, stackOverflowError = stop),
     error = function(e) {
       scope$status <- "FAILED"
       scope$error <- conditionMessage(e)

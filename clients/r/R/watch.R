@@ -13,7 +13,7 @@
 #' @param from_start Without a cursor: begin with the first point of each run, not with the next new one.
 #' @param client A client; `NULL` for that of the session.
 #' @param watch A watch.
-#' @param timeout Most seconds to wait for the event.
+#' @param timeout Most seconds to wait for the event, or a `difftime`.
 #' @return `runwire_watch` returns an object of class `runwire_watch`. An event is a list with `points`, a data frame with the
 #'   columns `run_id`, `key`, `step`, `timestamp` and `value`; `cursor`; and `resync_run_ids`, runs of which points were
 #'   skipped because the watch fell far behind. `runwire_watch_next` returns `NULL` if none came in time, or the watch is
@@ -24,6 +24,9 @@
 #' }
 #' @export
 runwire_watch_metrics <- function(run_ids, on_event, keys = NULL, cursor = NULL, from_start = FALSE, client = NULL) {
+  if (!is.function(on_event)) {
+    type_error("on_event must be a function")
+  }
   watch <- runwire_watch(run_ids, keys, cursor, from_start, client)
   on.exit(close(watch))
   repeat {
@@ -37,7 +40,7 @@ runwire_watch_metrics <- function(run_ids, on_event, keys = NULL, cursor = NULL,
 #' @export
 runwire_watch <- function(run_ids, keys = NULL, cursor = NULL, from_start = FALSE, client = NULL) {
   watch <- new.env(parent = emptyenv())
-  watch$client <- check_client(client %||% session_client())
+  watch$client <- given_client(client)
   watch$request <- list(
     run_ids = check_strings("run_ids", run_ids), keys = check_strings("keys", keys), from_start = from_start
   )
@@ -49,7 +52,10 @@ runwire_watch <- function(run_ids, keys = NULL, cursor = NULL, from_start = FALS
 #' @rdname runwire_watch_metrics
 #' @export
 runwire_watch_next <- function(watch, timeout = Inf) {
-  end <- now() + timeout
+  if (!inherits(watch, "runwire_watch")) {
+    type_error("watch must be made by runwire_watch()")
+  }
+  end <- now() + seconds(timeout, zero = TRUE)
   while (!watch$closed) {
     found <- watch_message(watch, max(end - now(), 0))
     if (identical(found, FALSE)) {
@@ -76,7 +82,7 @@ watch_message <- function(watch, patience) {
   check_online(client, "WatchMetrics")
   if (is.null(watch$stream)) {
     # Behind what was logged, the first time; afterwards it goes on behind its cursor and waits for nothing.
-    if (!watch$began) deliver(client, NULL)
+    if (!watch$began) deliver(client, client$settings$timeout)
     request <- c(watch$request, cursor = watch$cursor)
     stream <- open_stream(client, "MetricService", "WatchMetrics", request, Inf)
     if (is_failure(stream)) {
@@ -133,10 +139,45 @@ close.runwire_watch <- function(con, ...) {
 }
 
 #' @rdname runwire_watch_metrics
-#' @param x An event.
+#' @export
+format.runwire_watch <- function(x, ...) {
+  paste0("<watch of ", counted(length(x$request$run_ids), "run"), if (x$closed) ", closed", ">")
+}
+
+#' @rdname runwire_watch_metrics
+#' @export
+print.runwire_watch <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
+}
+
+#' @rdname runwire_watch_metrics
+#' @param x,object A watch, or an event. As a data frame an event is its points, and its summary has a row for each run and
+#'   metric: how many new points there are, and the latest.
+#' @export
+format.runwire_metric_event <- function(x, ...) paste0("<", counted(nrow(x$points), "new point"), ">")
+
+#' @rdname runwire_watch_metrics
+#' @export
+as.data.frame.runwire_metric_event <- function(x, ...) x$points
+
+#' @rdname runwire_watch_metrics
+#' @export
+summary.runwire_metric_event <- function(object, ...) {
+  points <- object$points
+  series <- paste(points$run_id, points$key, sep = "/")
+  latest <- points[!duplicated(series, fromLast = TRUE), , drop = FALSE]
+  count <- table(series)[series[!duplicated(series, fromLast = TRUE)]]
+  data.frame(
+    run_id = latest$run_id, key = latest$key, count = as.integer(count), step = latest$step, value = latest$value,
+    stringsAsFactors = FALSE
+  )
+}
+
+#' @rdname runwire_watch_metrics
 #' @export
 print.runwire_metric_event <- function(x, ...) {
-  cat("<", nrow(x$points), " new points>\n", sep = "")
+  cat(format(x), "\n", sep = "")
   if (nrow(x$points) > 0) print(x$points)
   invisible(x)
 }

@@ -11,11 +11,11 @@ Rcpp::Rostream<false>& Rcpp::Rcerr = Rcpp::Rcpp_cerr_get();
 #endif
 
 // schema_load
-SEXP schema_load(Rcpp::RawVector set);
+SEXP schema_load(SEXP set);
 RcppExport SEXP _runwire_schema_load(SEXP setSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type set(setSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type set(setSEXP);
     rcpp_result_gen = Rcpp::wrap(schema_load(set));
     return rcpp_result_gen;
 END_RCPP
@@ -33,14 +33,14 @@ BEGIN_RCPP
 END_RCPP
 }
 // message_from_raw
-SEXP message_from_raw(SEXP schema, std::string type, Rcpp::RawVector bytes);
-RcppExport SEXP _runwire_message_from_raw(SEXP schemaSEXP, SEXP typeSEXP, SEXP bytesSEXP) {
+SEXP message_from_raw(SEXP schema, std::string type, SEXP data);
+RcppExport SEXP _runwire_message_from_raw(SEXP schemaSEXP, SEXP typeSEXP, SEXP dataSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< SEXP >::type schema(schemaSEXP);
     Rcpp::traits::input_parameter< std::string >::type type(typeSEXP);
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type bytes(bytesSEXP);
-    rcpp_result_gen = Rcpp::wrap(message_from_raw(schema, type, bytes));
+    Rcpp::traits::input_parameter< SEXP >::type data(dataSEXP);
+    rcpp_result_gen = Rcpp::wrap(message_from_raw(schema, type, data));
     return rcpp_result_gen;
 END_RCPP
 }
@@ -103,13 +103,13 @@ BEGIN_RCPP
 END_RCPP
 }
 // call_bytes
-SEXP call_bytes(SEXP channel, std::string path, Rcpp::List requests, double timeout);
+SEXP call_bytes(SEXP channel, std::string path, SEXP requests, double timeout);
 RcppExport SEXP _runwire_call_bytes(SEXP channelSEXP, SEXP pathSEXP, SEXP requestsSEXP, SEXP timeoutSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< SEXP >::type channel(channelSEXP);
     Rcpp::traits::input_parameter< std::string >::type path(pathSEXP);
-    Rcpp::traits::input_parameter< Rcpp::List >::type requests(requestsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type requests(requestsSEXP);
     Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
     rcpp_result_gen = Rcpp::wrap(call_bytes(channel, path, requests, timeout));
     return rcpp_result_gen;
@@ -125,13 +125,13 @@ BEGIN_RCPP
 END_RCPP
 }
 // read_status
-SEXP read_status(int code, std::string message, Rcpp::RawVector details);
+SEXP read_status(int code, std::string message, SEXP details);
 RcppExport SEXP _runwire_read_status(SEXP codeSEXP, SEXP messageSEXP, SEXP detailsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< int >::type code(codeSEXP);
     Rcpp::traits::input_parameter< std::string >::type message(messageSEXP);
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type details(detailsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type details(detailsSEXP);
     rcpp_result_gen = Rcpp::wrap(read_status(code, message, details));
     return rcpp_result_gen;
 END_RCPP
@@ -166,12 +166,32 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// draw
+double draw(double most);
+RcppExport SEXP _runwire_draw(SEXP mostSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< double >::type most(mostSEXP);
+    rcpp_result_gen = Rcpp::wrap(draw(most));
+    return rcpp_result_gen;
+END_RCPP
+}
+// rest
+SEXP rest(double seconds);
+RcppExport SEXP _runwire_rest(SEXP secondsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< double >::type seconds(secondsSEXP);
+    rcpp_result_gen = Rcpp::wrap(rest(seconds));
+    return rcpp_result_gen;
+END_RCPP
+}
 // digest16
-std::string digest16(Rcpp::RawVector data);
+std::string digest16(SEXP data);
 RcppExport SEXP _runwire_digest16(SEXP dataSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type data(dataSEXP);
     rcpp_result_gen = Rcpp::wrap(digest16(data));
     return rcpp_result_gen;
 END_RCPP
@@ -237,11 +257,11 @@ BEGIN_RCPP
 END_RCPP
 }
 // pipeline_open
-SEXP pipeline_open(Rcpp::List given);
+SEXP pipeline_open(SEXP given);
 RcppExport SEXP _runwire_pipeline_open(SEXP givenSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< Rcpp::List >::type given(givenSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type given(givenSEXP);
     rcpp_result_gen = Rcpp::wrap(pipeline_open(given));
     return rcpp_result_gen;
 END_RCPP
@@ -291,14 +311,14 @@ BEGIN_RCPP
 END_RCPP
 }
 // log_batch
-SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP params, SEXP tags);
+SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, SEXP blocks, SEXP params, SEXP tags);
 RcppExport SEXP _runwire_log_batch(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP pointsSEXP, SEXP blocksSEXP, SEXP paramsSEXP, SEXP tagsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
     Rcpp::traits::input_parameter< SEXP >::type run_id(run_idSEXP);
     Rcpp::traits::input_parameter< SEXP >::type points(pointsSEXP);
-    Rcpp::traits::input_parameter< Rcpp::List >::type blocks(blocksSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type blocks(blocksSEXP);
     Rcpp::traits::input_parameter< SEXP >::type params(paramsSEXP);
     Rcpp::traits::input_parameter< SEXP >::type tags(tagsSEXP);
     rcpp_result_gen = Rcpp::wrap(log_batch(pipeline, run_id, points, blocks, params, tags));
@@ -306,27 +326,27 @@ BEGIN_RCPP
 END_RCPP
 }
 // log_record
-SEXP log_record(SEXP pipeline, std::string run_id, Rcpp::RawVector data, bool ends);
+SEXP log_record(SEXP pipeline, std::string run_id, SEXP data, bool ends);
 RcppExport SEXP _runwire_log_record(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP dataSEXP, SEXP endsSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
     Rcpp::traits::input_parameter< std::string >::type run_id(run_idSEXP);
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type data(dataSEXP);
     Rcpp::traits::input_parameter< bool >::type ends(endsSEXP);
     rcpp_result_gen = Rcpp::wrap(log_record(pipeline, run_id, data, ends));
     return rcpp_result_gen;
 END_RCPP
 }
 // log_begin
-SEXP log_begin(SEXP pipeline, std::string run_id, std::string parent, Rcpp::RawVector data);
+SEXP log_begin(SEXP pipeline, std::string run_id, std::string parent, SEXP data);
 RcppExport SEXP _runwire_log_begin(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP parentSEXP, SEXP dataSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
     Rcpp::traits::input_parameter< std::string >::type run_id(run_idSEXP);
     Rcpp::traits::input_parameter< std::string >::type parent(parentSEXP);
-    Rcpp::traits::input_parameter< Rcpp::RawVector >::type data(dataSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type data(dataSEXP);
     rcpp_result_gen = Rcpp::wrap(log_begin(pipeline, run_id, parent, data));
     return rcpp_result_gen;
 END_RCPP
@@ -427,12 +447,12 @@ BEGIN_RCPP
 END_RCPP
 }
 // spool_carry
-SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout);
+SEXP spool_carry(SEXP pointer, SEXP options, double timeout);
 RcppExport SEXP _runwire_spool_carry(SEXP pointerSEXP, SEXP optionsSEXP, SEXP timeoutSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
     Rcpp::traits::input_parameter< SEXP >::type pointer(pointerSEXP);
-    Rcpp::traits::input_parameter< Rcpp::List >::type options(optionsSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type options(optionsSEXP);
     Rcpp::traits::input_parameter< double >::type timeout(timeoutSEXP);
     rcpp_result_gen = Rcpp::wrap(spool_carry(pointer, options, timeout));
     return rcpp_result_gen;
@@ -472,6 +492,8 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_local_server", (DL_FUNC) &_runwire_local_server, 2},
     {"_runwire_heartbeat_requests", (DL_FUNC) &_runwire_heartbeat_requests, 1},
     {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
+    {"_runwire_draw", (DL_FUNC) &_runwire_draw, 1},
+    {"_runwire_rest", (DL_FUNC) &_runwire_rest, 1},
     {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
     {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},
     {"_runwire_check_length", (DL_FUNC) &_runwire_check_length, 4},

@@ -21,8 +21,18 @@ namespace {
 
 // Whether the class of a vector of numbers gives them another meaning.
 bool is_classed(SEXP value) {
-  return Rf_isObject(value) &&
-         (Rf_inherits(value, "factor") || Rf_inherits(value, "Date") || Rf_inherits(value, "POSIXct"));
+  if (!Rf_isObject(value)) return false;
+  for (const char* one : {"factor", "Date", "POSIXct", "POSIXlt", "difftime"}) {
+    if (Rf_inherits(value, one)) return true;
+  }
+  return false;
+}
+
+// The milliseconds that 1 stands for in a vector of R's own times; 0 in what is none.
+double unit_of_time(SEXP value) {
+  if (!Rf_isObject(value)) return 0;
+  if (Rf_inherits(value, "POSIXct")) return 1000;
+  return Rf_inherits(value, "Date") ? 86400000 : 0;
 }
 
 // The double that is the same number as one of bit64's; the least of these stands for NA.
@@ -48,7 +58,7 @@ bool is_plain_integer(SEXP value) {
 }  // namespace
 
 double number_at(SEXP value, R_xlen_t place, const std::string& key) {
-  if (is_classed(value)) no_number(key, "a factor or a time");
+  if (is_classed(value)) no_number(key, kind_of(value));
   if (is_integer64(value)) return from_integer64(value, place, key);
   if (TYPEOF(value) == REALSXP) {
     double found = REAL(value)[place];
@@ -63,17 +73,20 @@ double number_at(SEXP value, R_xlen_t place, const std::string& key) {
 }
 
 int64_t time_at(SEXP value, R_xlen_t place, const std::string& what) {
-  if (Rf_inherits(value, "POSIXct") && TYPEOF(value) == REALSXP) {
-    double seconds = REAL(value)[place];
-    if (!std::isfinite(seconds)) throw Problem("type", what + " must not be NA");
-    return static_cast<int64_t>(std::round(seconds * 1000));
-  }
-  return integer_at(value, place, what);
+  double unit = unit_of_time(value);
+  if (unit == 0) return integer_at(value, place, what);
+  bool whole = TYPEOF(value) == INTSXP;
+  if (!whole && TYPEOF(value) != REALSXP) throw Problem("type", what + " must be a time, not " + kind_of(value));
+  bool missing = whole ? INTEGER(value)[place] == NA_INTEGER : !std::isfinite(REAL(value)[place]);
+  if (missing) throw Problem("type", what + " must not be NA");
+  double found = std::round((whole ? INTEGER(value)[place] : REAL(value)[place]) * unit);
+  if (std::fabs(found) > kExact) throw Problem("value", what + " must be a time of less than 2^53 milliseconds");
+  return static_cast<int64_t>(found);
 }
 
 int64_t checked_time(SEXP value, R_xlen_t place, const std::string& key, const std::string& field) {
   int64_t found = time_at(value, place, metric(key, "timestamp"));
-  if (found < 0) throw invalid(field, "must be 0 or later");
+  if (found < 0) throw Problem("INVALID_ARGUMENT", "timestamp: must be 0 or later", field);
   return found;
 }
 

@@ -17,7 +17,7 @@ std::string metric(const std::string& key, const char* what);
 
 double number_at(SEXP value, R_xlen_t place, const std::string& key);
 
-// Times are taken in unix ms, or as R's own times.
+// Times are taken in unix ms, or as R's own times: POSIXct and Date.
 int64_t time_at(SEXP value, R_xlen_t place, const std::string& what);
 int64_t checked_time(SEXP value, R_xlen_t place, const std::string& key, const std::string& field);
 

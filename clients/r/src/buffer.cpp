@@ -34,14 +34,13 @@ uint32_t Buffer::run(const std::string& run_id) {
 uint32_t Buffer::key_number(const std::string& key) {
   auto found = keys_.find(key);
   if (found != keys_.end()) return found->second;
-  auto number = static_cast<uint32_t>(names_.keys.size());
-  names_.keys.push_back(key);
+  auto number = static_cast<uint32_t>(keys_.size());
   return keys_[key] = number;
 }
 
-uint32_t Buffer::add_set(const std::string& joined, const Keys& keys) {
+uint32_t Buffer::add_set(const std::string& name, const Keys& keys) {
   for (const auto& key : keys) {
-    if (keys_.count(key) == 0) rules::key(key, "blocks[0].keys[0]");
+    if (keys_.count(key) == 0) rules::metric_key(key, "blocks[0].keys[0]");
   }
   std::lock_guard<std::mutex> lock(mutex_);
   std::vector<uint32_t> members;
@@ -49,7 +48,7 @@ uint32_t Buffer::add_set(const std::string& joined, const Keys& keys) {
   auto number = static_cast<uint32_t>(names_.sets.size());
   names_.sets.push_back(keys);
   names_.members.push_back(members);
-  return (keys.size() == 1 ? single_ : sets_)[joined] = number;
+  return (keys.size() == 1 ? single_ : sets_)[name] = number;
 }
 
 uint32_t Buffer::set(const char* key) {
@@ -64,18 +63,14 @@ uint32_t Buffer::set(const Keys& keys) {
     throw Problem("value", "runwire_log_metrics takes at most " + std::to_string(kMostRowKeys) + " metrics, and got " +
                                std::to_string(keys.size()));
   }
-  std::string joined;
-  for (const auto& key : keys) {
-    joined += key;
-    joined.push_back('\0');
-  }
-  auto found = sets_.find(joined);
+  std::string name = joined(keys);
+  auto found = sets_.find(name);
   if (found != sets_.end()) return found->second;
   std::unordered_set<std::string> seen;
   for (const auto& key : keys) {
     if (!seen.insert(key).second) throw Problem("value", "the metric '" + key + "' is there twice");
   }
-  return add_set(joined, keys);
+  return add_set(name, keys);
 }
 
 // Waits for room; the lock is held, but not while R looks for an interrupt.
@@ -104,7 +99,7 @@ void Buffer::row(uint32_t run, uint32_t set, const double* values, size_t width,
                  const Interrupted& interrupted) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (bytes_ >= kMostBytes || refusal_) make_room(lock, interrupted);
-  batch_.items.push_back(Item{Item::kRow, run, set, 0, batch_.values.size(), step, time});
+  batch_.items.push_back(Item{Item::kRow, run, set, batch_.values.size(), step, time});
   batch_.values.insert(batch_.values.end(), values, values + width);
   uint64_t bytes = sizeof(Item) + 8 * width;
   bytes_ += bytes;
@@ -128,7 +123,7 @@ void Buffer::force(Record record) {
 void Buffer::add(Record record) {
   uint64_t bytes = sizeof(Item) + record.data.size();
   batch_.items.push_back(
-      Item{Item::kRecord, static_cast<uint32_t>(batch_.records.size()), 0, 0, 0, 0, 0});
+      Item{Item::kRecord, static_cast<uint32_t>(batch_.records.size()), 0, 0, 0, 0});
   batch_.records.push_back(std::move(record));
   bytes_ += bytes;
   batch_.bytes += bytes;
@@ -138,7 +133,7 @@ void Buffer::add(Record record) {
 std::shared_ptr<Mark> Buffer::mark() {
   std::lock_guard<std::mutex> lock(mutex_);
   auto made = std::make_shared<Mark>();
-  batch_.items.push_back(Item{Item::kMark, static_cast<uint32_t>(batch_.marks.size()), 0, 0, 0, 0, 0});
+  batch_.items.push_back(Item{Item::kMark, static_cast<uint32_t>(batch_.marks.size()), 0, 0, 0, 0});
   batch_.marks.push_back(made);
   hurry_ = true;
   asleep_ = false;

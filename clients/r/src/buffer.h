@@ -10,7 +10,6 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <variant>
 #include <vector>
 
 #include "channel.h"
@@ -37,7 +36,6 @@ struct Item {
   uint32_t place;
   // Of a row: the set of keys, where its values start, its step and time.
   uint32_t set;
-  uint32_t padding;
   uint64_t values;
   int64_t step, time;
 };
@@ -55,7 +53,6 @@ struct Batch {
 // again, so a copy that is brought up to date serves the folding thread without a lock.
 struct Names : Columns::Names {
   std::vector<std::string> runs;
-  std::vector<std::string> keys;
   std::vector<Keys> sets;
   std::vector<std::vector<uint32_t>> members;
 
@@ -100,7 +97,7 @@ class Buffer {
  private:
   void make_room(std::unique_lock<std::mutex>& lock, const Interrupted& interrupted);
   void add(Record record);
-  uint32_t add_set(const std::string& joined, const Keys& keys);
+  uint32_t add_set(const std::string& name, const Keys& keys);
   uint32_t key_number(const std::string& key);
   void wake();
 

@@ -1,15 +1,17 @@
 // What R calls: the schema, channels, calls and streams.
-#include "schema.h"
+#include <cmath>
 
 #include "channel.h"
 #include "held.h"
+#include "schema.h"
 
+using runwire::bytes;
 using runwire::Channel;
 using runwire::guarded;
 using runwire::held_by;
 using runwire::hold;
 using runwire::interruptible;
-using runwire::Problem;
+using runwire::make_raw;
 using runwire::Schema;
 using runwire::ServerStream;
 
@@ -21,50 +23,38 @@ struct HeldChannel : runwire::Owned {
 
 struct HeldStream : runwire::Owned {
   std::unique_ptr<ServerStream> stream;
-  const google::protobuf::Descriptor* type = nullptr;
+  std::string type;
 };
 
-Schema& schema_of(SEXP schema) { return *Rcpp::XPtr<Schema>(schema); }
+// It has no threads: a forked child may go on using it.
+struct HeldSchema {
+  explicit HeldSchema(const std::string& set) : schema(set) {}
+  bool here() const { return true; }
+  Schema schema;
+};
 
-std::string path_of(const google::protobuf::MethodDescriptor* method) {
-  return "/" + method->service()->full_name() + "/" + method->name();
-}
-
-std::string serialised(Schema& schema, const google::protobuf::Descriptor* type, SEXP list) {
-  auto message = schema.make(type);
-  runwire::from_list(*message, list);
-  return message->SerializeAsString();
-}
-
-SEXP parsed(Schema& schema, const google::protobuf::Descriptor* type, const std::string& bytes) {
-  auto message = schema.make(type);
-  if (!message->ParseFromString(bytes)) throw Problem("INTERNAL", "the answer is not a " + type->name());
-  return runwire::to_list(*message);
-}
+Schema& schema_of(SEXP schema) { return held_by<HeldSchema>(schema).schema; }
 
 }  // namespace
 
 // [[Rcpp::export(rng = false)]]
-SEXP schema_load(Rcpp::RawVector set) {
-  return guarded([&] {
-    return Rcpp::XPtr<Schema>(new Schema(std::string(set.begin(), set.end())), true);
-  });
+SEXP schema_load(SEXP set) {
+  return guarded([&] { return hold(std::make_unique<HeldSchema>(bytes(set, "the schema"))); });
 }
 
 // [[Rcpp::export(rng = false)]]
 SEXP message_to_raw(SEXP schema, std::string type, SEXP list) {
-  return guarded([&]() -> SEXP {
+  return guarded([&] {
     Schema& known = schema_of(schema);
-    std::string bytes = serialised(known, known.message(type), list);
-    return Rcpp::RawVector(bytes.begin(), bytes.end());
+    return make_raw(known.encode(known.message(type), list));
   });
 }
 
 // [[Rcpp::export(rng = false)]]
-SEXP message_from_raw(SEXP schema, std::string type, Rcpp::RawVector bytes) {
+SEXP message_from_raw(SEXP schema, std::string type, SEXP data) {
   return guarded([&] {
     Schema& known = schema_of(schema);
-    return parsed(known, known.message(type), std::string(bytes.begin(), bytes.end()));
+    return known.decode(known.message(type), bytes(data, "a message"));
   });
 }
 
@@ -83,7 +73,7 @@ SEXP channel_open(std::string target, bool secure, bool local, std::string tls_c
     options.user_agent = user_agent;
     auto held = std::make_unique<HeldChannel>();
     held->channel = std::make_shared<Channel>(options);
-    return hold(held.release());
+    return hold(std::move(held));
   });
 }
 
@@ -92,14 +82,14 @@ SEXP call_unary(SEXP schema, SEXP channel, std::string service, std::string meth
                 double timeout) {
   return interruptible([&]() -> SEXP {
     Schema& known = schema_of(schema);
-    const auto* described = known.method(service, method);
+    runwire::Method described = known.method(service, method);
     HeldChannel& held = held_by<HeldChannel>(channel);
     std::string response;
     runwire::Failure failure =
-        held.channel->unary(path_of(described), serialised(known, described->input_type(), request), timeout,
+        held.channel->unary(described.path, known.encode(described.request, request), timeout,
                             runwire::user_interrupted, &response);
     if (!failure.ok()) return runwire::make_failure(failure);
-    return parsed(known, described->output_type(), response);
+    return known.decode(described.response, response);
   });
 }
 
@@ -108,14 +98,13 @@ SEXP stream_open(SEXP schema, SEXP channel, std::string service, std::string met
                  double timeout) {
   return guarded([&] {
     Schema& known = schema_of(schema);
-    const auto* described = known.method(service, method);
+    runwire::Method described = known.method(service, method);
     HeldChannel& open = held_by<HeldChannel>(channel);
     auto held = std::make_unique<HeldStream>();
-    held->type = described->output_type();
+    held->type = described.response;
     held->stream = std::make_unique<ServerStream>(
-        open.channel, path_of(described),
-        std::vector<std::string>{serialised(known, described->input_type(), request)}, timeout);
-    return hold(held.release());
+        open.channel, described.path, std::vector<std::string>{known.encode(described.request, request)}, timeout);
+    return hold(std::move(held));
   });
 }
 
@@ -127,7 +116,7 @@ SEXP stream_read(SEXP schema, SEXP stream, double patience) {
     std::string message;
     switch (held.stream->read(patience, runwire::user_interrupted, &message)) {
       case ServerStream::Read::kMessage:
-        return parsed(schema_of(schema), held.type, message);
+        return schema_of(schema).decode(held.type, message);
       case ServerStream::Read::kNothingYet:
         return Rf_ScalarLogical(FALSE);
       default:
@@ -138,21 +127,16 @@ SEXP stream_read(SEXP schema, SEXP stream, double patience) {
 
 // Serialised requests out, serialised answers back: a list of raw vectors.
 // [[Rcpp::export(rng = false)]]
-SEXP call_bytes(SEXP channel, std::string path, Rcpp::List requests, double timeout) {
-  return interruptible([&]() -> SEXP {
-    std::vector<std::string> said;
-    for (R_xlen_t i = 0; i < requests.size(); i++) {
-      Rcpp::RawVector one = requests[i];
-      said.emplace_back(one.begin(), one.end());
-    }
+SEXP call_bytes(SEXP channel, std::string path, SEXP requests, double timeout) {
+  return interruptible([&] {
+    std::vector<std::string> said, found;
+    for (R_xlen_t i = 0; i < Rf_xlength(requests); i++) said.push_back(bytes(VECTOR_ELT(requests, i), "a request"));
     ServerStream stream(held_by<HeldChannel>(channel).channel, path, said, timeout);
-    Rcpp::List found;
     std::string message;
     while (stream.read(INFINITY, runwire::user_interrupted, &message) == ServerStream::Read::kMessage) {
-      found.push_back(Rcpp::RawVector(message.begin(), message.end()));
+      found.push_back(message);
     }
-    if (!stream.failure().ok()) return runwire::make_failure(stream.failure());
-    return found;
+    return stream.failure().ok() ? runwire::make_raws(found) : runwire::make_failure(stream.failure());
   });
 }
 

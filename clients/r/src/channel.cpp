@@ -1,5 +1,8 @@
 #include "channel.h"
 
+#include <set>
+
+#include "frames.h"
 #include "grpc_channel.h"
 
 namespace runwire {
@@ -213,5 +216,57 @@ ServerStream::Read ServerStream::read(double patience, const Interrupted& interr
 const Failure& ServerStream::failure() const { return inner_->failure; }
 
 void ServerStream::cancel() { inner_->context.TryCancel(); }
+
+namespace {
+
+const char kHeartbeat[] = "/runwire.v1.MetricService/Heartbeat";
+constexpr double kPatience = 10;
+
+struct Beat {
+  grpc::ClientContext context;
+  grpc::ByteBuffer answer;
+  grpc::Status status;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<grpc::ByteBuffer>> call;
+};
+
+}  // namespace
+
+struct Beats::Inner {
+  grpc::CompletionQueue queue;
+  std::set<Beat*> beats;
+
+  void start(Channel& channel, const std::string& request) {
+    auto beat = std::make_unique<Beat>();
+    channel.inner().prepare(beat->context, kPatience);
+    beat->call = channel.inner().stub->PrepareUnaryCall(&beat->context, kHeartbeat, to_buffer(request), &queue);
+    beat->call->StartCall();
+    beat->call->Finish(&beat->answer, &beat->status, beat.get());
+    beats.insert(beat.release());
+  }
+
+  void end(void* tag) {
+    beats.erase(static_cast<Beat*>(tag));
+    delete static_cast<Beat*>(tag);
+  }
+};
+
+Beats::Beats() : inner_(new Inner) {}
+
+Beats::~Beats() = default;
+
+void Beats::send(Channel& channel, const std::vector<std::string>& run_ids) {
+  void* tag;
+  bool ok;
+  while (inner_->queue.AsyncNext(&tag, &ok, after(0)) == grpc::CompletionQueue::GOT_EVENT) inner_->end(tag);
+  for (const std::string& request : heartbeats(run_ids)) inner_->start(channel, request);
+}
+
+void Beats::stop() {
+  for (Beat* beat : inner_->beats) beat->context.TryCancel();
+  inner_->queue.Shutdown();
+  void* tag;
+  bool ok;
+  while (inner_->queue.Next(&tag, &ok)) inner_->end(tag);
+}
 
 }  // namespace runwire

@@ -63,4 +63,20 @@ class ServerStream {
   std::unique_ptr<Inner> inner_;
 };
 
+// Heartbeats of runs, for whose answers nobody waits. To be used by one thread at a time.
+class Beats {
+ public:
+  Beats();
+  ~Beats();
+
+  // Says that runs are alive.
+  void send(Channel& channel, const std::vector<std::string>& run_ids);
+  // Ends those that are on their way; nothing is sent afterwards.
+  void stop();
+
+ private:
+  struct Inner;
+  std::unique_ptr<Inner> inner_;
+};
+
 }  // namespace runwire

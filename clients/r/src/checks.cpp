@@ -1,11 +1,14 @@
 // What R calls: rules, ids, digests, and other small things that C++ knows.
+#include <chrono>
+#include <random>
+#include <thread>
+
 #include "arguments.h"
-#include "beats.h"
-#include "delivery.h"
+#include "frames.h"
 #include "held.h"
+#include "ids.h"
+#include "local.h"
 #include "rules.h"
-#include "segments.h"
-#include "spool.h"
 
 using runwire::guarded;
 using runwire::interruptible;
@@ -15,35 +18,51 @@ using runwire::user_interrupted;
 
 // How a call failed, of its code's number and the bytes of its details.
 // [[Rcpp::export(rng = false)]]
-SEXP read_status(int code, std::string message, Rcpp::RawVector details) {
-  return runwire::make_failure(
-      runwire::read_failure(code, message, std::string(details.begin(), details.end())));
+SEXP read_status(int code, std::string message, SEXP details) {
+  return runwire::make_failure(runwire::read_failure(code, message, runwire::bytes(details, "details")));
 }
 
 // [[Rcpp::export(rng = false)]]
 SEXP local_server(std::string folder, double timeout) {
-  return interruptible([&] { return Rcpp::wrap(runwire::find_local_server(folder, timeout, user_interrupted)); });
+  return interruptible([&] { return runwire::make_text(runwire::find_local_server(folder, timeout, user_interrupted)); });
 }
 
 // What a heartbeat of these runs says: serialised requests.
 // [[Rcpp::export(rng = false)]]
 SEXP heartbeat_requests(SEXP run_ids) {
-  return guarded([&]() -> SEXP {
-    Rcpp::List found;
-    for (const std::string& one : runwire::heartbeats(runwire::texts(run_ids, "run ids"))) {
-      found.push_back(Rcpp::RawVector(one.begin(), one.end()));
-    }
-    return found;
-  });
+  return guarded([&] { return runwire::make_raws(runwire::heartbeats(runwire::texts(run_ids, "run ids"))); });
 }
 
 // [[Rcpp::export(rng = false)]]
 std::string mint_id() { return runwire::new_id(); }
 
+// A number drawn evenly from 0 to another. R's own generator is left as it is: what a user seeds must not depend on how
+// often a server was away, and workers of one seed must not all come back at once.
+// [[Rcpp::export(rng = false)]]
+double draw(double most) {
+  std::random_device source;
+  return std::uniform_real_distribution<double>(0, most)(source);
+}
+
+// Sleeps so many seconds. R's own sleep looks for interrupts, but not for limits of time.
+// [[Rcpp::export(rng = false)]]
+SEXP rest(double seconds) {
+  return interruptible([&]() -> SEXP {
+    using Clock = std::chrono::steady_clock;
+    auto end = Clock::now() + std::chrono::duration<double>(seconds);
+    do {
+      std::this_thread::sleep_until(std::min<Clock::time_point>(
+          Clock::now() + std::chrono::milliseconds(50), std::chrono::time_point_cast<Clock::duration>(end)));
+      if (user_interrupted()) throw runwire::Interruption();
+    } while (Clock::now() < end);
+    return R_NilValue;
+  });
+}
+
 // The first 16 hex digits of a SHA-256.
 // [[Rcpp::export(rng = false)]]
-std::string digest16(Rcpp::RawVector data) {
-  return runwire::to_hex(runwire::sha256(std::string(data.begin(), data.end()))).substr(0, 16);
+std::string digest16(SEXP data) {
+  return runwire::to_hex(runwire::sha256(runwire::bytes(data, "data"))).substr(0, 16);
 }
 
 // Checks a text by one of the server's rules; NULL, or a problem.

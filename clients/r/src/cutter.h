@@ -1,15 +1,16 @@
-// Cuts frames: gathers records into payloads of a good size.
+// From the buffer to frames: points become records, records are gathered into payloads of a good size.
 #pragma once
 
-#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "frames.h"
+#include "buffer.h"
 
 namespace runwire {
 
@@ -38,8 +39,6 @@ class Begins {
   mutable std::mutex guard_;
   std::map<std::string, Begin> begins_;
 };
-
-struct Lane;
 
 // Where frames go.
 class FrameSink {
@@ -80,6 +79,34 @@ class Cutter {
   std::string payload_;
   std::map<std::string, GroupRef> groups_;
   size_t target_ = 0;
+};
+
+// One pass over what was logged. Points of a run may move before and behind those of other keys, never across another
+// record of their run.
+class Fold {
+ public:
+  Fold(Batch& batch, const Names& names, Groups& groups, Cutter& cutter)
+      : batch_(batch), names_(names), groups_(groups), cutter_(cutter) {}
+
+  void row(const Item& item);
+  // Hands a record on, behind the points of its run that came before it.
+  void record(Record& record);
+  // Hands on all points, and cuts the frame in the making.
+  void finish();
+
+ private:
+  Columns& columns_of(uint32_t run);
+  void emit(std::vector<Record> records);
+
+  Batch& batch_;
+  const Names& names_;
+  Groups& groups_;
+  Cutter& cutter_;
+  std::unordered_map<uint32_t, std::unique_ptr<Columns>> runs_;
+  std::vector<uint32_t> order_;
+  std::unordered_map<std::string, uint32_t> numbers_;
+  uint32_t last_ = UINT32_MAX;
+  Columns* columns_ = nullptr;
 };
 
 }  // namespace runwire

@@ -1,16 +1,14 @@
 #include "delivery.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdio>
-#include <random>
-#include <set>
 #include <system_error>
 #include <thread>
 
-#include "beats.h"
+#include "clock.h"
 #include "grpc_channel.h"
+#include "ids.h"
+#include "local.h"
 #include "problem.h"
 #include "stream.h"
 #include "telling.h"
@@ -20,11 +18,7 @@ namespace runwire {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 const char kStreamFrames[] = "/runwire.v1.MetricService/StreamFrames";
-// A stream whose frames are not acknowledged for so long is cut and opened again: the way may be a black hole.
-constexpr std::chrono::seconds kSilence{30};
 // Being away for less is not worth a word to the user.
 constexpr std::chrono::seconds kPatience{5};
 constexpr double kSlice = 1.0;
@@ -46,12 +40,11 @@ Failure simple_failure(const std::string& code, const std::string& message, cons
 
 struct Delivery::Inner {
   Inner(Delivery& outer, DeliveryOptions given, Guard& guard)
-      : outer(outer), options(std::move(given)), guard(guard), chance(std::random_device()()) {}
+      : outer(outer), options(std::move(given)), guard(guard) {}
 
   Delivery& outer;
   DeliveryOptions options;
   Guard& guard;
-  std::mt19937 chance;
   std::thread thread;
   std::shared_ptr<Channel> channel;
   std::string channel_target;
@@ -252,7 +245,7 @@ void Delivery::Inner::take(Stream& it, const std::string& bytes) {
       outer.reached = true;
       outer.away.reset();
       outer.refused = false;
-      if (told) say(options.address + " is back; sending what waited");
+      if (told) say(concat({options.address, " is back; sending what waited"}));
       told = false;
     }
     if (answer.ack) {
@@ -336,12 +329,12 @@ std::string Delivery::Inner::next_message(Stream& it) {
   return message;
 }
 
-// Cuts a stream on which nothing was acknowledged for long.
+// Cuts a stream on which nothing was acknowledged for long, to be opened again: the way may be a black hole.
 void Delivery::Inner::watch(Stream& it) {
   std::lock_guard<std::mutex> lock(guard.mutex);
   Writer& writer = it.lane->writer;
   bool waits = !writer.is_open() || writer.sent() > writer.acked().sequence;
-  if (waits && Clock::now() - progress >= kSilence) fail(it, simple_failure("UNAVAILABLE", "the server says nothing"));
+  if (waits && since(progress) >= options.silence) fail(it, simple_failure("UNAVAILABLE", "the server says nothing"));
 }
 
 // Decides what follows a stream that failed, and waits.
@@ -355,7 +348,7 @@ void Delivery::Inner::pause(const Failure& failure) {
   if (is_away(failure)) say_away();
   const RetryOptions& retry = options.retry;
   double longest = std::min(retry.maximum, retry.initial * std::pow(retry.multiplier, std::min(failures - 1, 64)));
-  double wait = std::uniform_real_distribution<double>(0, longest)(chance) + failure.retry_delay.value_or(0);
+  double wait = random_fraction() * longest + failure.retry_delay.value_or(0);
   auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wait));
   guard.changed.notify_all();
   while (!stopping && guard.changed.wait_until(lock, end) != std::cv_status::timeout) {
@@ -373,7 +366,7 @@ void Delivery::Inner::set_aside(const Failure& failure) {
   try {
     lane->spool->set_aside(aside);
   } catch (const std::system_error& error) {
-    say(std::string("the spool ") + lane->spool->folder() + " can not be marked: " + error.what());
+    say(concat({"the spool ", lane->spool->folder(), " can not be marked: ", error.what()}));
   }
   lane->over = failure;
   outer.ended.push_back(lane);
@@ -386,8 +379,8 @@ void Delivery::Inner::say_away() {
     away_since = Clock::now();
   } else if (!told && Clock::now() - away_since > kPatience) {
     told = true;
-    say("no answer from " + options.address + "; what is logged waits in " + lane->spool->folder() +
-        " and is sent when the server is back");
+    say(concat({"no answer from ", options.address, "; what is logged waits in ", lane->spool->folder(),
+                " and is sent when the server is back"}));
   }
 }
 

@@ -29,6 +29,8 @@ struct RetryOptions {
 struct DeliveryOptions {
   ChannelOptions channel;
   RetryOptions retry;
+  // Seconds after which a stream is cut whose frames are not acknowledged.
+  double silence = 30;
   // As a person writes it.
   std::string address;
   // A folder whose server is looked up before each connection; empty where the channel's target is the server.
@@ -83,9 +85,5 @@ class Delivery {
   struct Inner;
   std::unique_ptr<Inner> inner_;
 };
-
-// Finds the server of a folder that a server on this machine has open: the address to connect to. Throws a Problem if
-// there is none, or it does not become known within `patience` seconds, and Interruption.
-std::string find_local_server(const std::string& folder, double patience, const Interrupted& interrupted);
 
 }  // namespace runwire

@@ -17,15 +17,6 @@ constexpr size_t kMostGroupBytes = 16 * 1024 * 1024;
 constexpr size_t kMostGroupText = 1024 * 1024;
 constexpr size_t kMostSeen = 10000;
 
-std::string joined(const Keys& keys) {
-  std::string found;
-  for (const auto& key : keys) {
-    found += key;
-    found.push_back('\0');
-  }
-  return found;
-}
-
 // Divides keys so that each piece can be declared in one message.
 std::vector<std::pair<size_t, size_t>> pieces(const Keys& keys) {
   std::vector<std::pair<size_t, size_t>> found;
@@ -58,7 +49,8 @@ std::vector<KeyPart> Groups::parts(const Keys& keys) {
   bool whole = true;
   for (const auto& piece : pieces(keys)) {
     made.push_back(part(keys, piece.first, piece.second));
-    whole = whole && made.back().group;
+    // The last piece may be too small for a group, and never becomes one.
+    whole = whole && (made.back().group || piece.second - piece.first < kGroupKeys);
   }
   if (whole) parts_[all] = made;
   return made;

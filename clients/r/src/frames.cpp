@@ -2,9 +2,9 @@
 
 #include <zlib.h>
 
-#include <array>
 #include <cstring>
 
+#include "ids.h"
 #include "wire.h"
 
 namespace runwire {
@@ -13,6 +13,7 @@ namespace {
 
 // RUN_STATUS_KILLED.
 constexpr int64_t kKilled = 5;
+constexpr size_t kMostBeats = 1000;
 
 }  // namespace
 
@@ -24,14 +25,18 @@ uint32_t chained(uint32_t previous_crc, std::string_view payload) {
       crc32(crc, reinterpret_cast<const Bytef*>(payload.data()), static_cast<uInt>(payload.size())));
 }
 
-GroupRef make_group(const std::vector<std::string>& keys) {
-  std::string all, data;
+std::string joined(const std::vector<std::string>& keys) {
+  std::string found;
   for (const auto& key : keys) {
-    all += key;
-    all.push_back('\0');
+    found += key;
+    found.push_back('\0');
   }
+  return found;
+}
+
+GroupRef make_group(const std::vector<std::string>& keys) {
   auto made = std::make_shared<Group>();
-  made->hash = sha256(all).substr(0, 16);
+  made->hash = sha256(joined(keys)).substr(0, 16);
   append_field(made->data, 1, made->hash);
   for (const auto& key : keys) append_field(made->data, 2, key);
   return made;
@@ -82,6 +87,15 @@ std::string encode_block(const std::string& names, const std::string& axis, cons
   return found;
 }
 
+std::vector<std::string> heartbeats(const std::vector<std::string>& run_ids) {
+  std::vector<std::string> found;
+  for (size_t i = 0; i < run_ids.size(); i++) {
+    if (i % kMostBeats == 0) found.emplace_back();
+    append_field(found.back(), 1, run_ids[i]);
+  }
+  return found;
+}
+
 std::string encode_killed(const std::string& run_id, int64_t time) {
   std::string end, finish, record;
   append_int(end, 1, time / 1000);
@@ -116,6 +130,13 @@ std::string encode_batch(const std::string& run_id, const std::vector<std::strin
   append_field(found, 3, inner);
   return found;
 }
+
+Rejection::Rejection() = default;
+Rejection::Rejection(const Rejection& other) = default;
+Rejection::Rejection(Rejection&& other) noexcept = default;
+Rejection& Rejection::operator=(const Rejection& other) = default;
+Rejection& Rejection::operator=(Rejection&& other) noexcept = default;
+Rejection::~Rejection() = default;
 
 Rejection read_rejection(std::string_view data) {
   Rejection found;
@@ -230,84 +251,6 @@ std::string say_confirmed(int64_t sequence) {
   std::string found;
   append_tag(found, 4, 0);
   append_varint(found, static_cast<uint64_t>(sequence));
-  return found;
-}
-
-namespace {
-
-// FIPS 180-4.
-constexpr std::array<uint32_t, 64> kRounds = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-uint32_t turned(uint32_t word, int by) { return word >> by | word << (32 - by); }
-
-void sha_block(std::array<uint32_t, 8>& state, const unsigned char* data) {
-  uint32_t w[64];
-  for (int i = 0; i < 16; i++) {
-    w[i] = static_cast<uint32_t>(data[4 * i]) << 24 | static_cast<uint32_t>(data[4 * i + 1]) << 16 |
-           static_cast<uint32_t>(data[4 * i + 2]) << 8 | data[4 * i + 3];
-  }
-  for (int i = 16; i < 64; i++) {
-    uint32_t a = turned(w[i - 15], 7) ^ turned(w[i - 15], 18) ^ w[i - 15] >> 3;
-    uint32_t b = turned(w[i - 2], 17) ^ turned(w[i - 2], 19) ^ w[i - 2] >> 10;
-    w[i] = w[i - 16] + a + w[i - 7] + b;
-  }
-  std::array<uint32_t, 8> s = state;
-  for (int i = 0; i < 64; i++) {
-    uint32_t one = s[7] + (turned(s[4], 6) ^ turned(s[4], 11) ^ turned(s[4], 25)) +
-                   ((s[4] & s[5]) ^ (~s[4] & s[6])) + kRounds[i] + w[i];
-    uint32_t two = (turned(s[0], 2) ^ turned(s[0], 13) ^ turned(s[0], 22)) +
-                   ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-    s = {one + two, s[0], s[1], s[2], s[3] + one, s[4], s[5], s[6]};
-  }
-  for (int i = 0; i < 8; i++) state[i] += s[i];
-}
-
-}  // namespace
-
-std::string sha256(std::string_view data) {
-  std::array<uint32_t, 8> state = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                   0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-  std::string tail(data.substr(data.size() / 64 * 64));
-  tail.push_back('\x80');
-  while (tail.size() % 64 != 56) tail.push_back('\0');
-  uint64_t bits = static_cast<uint64_t>(data.size()) * 8;
-  for (int shift = 56; shift >= 0; shift -= 8) tail.push_back(static_cast<char>(bits >> shift));
-  const auto* bytes = reinterpret_cast<const unsigned char*>(data.data());
-  for (size_t i = 0; i + 64 <= data.size(); i += 64) sha_block(state, bytes + i);
-  for (size_t i = 0; i < tail.size(); i += 64) {
-    sha_block(state, reinterpret_cast<const unsigned char*>(tail.data()) + i);
-  }
-  std::string found;
-  for (uint32_t word : state) {
-    for (int shift = 24; shift >= 0; shift -= 8) found.push_back(static_cast<char>(word >> shift));
-  }
-  return found;
-}
-
-std::string to_hex(std::string_view data) {
-  static const char digits[] = "0123456789abcdef";
-  std::string found;
-  for (unsigned char byte : data) {
-    found.push_back(digits[byte >> 4]);
-    found.push_back(digits[byte & 15]);
-  }
-  return found;
-}
-
-std::string from_hex(std::string_view hex) {
-  auto digit = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-  std::string found;
-  for (size_t i = 0; i + 1 < hex.size(); i += 2) {
-    found.push_back(static_cast<char>(digit(hex[i]) << 4 | digit(hex[i + 1])));
-  }
   return found;
 }
 

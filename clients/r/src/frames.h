@@ -34,6 +34,9 @@ struct Group {
 
 using GroupRef = std::shared_ptr<const Group>;
 
+// Keys as one text that no others have: each ends with a NUL.
+std::string joined(const std::vector<std::string>& keys);
+
 GroupRef make_group(const std::vector<std::string>& keys);
 
 // A record that is ready. One without data only says that a run is to begin.
@@ -65,8 +68,19 @@ std::string encode_batch(const std::string& run_id, const std::vector<std::strin
 // The serialised `Record` that ends a run as KILLED, at a time in unix ms.
 std::string encode_killed(const std::string& run_id, int64_t time);
 
+// The serialised requests that say that runs are alive: as many as it takes, for one takes a thousand runs.
+std::vector<std::string> heartbeats(const std::vector<std::string>& run_ids);
+
 // Records of one run that the server did not apply.
 struct Rejection {
+  // In one place, and not compiled once more by each source that has one.
+  Rejection();
+  Rejection(const Rejection& other);
+  Rejection(Rejection&& other) noexcept;
+  Rejection& operator=(const Rejection& other);
+  Rejection& operator=(Rejection&& other) noexcept;
+  ~Rejection();
+
   std::string run_id, reason, message;
   int64_t first_sequence = 0, last_sequence = 0, records = 0, points = 0;
   std::vector<std::pair<std::string, std::string>> metadata;
@@ -103,10 +117,5 @@ std::string say_hello(const std::string& writer_id, const Place& acked);
 std::string say_frame(int64_t sequence, uint32_t previous_crc, const std::string& payload);
 std::string say_declare(const Group& group);
 std::string say_confirmed(int64_t sequence);
-
-// SHA-256 of bytes.
-std::string sha256(std::string_view data);
-std::string to_hex(std::string_view data);
-std::string from_hex(std::string_view hex);
 
 }  // namespace runwire

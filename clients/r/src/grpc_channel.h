@@ -1,35 +1,19 @@
 // What the sources that include gRPC share.
 #pragma once
 
-#include <grpcpp/grpcpp.h>
+#include <grpcpp/create_channel.h>
 #include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <pthread.h>
-#include <signal.h>
 
 #include <chrono>
 #include <cmath>
 #include <string>
 
 #include "channel.h"
+#include "signals.h"
 
 namespace runwire {
-
-// Threads that are started meanwhile take no signals: those are for R's own thread.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 inline grpc::ByteBuffer to_buffer(const std::string& bytes) {
   grpc::Slice slice(bytes);

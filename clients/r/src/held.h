@@ -56,8 +56,17 @@ Held& held_by(SEXP pointer) {
 }
 
 template <typename Held>
-SEXP hold(Held* held) {
-  return Rcpp::XPtr<Held, Rcpp::PreserveStorage, let_go<Held>, false>(held, true);
+SEXP hold(std::unique_ptr<Held> held) {
+  Kept found(R_MakeExternalPtr(held.release(), R_NilValue, R_NilValue));
+  R_RegisterCFinalizerEx(
+      found,
+      [](SEXP pointer) {
+        auto* mine = static_cast<Held*>(R_ExternalPtrAddr(pointer));
+        R_ClearExternalPtr(pointer);
+        if (mine != nullptr) let_go(mine);
+      },
+      FALSE);
+  return found;
 }
 
 template <typename Body>
@@ -65,7 +74,7 @@ SEXP interruptible(Body body) {
   try {
     return guarded(body);
   } catch (const Interruption&) {
-    throw Rcpp::internal::InterruptedException();
+    go_on_jumping();
   }
 }
 

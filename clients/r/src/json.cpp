@@ -1,7 +1,8 @@
 #include "json.h"
 
-#include <cstdint>
+#include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 
 namespace runwire {
 
@@ -25,26 +26,8 @@ void append_utf8(std::string& out, uint32_t c) {
   }
 }
 
-}  // namespace
-
-std::string json_text(const std::string& text) {
-  std::string found = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') {
-      found.push_back('\\');
-      found.push_back(c);
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char code[8];
-      std::snprintf(code, sizeof code, "\\u%04x", c);
-      found += code;
-    } else {
-      found.push_back(c);
-    }
-  }
-  return found + "\"";
-}
-
-std::string json_string(const std::string& json, size_t at) {
+// The text of a string, from behind its opening quote.
+std::string string_at(const std::string& json, size_t at) {
   std::string found;
   uint32_t high = 0;
   while (at < json.size() && json[at] != '"') {
@@ -71,11 +54,40 @@ std::string json_string(const std::string& json, size_t at) {
   return found;
 }
 
-size_t json_place(const std::string& json, const std::string& key) {
+// The place behind `"key":` and the spaces there.
+size_t place_of(const std::string& json, const std::string& key) {
   size_t at = json.find("\"" + key + "\"");
   if (at == std::string::npos) return json.size();
   at = json.find(':', at + key.size() + 2);
-  return at == std::string::npos ? json.size() : json.find_first_not_of(" \t\r\n", at + 1);
+  return std::min(json.size(), json.find_first_not_of(" \t\r\n", at == std::string::npos ? json.size() : at + 1));
+}
+
+}  // namespace
+
+std::string json_text(const std::string& text) {
+  std::string found = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') {
+      found.push_back('\\');
+      found.push_back(c);
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      char code[8];
+      std::snprintf(code, sizeof code, "\\u%04x", c);
+      found += code;
+    } else {
+      found.push_back(c);
+    }
+  }
+  return found + "\"";
+}
+
+std::string json_string(const std::string& json, const std::string& key) {
+  size_t at = place_of(json, key);
+  return at < json.size() && json[at] == '"' ? string_at(json, at + 1) : "";
+}
+
+int64_t json_integer(const std::string& json, const std::string& key) {
+  return std::strtoll(json.c_str() + place_of(json, key), nullptr, 10);
 }
 
 }  // namespace runwire

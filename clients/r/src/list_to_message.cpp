@@ -1,7 +1,6 @@
 #include <cmath>
 
-#include "schema.h"
-#include "well_known.h"
+#include "lists.h"
 
 namespace runwire {
 
@@ -12,8 +11,6 @@ using google::protobuf::Message;
 using google::protobuf::Reflection;
 
 namespace {
-
-std::string kind_of(SEXP value) { return value == R_NilValue ? "NULL" : Rf_type2char(TYPEOF(value)); }
 
 [[noreturn]] void wrong(const FieldDescriptor* field, const std::string& wanted, SEXP value) {
   throw Problem("type", field->name() + " must be " + wanted + ", not " + kind_of(value));
@@ -30,8 +27,7 @@ double double_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
 }
 
 std::string bytes_of(const FieldDescriptor* field, SEXP value) {
-  if (TYPEOF(value) != RAWSXP) wrong(field, "raw", value);
-  return std::string(reinterpret_cast<const char*>(RAW(value)), Rf_xlength(value));
+  return bytes(value, field->name().c_str());
 }
 
 int enum_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
@@ -124,11 +120,32 @@ struct Adder {
   void text(const std::string& v) { r->AddString(&message, f, v); }
 };
 
+// The seconds in a unit of R's durations.
+double unit_of(const FieldDescriptor* field, SEXP value) {
+  std::string unit = text(Rf_getAttrib(value, Rf_install("units")), "units");
+  if (unit == "secs") return 1;
+  if (unit == "mins") return 60;
+  if (unit == "hours") return 3600;
+  if (unit == "days") return 86400;
+  if (unit == "weeks") return 604800;
+  throw Problem("type", field->name() + " has the unknown unit " + unit);
+}
+
 void set_seconds(Message& message, const FieldDescriptor* parent, SEXP value) {
-  if (Rf_xlength(value) != 1 || (TYPEOF(value) != REALSXP && TYPEOF(value) != INTSXP)) {
-    wrong(parent, "one time or number of seconds", value);
+  bool duration = message.GetDescriptor()->full_name() == kDuration;
+  const char* wanted = duration ? "one difftime or number of seconds" : "one time or number of seconds";
+  if (Rf_xlength(value) != 1 || (TYPEOF(value) != REALSXP && TYPEOF(value) != INTSXP)) wrong(parent, wanted, value);
+  double unit = 1;
+  if (Rf_isObject(value)) {
+    if (duration && Rf_inherits(value, "difftime")) {
+      unit = unit_of(parent, value);
+    } else if (!duration && Rf_inherits(value, "Date")) {
+      unit = 86400;
+    } else if (duration || !Rf_inherits(value, "POSIXct")) {
+      wrong(parent, wanted, value);
+    }
   }
-  double seconds = double_at(parent, value, 0);
+  double seconds = double_at(parent, value, 0) * unit;
   if (!std::isfinite(seconds)) throw Problem("type", parent->name() + " must be finite");
   // To the microsecond, which is what a double has room for: a time of today would else get a tail.
   double micros = std::round(seconds * 1e6);

@@ -1,4 +1,6 @@
-// Local mode: a folder is the address. Finds the server that has the folder open; starting one is Python's part.
+// Finds the server that has a folder open; starting one is Python's part.
+#include "local.h"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -10,9 +12,9 @@
 #include <cstdlib>
 #include <thread>
 
-#include "delivery.h"
+#include "files.h"
+#include "json.h"
 #include "problem.h"
-#include "segments.h"
 
 namespace runwire {
 
@@ -36,20 +38,11 @@ bool is_owned(const std::string& folder) {
   return false;
 }
 
-// The text of a member of the folder's pointer, which has no escapes.
-std::string member(const std::string& json, const std::string& name) {
-  size_t at = json.find("\"" + name + "\"");
-  if (at == std::string::npos) return "";
-  at = json.find('"', json.find(':', at));
-  if (at == std::string::npos) return "";
-  return json.substr(at + 1, json.find('"', at + 1) - at - 1);
-}
-
 }  // namespace
 
 std::string find_local_server(const std::string& given, double patience, const Interrupted& interrupted) {
   char* real = ::realpath(given.c_str(), nullptr);
-  if (real == nullptr) throw no_server(given, "is no folder: start a server there with `runwire server`");
+  if (real == nullptr) throw no_server(given, "is no folder: start a server there with `runwire server --data-dir " + given + "`");
   std::string folder = real;
   std::free(real);
   int descriptor = ::open((folder + "/start.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -69,7 +62,7 @@ std::string find_local_server(const std::string& given, double patience, const I
   if (is_owned(folder)) {
     int pointer = ::open((folder + "/server.json").c_str(), O_RDONLY | O_CLOEXEC);
     File file(pointer);
-    if (pointer >= 0) address = member(file.read(0, file.size()), "address");
+    if (pointer >= 0) address = json_string(file.read(0, file.size()), "address");
   }
   ::flock(descriptor, LOCK_UN);
   if (address.empty()) throw no_server(folder, "has no server: start one with `runwire server --data-dir " + folder + "`");

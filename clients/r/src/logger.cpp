@@ -9,6 +9,7 @@ using runwire::guarded;
 using runwire::held_by;
 using runwire::hold;
 using runwire::interruptible;
+using runwire::member;
 using runwire::metric;
 using runwire::now;
 using runwire::number_at;
@@ -56,8 +57,8 @@ struct Series {
 };
 
 [[noreturn]] void wrong_length(const std::string& key, size_t count, const char* what, size_t found) {
-  throw Problem("value", metric(key, "") + std::to_string(count) + " values need as many " + what + ", and there are " +
-                             std::to_string(found));
+  throw Problem("value", metric(key, "there must be as many ") + what + " as values, and there are " +
+                             std::to_string(found) + " for " + std::to_string(count));
 }
 
 Series read_series(SEXP run_id, SEXP key, SEXP values, SEXP steps, SEXP timestamps) {
@@ -115,10 +116,9 @@ std::vector<runwire::Record> encode_series(const Series& series) {
 // The points of a batch, as columns that may be NULL where they have defaults.
 std::vector<runwire::BatchBlock> read_points(SEXP points, int64_t present) {
   if (points == R_NilValue) return {};
-  Rcpp::List columns(points);
-  std::vector<std::string> keys = runwire::texts(columns["key"], "a metric's key");
+  std::vector<std::string> keys = runwire::texts(member(points, "key"), "a metric's key");
   std::vector<runwire::BatchPoint> listed(keys.size());
-  SEXP values = columns["value"], steps = columns["step"], times = columns["timestamp"];
+  SEXP values = member(points, "value"), steps = member(points, "step"), times = member(points, "timestamp");
   bool apart = TYPEOF(values) == VECSXP;
   for (size_t i = 0; i < keys.size(); i++) {
     auto at = static_cast<R_xlen_t>(i);
@@ -132,12 +132,12 @@ std::vector<runwire::BatchBlock> read_points(SEXP points, int64_t present) {
   return runwire::fold_points(listed);
 }
 
-runwire::BatchBlock read_block(const Rcpp::List& block, int64_t present) {
+runwire::BatchBlock read_block(SEXP block, int64_t present) {
   runwire::BatchBlock found;
-  found.keys = runwire::texts(block["keys"], "a block's keys");
+  found.keys = runwire::texts(member(block, "keys"), "a block's keys");
   std::string first = found.keys.empty() ? "" : found.keys[0];
-  found.column.steps = runwire::integers(block["steps"], metric(first, "step"));
-  SEXP times = block["timestamps"], values = block["values"];
+  found.column.steps = runwire::integers(member(block, "steps"), metric(first, "step"));
+  SEXP times = member(block, "timestamps"), values = member(block, "values");
   auto rows = static_cast<R_xlen_t>(found.column.steps.size());
   for (R_xlen_t row = 0; row < rows; row++) {
     R_xlen_t at = Rf_xlength(times) == 1 ? 0 : row;
@@ -152,7 +152,7 @@ runwire::BatchBlock read_block(const Rcpp::List& block, int64_t present) {
 void check_block(const runwire::BatchBlock& block, const std::string& place) {
   std::unordered_set<std::string> seen;
   for (size_t k = 0; k < block.keys.size(); k++) {
-    runwire::rules::key(block.keys[k], place + ".keys[" + std::to_string(k) + "]");
+    runwire::rules::metric_key(block.keys[k], place + ".keys[" + std::to_string(k) + "]");
     seen.insert(block.keys[k]);
   }
   if (block.keys.empty() || seen.size() != block.keys.size()) {
@@ -178,19 +178,19 @@ std::string encode_whole(const runwire::BatchBlock& block, runwire::Groups& grou
 }  // namespace
 
 // [[Rcpp::export(rng = false)]]
-SEXP pipeline_open(Rcpp::List given) {
+SEXP pipeline_open(SEXP given) {
   return guarded([&] {
     runwire::PipelineOptions options;
     options.delivery = runwire::delivery_options(given);
-    options.offline = Rcpp::as<bool>(given["offline"]);
+    options.offline = runwire::flag(member(given, "offline"), "offline");
     if (!options.offline) runwire::claim_process();
-    options.root = Rcpp::as<std::string>(given["root"]);
+    options.root = runwire::text(member(given, "root"), "root");
     options.address = options.delivery.address;
-    options.spool_bytes = static_cast<uint64_t>(Rcpp::as<double>(given["spool_bytes"]));
-    options.block = Rcpp::as<bool>(given["block"]);
+    options.spool_bytes = static_cast<uint64_t>(runwire::number(member(given, "spool_bytes"), "spool_bytes"));
+    options.block = runwire::flag(member(given, "block"), "block");
     auto held = std::make_unique<HeldPipeline>();
     held->pipeline = std::make_unique<Pipeline>(options);
-    return hold(held.release());
+    return hold(std::move(held));
   });
 }
 
@@ -256,7 +256,7 @@ SEXP log_series(SEXP pipeline, SEXP run_id, SEXP key, SEXP values, SEXP steps, S
 
 // Points as four columns; blocks as lists of keys, steps, timestamps and a matrix with a row for each step.
 // [[Rcpp::export(rng = false)]]
-SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP params, SEXP tags) {
+SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, SEXP blocks, SEXP params, SEXP tags) {
   return interruptible([&]() -> SEXP {
     HeldPipeline& held = held_by<HeldPipeline>(pipeline);
     runwire::Record record;
@@ -268,8 +268,8 @@ SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP 
     runwire::rules::pairs(named, "tags", runwire::rules::kMostTag);
     int64_t present = now();
     std::vector<runwire::BatchBlock> made = read_points(points, present);
-    for (R_xlen_t i = 0; i < blocks.size(); i++) {
-      runwire::BatchBlock one = read_block(blocks[i], present);
+    for (R_xlen_t i = 0; i < Rf_xlength(blocks); i++) {
+      runwire::BatchBlock one = read_block(VECTOR_ELT(blocks, i), present);
       if (!one.column.steps.empty()) made.push_back(std::move(one));
     }
     std::vector<std::string> encoded;
@@ -285,13 +285,13 @@ SEXP log_batch(SEXP pipeline, SEXP run_id, SEXP points, Rcpp::List blocks, SEXP 
 
 // A serialised `Record`; an empty one only has its run begun.
 // [[Rcpp::export(rng = false)]]
-SEXP log_record(SEXP pipeline, std::string run_id, Rcpp::RawVector data, bool ends) {
+SEXP log_record(SEXP pipeline, std::string run_id, SEXP data, bool ends) {
   return interruptible([&]() -> SEXP {
     Pipeline& it = pipeline_of(pipeline);
     runwire::rules::run_id(run_id);
     runwire::Record record;
     record.run_id = run_id;
-    record.data = std::string(data.begin(), data.end());
+    record.data = runwire::bytes(data, "a record");
     record.ends = ends;
     put(it, std::move(record));
     if (ends) it.stop_alive(run_id);
@@ -301,10 +301,9 @@ SEXP log_record(SEXP pipeline, std::string run_id, Rcpp::RawVector data, bool en
 
 // How a run begins, for spools that outlive the server's memory of it.
 // [[Rcpp::export(rng = false)]]
-SEXP log_begin(SEXP pipeline, std::string run_id, std::string parent, Rcpp::RawVector data) {
+SEXP log_begin(SEXP pipeline, std::string run_id, std::string parent, SEXP data) {
   return guarded([&]() -> SEXP {
-    pipeline_of(pipeline).begins().put(run_id,
-                                       runwire::Begin{std::string(data.begin(), data.end()), parent});
+    pipeline_of(pipeline).begins().put(run_id, runwire::Begin{runwire::bytes(data, "a record"), parent});
     return R_NilValue;
   });
 }

@@ -6,6 +6,6 @@
 
 namespace runwire {
 
-DeliveryOptions delivery_options(const Rcpp::List& given);
+DeliveryOptions delivery_options(SEXP given);
 
 }  // namespace runwire

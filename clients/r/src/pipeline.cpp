@@ -1,21 +1,18 @@
 #include "pipeline.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <system_error>
 #include <utility>
 
-#include "fold.h"
+#include "clock.h"
+#include "ids.h"
 #include "leftovers.h"
+#include "signals.h"
 #include "telling.h"
 
 namespace runwire {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kHeartbeat{30};
 constexpr std::chrono::seconds kPulse{1};
@@ -23,8 +20,6 @@ constexpr std::chrono::milliseconds kSlice{50};
 constexpr double kProgress = 2;
 constexpr int64_t kBacklogFrames = 8;
 constexpr size_t kShown = 5;
-
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 
@@ -35,16 +30,12 @@ Pipeline::~Pipeline() { end(); }
 void Pipeline::start() {
   if (started_ || ended_) return;
   started_ = true;
-  // Signals are for R's own thread.
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  SignalsBlocked blocked;
   if (!options_.offline) {
     delivery_ = std::make_unique<Delivery>(options_.delivery, guard_);
     delivery_->start();
   }
   thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
   at_termination(this);
 }
 
@@ -179,7 +170,7 @@ FrameSink::Opened Pipeline::open_lane(size_t size) {
         }
         stick(full_text());
       } catch (const std::system_error& error) {
-        stick("the spool in " + options_.root + " can not be written: " + error.what());
+        stick(concat({"the spool in ", options_.root, " can not be written: ", error.what()}));
       }
       guard_.changed.wait_for(lock, kPulse);
     }
@@ -189,8 +180,8 @@ FrameSink::Opened Pipeline::open_lane(size_t size) {
 }
 
 std::string Pipeline::full_text() const {
-  return "the spool " + (lane_ ? lane_->spool->folder() : options_.root) + " is full: it holds " +
-         std::to_string(options_.spool_bytes) + " bytes that are not delivered";
+  return concat({"the spool ", lane_ ? lane_->spool->folder() : options_.root, " is full: it holds ",
+                 std::to_string(options_.spool_bytes), " bytes that are not delivered"});
 }
 
 void Pipeline::stick(const std::string& why) {
@@ -232,7 +223,7 @@ bool Pipeline::write(Lane& lane, const std::string& payload, const std::vector<G
       } catch (const std::system_error& error) {
         lane.writer.uncut(before);
         if (lane.spool->reclaim()) return false;
-        stick("the spool " + lane.spool->folder() + " can not be written: " + error.what());
+        stick(concat({"the spool ", lane.spool->folder(), " can not be written: ", error.what()}));
         guard_.changed.wait_for(lock, kPulse);
       }
     }
@@ -262,7 +253,7 @@ Failure Pipeline::deliver(double timeout, const Interrupted& interrupted, bool t
       } catch (const std::system_error& error) {
         Failure found;
         found.code = "UNAVAILABLE";
-        found.message = std::string("the spool can not be written: ") + error.what();
+        found.message = concat({"the spool can not be written: ", error.what()});
         return found;
       }
       double waited = since(start);
@@ -296,31 +287,34 @@ bool Pipeline::is_hopeless(double waited) const {
 
 Failure Pipeline::undelivered(double waited) {
   std::string where = lane_ ? lane_->spool->folder() : options_.root;
-  std::string frames = std::to_string(lane_ ? lane_->writer.pending() : 0);
-  std::string rest = frames + " frames wait in " + where + "; `runwire sync " + where + "` delivers them later";
+  auto left = static_cast<uint64_t>(lane_ ? lane_->writer.pending() : 0);
+  bool one = left == 1;
+  std::string rest = concat({counted(left, "frame"), one ? " waits in " : " wait in ", where, "; `runwire sync ", where,
+                             "` delivers ", one ? "it" : "them", " later"});
   size_t memory = buffer_.count();
   if (memory > 0 && !stuck_.empty()) {
-    rest += ". " + std::to_string(memory) + " records are in memory only: " + stuck_;
+    rest += concat({". ", counted(memory, "record"), memory == 1 ? " is" : " are", " in memory only: ", stuck_});
   }
   const std::string& address = options_.delivery.address;
   Failure found;
   if (!delivery_ || !delivery_->away) {
     found.code = "DEADLINE_EXCEEDED";
-    found.message = "not everything was delivered to " + address + " within " + with_decimals(waited) + " s; " + rest;
+    found.message =
+        concat({"not everything was delivered to ", address, " within ", with_decimals(waited), " s; ", rest});
     found.metadata = {{"address", address}, {"spool", where}};
     return found;
   }
   found = *delivery_->away;
   if (found.unreachable()) {
-    found.message = "no Runwire server answers at " + address + " (" + with_decimals(waited) +
-                    " s). Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI. " + rest +
-                    ". gRPC says: " + on_one_line(found.message);
+    found.message = concat({"no Runwire server answers at ", address, " (", with_decimals(waited),
+                            " s). Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI. ", rest,
+                            ". gRPC says: ", on_one_line(found.message)});
     found.metadata = {{"address", address}, {"spool", where}};
     return found;
   }
   // What this side found is no reason of the server's.
   if (found.reason == kNoLocalServer || found.reason == kSpoolFailed) found.reason.clear();
-  found.message += ". " + rest;
+  found.message += concat({". ", rest});
   found.metadata.emplace_back("spool", where);
   return found;
 }
@@ -334,8 +328,8 @@ Failure Pipeline::broken() const {
 
 void Pipeline::say_progress(double left) {
   double size = lane_ ? static_cast<double>(lane_->spool->size()) / 1e6 : 0;
-  say("delivering " + with_decimals(size) + " MB to " + options_.delivery.address + "; giving up in " +
-      std::to_string(static_cast<int64_t>(left)) + " s");
+  say(concat({"delivering ", with_decimals(size), " MB to ", options_.delivery.address, "; giving up in ",
+              std::to_string(static_cast<int64_t>(left)), " s"}));
 }
 
 Failure Pipeline::lost() {
@@ -350,8 +344,8 @@ Failure Pipeline::lost() {
   for (const auto& lane : ended) sentences.push_back(told(*lane));
   for (const auto& one : rejections) sentences.push_back(told(one));
   std::string message;
-  for (size_t i = 0; i < std::min(sentences.size(), kShown); i++) message += (i > 0 ? "; " : "") + sentences[i];
-  if (sentences.size() > kShown) message += "; and " + std::to_string(sentences.size() - kShown) + " more";
+  for (size_t i = 0; i < std::min(sentences.size(), kShown); i++) message += concat({i > 0 ? "; " : "", sentences[i]});
+  if (sentences.size() > kShown) message += concat({"; and ", std::to_string(sentences.size() - kShown), " more"});
   Failure found;
   if (!ended.empty()) {
     found = *ended[0]->over;
@@ -387,7 +381,7 @@ void Pipeline::close_spool() {
   try {
     lane_->spool->close();
   } catch (const std::system_error& error) {
-    say(std::string("the spool ") + lane_->spool->folder() + " can not be closed: " + error.what());
+    say(concat({"the spool ", lane_->spool->folder(), " can not be closed: ", error.what()}));
   }
 }
 

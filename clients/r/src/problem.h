@@ -1,15 +1,21 @@
 // What goes wrong on this side of the wire: thrown in C++, raised as a condition in R.
 #pragma once
 
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace runwire {
 
+// Texts one after the other. A chain of `+` is compiled anew wherever one stands.
+std::string concat(std::initializer_list<std::string_view> parts);
+
 struct Problem : std::runtime_error {
   // kind: `type`, `value`, `state`, or the name of a gRPC status code.
-  Problem(std::string kind, const std::string& message, std::string field = "")
-      : std::runtime_error(message), kind(std::move(kind)), field(std::move(field)) {}
+  Problem(std::string_view kind, const std::string& message, std::string_view field = "");
+  Problem(const Problem& other);
+  ~Problem() override;
 
   std::string kind;
   // The field that breaks a rule, as the server would name it; empty if there is none.
@@ -17,8 +23,6 @@ struct Problem : std::runtime_error {
 };
 
 // An argument that breaks a rule of the server's.
-inline Problem invalid(const std::string& field, const std::string& description) {
-  return Problem("INVALID_ARGUMENT", field + ": " + description, field);
-}
+Problem invalid(std::string_view field, std::string_view description);
 
 }  // namespace runwire

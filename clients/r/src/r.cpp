@@ -1,5 +1,7 @@
 #include "r.h"
 
+#include <Rcpp.h>
+
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -7,12 +9,13 @@
 
 namespace runwire {
 
-namespace {
-
 std::string kind_of(SEXP value) {
   if (value == R_NilValue) return "NULL";
+  if (Rf_isObject(value)) return "of the class " + utf8(STRING_ELT(Rf_getAttrib(value, R_ClassSymbol), 0), "a class");
   return Rf_type2char(TYPEOF(value));
 }
+
+namespace {
 
 int64_t parse_integer(const std::string& digits, const std::string& what) {
   errno = 0;
@@ -24,9 +27,28 @@ int64_t parse_integer(const std::string& digits, const std::string& what) {
   return found;
 }
 
-void check_interrupt(void*) { R_CheckUserInterrupt(); }
+SEXP check_interrupt(void*) {
+  R_CheckUserInterrupt();
+  return R_NilValue;
+}
+
+// Where R is on its way to, while C++ cleans up.
+SEXP jump = nullptr;
+
+void set_class(SEXP value, const char* name) { Rf_setAttrib(value, R_ClassSymbol, Kept(Rf_mkString(name))); }
 
 }  // namespace
+
+NamedList::NamedList(size_t size)
+    : list_(Rf_allocVector(VECSXP, static_cast<R_xlen_t>(size))),
+      names_(Rf_allocVector(STRSXP, static_cast<R_xlen_t>(size))) {
+  Rf_setAttrib(list_, R_NamesSymbol, names_);
+}
+
+void NamedList::add(const std::string& name, SEXP value) {
+  SET_VECTOR_ELT(list_, count_, value);
+  SET_STRING_ELT(names_, count_++, make_string(name));
+}
 
 bool is_integer64(SEXP value) { return TYPEOF(value) == REALSXP && Rf_inherits(value, "integer64"); }
 
@@ -55,12 +77,64 @@ std::vector<std::string> texts(SEXP value, const char* what) {
   return found;
 }
 
+double number(SEXP value, const char* what) {
+  bool is_number = TYPEOF(value) == REALSXP || TYPEOF(value) == INTSXP;
+  if (!is_number || Rf_xlength(value) != 1) {
+    throw Problem("type", std::string(what) + " must be one number, not " + kind_of(value));
+  }
+  return Rf_asReal(value);
+}
+
+bool flag(SEXP value, const char* what) {
+  if (TYPEOF(value) != LGLSXP || Rf_xlength(value) != 1 || LOGICAL(value)[0] == NA_LOGICAL) {
+    throw Problem("type", std::string(what) + " must be TRUE or FALSE, not " + kind_of(value));
+  }
+  return LOGICAL(value)[0] != 0;
+}
+
+std::string bytes(SEXP value, const char* what) {
+  if (TYPEOF(value) != RAWSXP) throw Problem("type", std::string(what) + " must be raw, not " + kind_of(value));
+  return std::string(reinterpret_cast<const char*>(RAW(value)), Rf_xlength(value));
+}
+
+SEXP member(SEXP list, const char* name) {
+  SEXP names = Rf_getAttrib(list, R_NamesSymbol);
+  for (R_xlen_t i = 0; i < Rf_xlength(names); i++) {
+    if (std::strcmp(CHAR(STRING_ELT(names, i)), name) == 0) return VECTOR_ELT(list, i);
+  }
+  return R_NilValue;
+}
+
 SEXP make_string(const std::string& value) {
   return Rf_mkCharLenCE(value.data(), static_cast<int>(value.size()), CE_UTF8);
 }
 
+SEXP make_text(const std::string& value) { return Rf_ScalarString(Kept(make_string(value))); }
+
+SEXP make_texts(const std::vector<std::string>& values) {
+  Kept found(Rf_allocVector(STRSXP, static_cast<R_xlen_t>(values.size())));
+  for (size_t i = 0; i < values.size(); i++) SET_STRING_ELT(found, i, make_string(values[i]));
+  return found;
+}
+
+SEXP make_raw(const std::string& bytes) {
+  SEXP found = Rf_allocVector(RAWSXP, static_cast<R_xlen_t>(bytes.size()));
+  if (!bytes.empty()) std::memcpy(RAW(found), bytes.data(), bytes.size());
+  return found;
+}
+
+SEXP make_raws(const std::vector<std::string>& values) {
+  Kept found(Rf_allocVector(VECSXP, static_cast<R_xlen_t>(values.size())));
+  for (size_t i = 0; i < values.size(); i++) SET_VECTOR_ELT(found, i, make_raw(values[i]));
+  return found;
+}
+
 int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what) {
-  switch (Rf_isFactor(value) ? NILSXP : TYPEOF(value)) {
+  // A class says that the numbers mean something else: days, levels ...
+  if (Rf_isObject(value) && !is_integer64(value)) {
+    throw Problem("type", what + " must be a whole number, not " + kind_of(value));
+  }
+  switch (TYPEOF(value)) {
     case INTSXP: {
       int found = INTEGER(value)[place];
       if (found == NA_INTEGER) throw Problem("type", what + " must not be NA");
@@ -106,11 +180,11 @@ SEXP make_integers(const int64_t* numbers, size_t count) {
   bool small = true;
   for (size_t i = 0; i < count && small; i++) small = numbers[i] <= exact && numbers[i] >= -exact;
   if (small) {
-    Rcpp::Shield<SEXP> found(Rf_allocVector(REALSXP, count));
+    Kept found(Rf_allocVector(REALSXP, count));
     for (size_t i = 0; i < count; i++) REAL(found)[i] = static_cast<double>(numbers[i]);
     return found;
   }
-  Rcpp::Shield<SEXP> found(Rf_allocVector(STRSXP, count));
+  Kept found(Rf_allocVector(STRSXP, count));
   for (size_t i = 0; i < count; i++) SET_STRING_ELT(found, i, make_string(std::to_string(numbers[i])));
   return found;
 }
@@ -118,8 +192,8 @@ SEXP make_integers(const int64_t* numbers, size_t count) {
 namespace {
 
 SEXP make_pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
-  Rcpp::Shield<SEXP> found(Rf_allocVector(STRSXP, pairs.size()));
-  Rcpp::Shield<SEXP> names(Rf_allocVector(STRSXP, pairs.size()));
+  Kept found(Rf_allocVector(STRSXP, pairs.size()));
+  Kept names(Rf_allocVector(STRSXP, pairs.size()));
   for (size_t i = 0; i < pairs.size(); i++) {
     SET_STRING_ELT(names, i, make_string(pairs[i].first));
     SET_STRING_ELT(found, i, make_string(pairs[i].second));
@@ -128,30 +202,43 @@ SEXP make_pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
   return found;
 }
 
-SEXP one_string(const std::string& value) { return Rf_ScalarString(Rcpp::Shield<SEXP>(make_string(value))); }
-
 }  // namespace
 
 SEXP make_failure(const Failure& failure) {
-  Rcpp::List found = Rcpp::List::create(
-      Rcpp::Named("code") = one_string(failure.code), Rcpp::Named("message") = one_string(failure.message),
-      Rcpp::Named("reason") = one_string(failure.reason),
-      Rcpp::Named("metadata") = make_pairs(failure.metadata),
-      Rcpp::Named("violations") = make_pairs(failure.violations),
-      Rcpp::Named("retry_delay") =
-          failure.retry_delay ? Rcpp::RObject(Rcpp::wrap(*failure.retry_delay)) : Rcpp::RObject(R_NilValue));
-  found.attr("class") = "runwire_failure";
+  NamedList found(6);
+  found.add("code", make_text(failure.code));
+  found.add("message", make_text(failure.message));
+  found.add("reason", make_text(failure.reason));
+  found.add("metadata", make_pairs(failure.metadata));
+  found.add("violations", make_pairs(failure.violations));
+  found.add("retry_delay", failure.retry_delay ? Rf_ScalarReal(*failure.retry_delay) : R_NilValue);
+  set_class(found, "runwire_failure");
   return found;
 }
 
 SEXP make_problem(const Problem& problem) {
-  Rcpp::List found =
-      Rcpp::List::create(Rcpp::Named("kind") = problem.kind, Rcpp::Named("message") = one_string(problem.what()),
-                         Rcpp::Named("field") = one_string(problem.field));
-  found.attr("class") = "runwire_problem";
+  NamedList found(3);
+  found.add("kind", make_text(problem.kind));
+  found.add("message", make_text(problem.what()));
+  found.add("field", make_text(problem.field));
+  set_class(found, "runwire_problem");
   return found;
 }
 
-bool user_interrupted() { return R_ToplevelExec(check_interrupt, nullptr) == FALSE; }
+bool user_interrupted() {
+  try {
+    Rcpp::unwindProtect(check_interrupt, nullptr);
+    return false;
+  } catch (const Rcpp::LongjumpException& stopped) {
+    jump = stopped.token;
+    return true;
+  }
+}
+
+void go_on_jumping() {
+  Rcpp::LongjumpException stopped(jump);
+  jump = nullptr;
+  throw stopped;
+}
 
 }  // namespace runwire

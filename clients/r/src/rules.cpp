@@ -102,6 +102,15 @@ void key(std::string_view value, const std::string& field) {
   if (!is_relative_path(value)) throw invalid(field, "must be a relative path with no empty, '.' or '..' part");
 }
 
+void metric_key(std::string_view value, const std::string& field) {
+  try {
+    key(value, "key");
+  } catch (Problem& problem) {
+    problem.field = field;
+    throw;
+  }
+}
+
 void name(std::string_view value, const std::string& field) {
   Looked looked = look(value);
   if (looked.characters > kMostName) throw invalid(field, at_most(kMostName));

@@ -16,6 +16,8 @@ constexpr size_t kMostTag = 8000;
 void run_id(std::string_view value);
 void experiment_id(std::string_view value);
 void key(std::string_view value, const std::string& field);
+// That of a metric, which is a part of a block to the server and to the caller just a key.
+void metric_key(std::string_view value, const std::string& field);
 // The name of a run or an experiment.
 void name(std::string_view value, const std::string& field);
 // Params or tags; `longest` bounds a value's characters.

@@ -1,9 +1,6 @@
-// The API's messages, known from their descriptors alone, and how R's lists become messages and back.
+// The API's messages, known from their descriptors alone: how R's lists become bytes and back. Nothing of protobuf
+// shows here, for its headers are large.
 #pragma once
-
-#include <google/protobuf/descriptor.h>
-#include <google/protobuf/dynamic_message.h>
-#include <google/protobuf/message.h>
 
 #include <memory>
 #include <string>
@@ -12,29 +9,33 @@
 
 namespace runwire {
 
+// A method of the API, with the full names of its messages.
+struct Method {
+  std::string path, request, response;
+};
+
 // A pool of its own: whatever other libraries of this process have loaded under the same names stays apart.
 class Schema {
  public:
   // Takes a serialised FileDescriptorSet, whose files stand behind those that they import.
   explicit Schema(const std::string& set);
+  ~Schema();
 
-  // Both throw a Problem if there is no such thing.
-  const google::protobuf::MethodDescriptor* method(const std::string& service, const std::string& name) const;
-  const google::protobuf::Descriptor* message(const std::string& name) const;
+  // These throw a Problem if there is no such thing.
+  Method method(const std::string& service, const std::string& name) const;
+  // The full name of a message.
+  std::string message(const std::string& name) const;
 
-  std::unique_ptr<google::protobuf::Message> make(const google::protobuf::Descriptor* type);
+  // Serialises a message given as a named list. What is NULL stays unset; a name that is no field, and a value that
+  // does not fit its field, throw a Problem that names the place.
+  std::string encode(const std::string& type, SEXP list);
+  // Makes a named list of a serialised message: all fields that have a value or always have one, in the order of their
+  // numbers. Absent messages and absent optional fields are left out.
+  SEXP decode(const std::string& type, const std::string& bytes);
 
  private:
-  google::protobuf::DescriptorPool pool_;
-  google::protobuf::DynamicMessageFactory factory_;
+  struct Inner;
+  std::unique_ptr<Inner> inner_;
 };
-
-// Fills a message from a named list. What is NULL stays unset; a name that is no field, and a value that does
-// not fit its field, throw a Problem that names the place.
-void from_list(google::protobuf::Message& message, SEXP list);
-
-// Makes a named list of a message: all fields that have a value or always have one, in the order of their numbers.
-// Absent messages and absent optional fields are left out.
-SEXP to_list(const google::protobuf::Message& message);
 
 }  // namespace runwire

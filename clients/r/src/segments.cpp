@@ -1,13 +1,9 @@
 #include "segments.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include <cerrno>
-#include <system_error>
-
+#include "ids.h"
 #include "wire.h"
 
 namespace runwire {
@@ -20,13 +16,19 @@ constexpr size_t kFrameBytes = 8 + 4;
 // No entry is larger; a size beyond it is garbage, and not worth the memory of reading on.
 constexpr uint32_t kMostBytes = 64 * 1024 * 1024;
 
-[[noreturn]] void failed(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
-
 uint32_t entry_crc(Kind kind, const std::string& body) {
   Bytef mark = static_cast<Bytef>(kind);
   uLong crc = crc32(0, &mark, 1);
   return static_cast<uint32_t>(
       crc32(crc, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size())));
+}
+
+bool is_hex(const std::string& text, size_t size) {
+  return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+bool is_segment_name(const std::string& name) {
+  return name.size() > 16 && is_hex(name.substr(0, 16), 16) && name.substr(16) == kSegment;
 }
 
 GroupRef read_group(const std::string& body) {
@@ -40,66 +42,6 @@ GroupRef read_group(const std::string& body) {
 }
 
 }  // namespace
-
-File& File::operator=(File&& other) noexcept {
-  if (this != &other) {
-    close();
-    descriptor_ = other.descriptor_;
-    other.descriptor_ = -1;
-  }
-  return *this;
-}
-
-File File::open(const std::string& path, int flags) {
-  int found = ::open(path.c_str(), flags | O_CLOEXEC, 0600);
-  if (found < 0) failed(path);
-  return File(found);
-}
-
-void File::close() {
-  if (descriptor_ >= 0) ::close(descriptor_);
-  descriptor_ = -1;
-}
-
-std::string File::read(uint64_t at, size_t size) const {
-  std::string found(size, '\0');
-  size_t done = 0;
-  while (done < size) {
-    ssize_t count = ::pread(descriptor_, &found[done], size - done, static_cast<off_t>(at + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) failed("read");
-    if (count == 0) break;
-    done += static_cast<size_t>(count);
-  }
-  found.resize(done);
-  return found;
-}
-
-uint64_t File::size() const {
-  struct stat found;
-  if (::fstat(descriptor_, &found) != 0) failed("fstat");
-  return static_cast<uint64_t>(found.st_size);
-}
-
-void File::write_whole(const std::string& data, uint64_t at) const {
-  size_t done = 0;
-  while (done < data.size()) {
-    ssize_t count = ::pwrite(descriptor_, data.data() + done, data.size() - done, static_cast<off_t>(at + done));
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      int why = errno;
-      // What does not fit must leave no part behind; that fails only where the file is gone for good.
-      if (::ftruncate(descriptor_, static_cast<off_t>(at)) != 0) errno = why;
-      errno = why;
-      failed("write");
-    }
-    done += static_cast<size_t>(count);
-  }
-}
-
-void File::sync() const {
-  if (::fsync(descriptor_) != 0) failed("fsync");
-}
 
 std::string entry(Kind kind, const std::string& body) {
   std::string found;
@@ -224,6 +166,16 @@ bool crc_in(const Segment& segment, int64_t sequence, uint32_t* crc) {
     }
   }
   return false;
+}
+
+bool is_spool_name(const std::string& name) { return is_hex(name, 32); }
+
+std::vector<std::string> segments_in(const std::string& folder) {
+  std::vector<std::string> found;
+  for (const auto& name : names_in(folder)) {
+    if (is_segment_name(name)) found.push_back(folder + "/" + name);
+  }
+  return found;
 }
 
 }  // namespace runwire

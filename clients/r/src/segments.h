@@ -13,43 +13,19 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "files.h"
 #include "frames.h"
 
 namespace runwire {
 
 constexpr char kMagic[] = "RWSPOOL1";
 constexpr size_t kMagicBytes = 8;
+// What the names of segments end with.
+constexpr char kSegment[] = ".segment";
 enum class Kind : uint8_t { kHead = 1, kGroup = 2, kFrame = 3, kRejection = 4 };
-
-// A file that is closed with its owner.
-class File {
- public:
-  File() = default;
-  explicit File(int descriptor) : descriptor_(descriptor) {}
-  File(File&& other) noexcept : descriptor_(other.descriptor_) { other.descriptor_ = -1; }
-  File& operator=(File&& other) noexcept;
-  ~File() { close(); }
-
-  static File open(const std::string& path, int flags);
-
-  bool is_open() const { return descriptor_ >= 0; }
-  int descriptor() const { return descriptor_; }
-  void close();
-  // Reads up to `size` bytes from a place.
-  std::string read(uint64_t at, size_t size) const;
-  uint64_t size() const;
-  // Writes all of it, or leaves the file cut off at that place.
-  void write_whole(const std::string& data, uint64_t at) const;
-  void sync() const;
-
- private:
-  int descriptor_ = -1;
-};
 
 struct Head {
   // 32 hex digits.
@@ -134,5 +110,11 @@ class SegmentCursor {
 
 // The chained CRC of a frame of a segment; false if it has no such frame.
 bool crc_in(const Segment& segment, int64_t sequence, uint32_t* crc);
+
+// Whether a folder has the name of a spool: 32 hex digits.
+bool is_spool_name(const std::string& name);
+
+// The segments of a spool, the oldest first.
+std::vector<std::string> segments_in(const std::string& folder);
 
 }  // namespace runwire

@@ -9,12 +9,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdio>
-#include <random>
 #include <system_error>
 
-#include "files.h"
 #include "json.h"
 #include "problem.h"
 #include "wire.h"
@@ -28,19 +25,10 @@ constexpr uint64_t kTailBytes = 8 * 1024 * 1024;
 constexpr uint64_t kOverhead = 64;
 constexpr uint64_t kLeastOfFree = 256 * 1024;
 constexpr size_t kAckedBytes = 16;
-const char kSegment[] = ".segment";
 
 // All other files of a spool. The mark of what is delivered goes after the segments: a crash in between must not bring
 // frames back.
 const char* const kFiles[] = {"rejections", "aside", "successor", "successor.new", "acked", "lock"};
-
-bool is_hex(const std::string& text, size_t size) {
-  return text.size() == size && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
-
-bool is_segment_name(const std::string& name) {
-  return name.size() > 16 && is_hex(name.substr(0, 16), 16) && name.substr(16) == kSegment;
-}
 
 File lock(const std::string& folder) {
   File found = File::open(folder + "/lock", O_RDWR | O_CREAT);
@@ -53,7 +41,7 @@ File lock(const std::string& folder) {
     // File systems may have no locks at all, which is no other process.
     if (errno != EWOULDBLOCK && errno != EAGAIN && errno != EACCES) failed(folder + "/lock");
     std::string pid = found.read(0, 32);
-    throw Held("the spool " + folder + " is in use by process " + (pid.empty() ? "unknown" : pid));
+    throw Held(concat({"the spool ", folder, " is in use by process ", pid.empty() ? "unknown" : pid}));
   }
   if (::ftruncate(found.descriptor(), 0) != 0) failed(folder + "/lock");
   found.write_whole(std::to_string(::getpid()), 0);
@@ -67,16 +55,6 @@ uint32_t plain_crc(const std::string& data) {
 
 }  // namespace
 
-bool is_spool_name(const std::string& name) { return is_hex(name, 32); }
-
-std::vector<std::string> segments_in(const std::string& folder) {
-  std::vector<std::string> found;
-  for (const auto& name : names_in(folder)) {
-    if (is_segment_name(name)) found.push_back(folder + "/" + name);
-  }
-  return found;
-}
-
 bool is_held(const std::string& folder) {
   try {
     lock(folder);
@@ -84,22 +62,6 @@ bool is_held(const std::string& folder) {
   } catch (const Held&) {
     return true;
   }
-}
-
-std::string new_id() {
-  static thread_local std::random_device device;
-  auto milliseconds = static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
-          .count());
-  std::string bytes;
-  for (int shift = 40; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(milliseconds >> shift));
-  while (bytes.size() < 16) {
-    uint32_t chance = device();
-    for (int i = 0; i < 4 && bytes.size() < 16; i++) bytes.push_back(static_cast<char>(chance >> 8 * i));
-  }
-  bytes[6] = static_cast<char>((bytes[6] & 0x0F) | 0x70);
-  bytes[8] = static_cast<char>((bytes[8] & 0x3F) | 0x80);
-  return to_hex(bytes);
 }
 
 Spool::Spool(std::string folder, std::string writer_id, std::string address, File held, uint64_t limit, Place acked)
@@ -111,6 +73,8 @@ Spool::Spool(std::string folder, std::string writer_id, std::string address, Fil
       limit_(limit),
       lock_(std::move(held)),
       wanted_(acked.sequence + 1) {}
+
+Spool::~Spool() = default;
 
 std::unique_ptr<Spool> Spool::create(const std::string& root, const std::string& writer_id,
                                      const std::string& address, uint64_t limit, bool hidden) {
@@ -148,7 +112,9 @@ void Spool::recover() {
   Place base;
   for (const auto& path : segments_in(folder_)) {
     Scan scan(path);
-    if (scan.torn > 0) torn_.push_back(std::to_string(scan.torn) + " bytes at the end of " + path + " are not whole");
+    if (scan.torn > 0) {
+      torn_.push_back(concat({std::to_string(scan.torn), " bytes at the end of ", path, " are not whole"}));
+    }
     if (!scan.has_head) continue;
     if (first) {
       writer_id_ = scan.head.writer_id;
@@ -374,8 +340,8 @@ void Spool::told() { ::unlink((folder_ + "/rejections").c_str()); }
 void Spool::set_aside(const Aside& aside) {
   floor_ = aside.delivered;
   write_file(folder_ + "/aside",
-             "{\"reason\": " + json_text(aside.reason) + ", \"message\": " + json_text(aside.message) +
-                 ", \"delivered\": " + std::to_string(aside.delivered) + "}",
+             concat({"{\"reason\": ", json_text(aside.reason), ", \"message\": ", json_text(aside.message),
+                     ", \"delivered\": ", std::to_string(aside.delivered), "}"}),
              false);
 }
 
@@ -384,9 +350,9 @@ std::optional<Aside> Spool::aside() const {
   if (!exists(path)) return std::nullopt;
   std::string json = read_file(path);
   Aside found;
-  found.reason = json_string(json, json_place(json, "reason") + 1);
-  found.message = json_string(json, json_place(json, "message") + 1);
-  found.delivered = std::strtoll(json.c_str() + std::min(json_place(json, "delivered"), json.size()), nullptr, 10);
+  found.reason = json_string(json, "reason");
+  found.message = json_string(json, "message");
+  found.delivered = json_integer(json, "delivered");
   return found;
 }
 
@@ -416,44 +382,6 @@ void Spool::release() {
   cursor_.reset();
   acked_file_.close();
   lock_.close();
-}
-
-namespace {
-
-// Copies what was not delivered to the spool of a new writer that nobody sees yet, and returns its name.
-std::string copied(Spool& old, const std::string& root) {
-  auto made = Spool::create(root, new_id(), old.address(), kNoLimit, true);
-  Place cut;
-  old.each_left([&](const Stored& stored) {
-    made->prepare(stored.payload.size());
-    uint32_t crc = chained(cut.crc, stored.payload);
-    made->append(cut.sequence + 1, cut.crc, crc, stored.payload, stored.groups);
-    cut = Place{cut.sequence + 1, crc};
-  });
-  made->note(old.rejections());
-  made->sync();
-  made->release();
-  return made->writer_id();
-}
-
-}  // namespace
-
-std::unique_ptr<Spool> renewed(std::unique_ptr<Spool> old) {
-  std::string root = old->folder().substr(0, old->folder().rfind('/'));
-  std::string mark = old->folder() + "/successor";
-  if (!exists(mark)) {
-    write_file(mark + ".new", copied(*old, root), true);
-    if (::rename((mark + ".new").c_str(), mark.c_str()) != 0) failed(mark);
-  }
-  std::string name = read_file(mark);
-  std::string hidden = root + "/." + name, seen = root + "/" + name;
-  if (exists(hidden) && ::rename(hidden.c_str(), seen.c_str()) != 0) failed(seen);
-  std::string address = old->address();
-  // The copy's name is on the disk before the original goes.
-  File::open(root, O_RDONLY).sync();
-  old->remove();
-  if (exists(seen)) return Spool::open(seen, kNoLimit);
-  return Spool::create(root, new_id(), address, kNoLimit);
 }
 
 }  // namespace runwire

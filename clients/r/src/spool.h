@@ -48,6 +48,8 @@ struct Aside {
 
 class Spool {
  public:
+  ~Spool();
+
   // Makes the spool of a new writer below `root`. A hidden one lies under a name that nobody takes for a spool.
   static std::unique_ptr<Spool> create(const std::string& root, const std::string& writer_id,
                                        const std::string& address, uint64_t limit, bool hidden = false);
@@ -136,19 +138,5 @@ class Spool {
   int64_t wanted_ = 1;
   std::unique_ptr<SegmentCursor> cursor_;
 };
-
-// Whether a folder has the name of a spool: 32 hex digits.
-bool is_spool_name(const std::string& name);
-
-// The segments of a spool, the oldest first.
-std::vector<std::string> segments_in(const std::string& folder);
-
-// Makes the spool of a new writer with the frames that the old one did not deliver; the old one is gone afterwards.
-// The old spool names its successor once that is whole on the disk, and only then may it be seen: so a crash on the
-// way leaves the one or the other, and never both for delivery.
-std::unique_ptr<Spool> renewed(std::unique_ptr<Spool> old);
-
-// A UUID of version 7 as 32 hex digits.
-std::string new_id();
 
 }  // namespace runwire

@@ -1,32 +1,36 @@
 // What R calls: spools that nobody writes any more.
 #include "held.h"
+#include "ids.h"
 #include "leftovers.h"
 #include "options.h"
-#include "sync.h"
 
 using runwire::guarded;
 using runwire::held_by;
 using runwire::hold;
 using runwire::interruptible;
+using runwire::Kept;
+using runwire::make_text;
+using runwire::NamedList;
 using runwire::user_interrupted;
 
-runwire::DeliveryOptions runwire::delivery_options(const Rcpp::List& given) {
-  auto text = [&](const char* name) { return Rcpp::as<std::string>(given[name]); };
-  auto number = [&](const char* name) { return Rcpp::as<double>(given[name]); };
+runwire::DeliveryOptions runwire::delivery_options(SEXP given) {
+  auto text_at = [&](const char* name) { return text(member(given, name), name); };
+  auto number_at = [&](const char* name) { return number(member(given, name), name); };
   runwire::DeliveryOptions options;
-  options.channel.target = text("target");
-  options.channel.secure = Rcpp::as<bool>(given["secure"]);
-  options.channel.local = Rcpp::as<bool>(given["local"]);
-  options.channel.tls_ca = text("tls_ca");
-  options.channel.token = text("token");
-  options.channel.user_agent = text("user_agent");
-  options.channel.connect_timeout = number("connect_timeout");
-  options.retry.initial = number("initial");
-  options.retry.multiplier = number("multiplier");
-  options.retry.maximum = number("maximum");
+  options.channel.target = text_at("target");
+  options.channel.secure = flag(member(given, "secure"), "secure");
+  options.channel.local = flag(member(given, "local"), "local");
+  options.channel.tls_ca = text_at("tls_ca");
+  options.channel.token = text_at("token");
+  options.channel.user_agent = text_at("user_agent");
+  options.channel.connect_timeout = number_at("connect_timeout");
+  options.silence = number_at("silence");
+  options.retry.initial = number_at("initial");
+  options.retry.multiplier = number_at("multiplier");
+  options.retry.maximum = number_at("maximum");
   options.retry.connect_timeout = options.channel.connect_timeout;
-  options.address = text("address");
-  options.folder = text("folder");
+  options.address = text_at("address");
+  options.folder = text_at("folder");
   return options;
 }
 
@@ -36,46 +40,58 @@ struct HeldSpool : runwire::Owned {
   std::unique_ptr<runwire::Spool> spool;
 };
 
+SEXP make_count(int64_t number) { return Rf_ScalarReal(static_cast<double>(number)); }
+
 // The frames that are not acknowledged.
-Rcpp::List frames_of(runwire::Spool& spool) {
-  Rcpp::List found;
+SEXP frames_of(runwire::Spool& spool) {
+  int64_t first = spool.acked().sequence + 1;
+  Kept found(Rf_allocVector(VECSXP, spool.pending()));
   runwire::Stored stored;
-  for (int64_t sequence = spool.acked().sequence + 1; spool.take(sequence, &stored); sequence++) {
-    Rcpp::CharacterVector groups;
+  for (R_xlen_t i = 0; i < Rf_xlength(found) && spool.take(first + i, &stored); i++) {
+    std::vector<std::string> groups;
     for (const auto& group : stored.groups) groups.push_back(runwire::to_hex(group->hash));
-    found.push_back(Rcpp::List::create(
-        Rcpp::Named("sequence") = static_cast<double>(stored.sequence),
-        Rcpp::Named("previous_crc") = static_cast<double>(stored.previous_crc),
-        Rcpp::Named("crc") = static_cast<double>(runwire::chained(stored.previous_crc, stored.payload)),
-        Rcpp::Named("groups") = groups,
-        Rcpp::Named("payload") = Rcpp::RawVector(stored.payload.begin(), stored.payload.end())));
+    NamedList frame(5);
+    frame.add("sequence", make_count(stored.sequence));
+    frame.add("previous_crc", make_count(stored.previous_crc));
+    frame.add("crc", make_count(runwire::chained(stored.previous_crc, stored.payload)));
+    frame.add("groups", runwire::make_texts(groups));
+    frame.add("payload", runwire::make_raw(stored.payload));
+    SET_VECTOR_ELT(found, i, frame);
   }
   return found;
 }
 
-Rcpp::List rejections_of(const runwire::Spool& spool) {
-  Rcpp::List found;
-  for (const auto& one : spool.rejections()) found.push_back(Rcpp::RawVector(one.data.begin(), one.data.end()));
+SEXP rejections_of(const runwire::Spool& spool) {
+  std::vector<std::string> found;
+  for (const auto& one : spool.rejections()) found.push_back(one.data);
+  return runwire::make_raws(found);
+}
+
+SEXP aside_of(const runwire::Spool& spool) {
+  auto aside = spool.aside();
+  if (!aside) return R_NilValue;
+  NamedList found(3);
+  found.add("reason", make_text(aside->reason));
+  found.add("message", make_text(aside->message));
+  found.add("delivered", make_count(aside->delivered));
   return found;
 }
 
-Rcpp::RObject aside_of(const runwire::Spool& spool) {
-  auto found = spool.aside();
-  if (!found) return Rcpp::RObject(R_NilValue);
-  return Rcpp::List::create(Rcpp::Named("reason") = found->reason, Rcpp::Named("message") = found->message,
-                            Rcpp::Named("delivered") = static_cast<double>(found->delivered));
-}
-
-Rcpp::NumericVector place_of(const runwire::Place& place) {
-  return Rcpp::NumericVector::create(Rcpp::Named("sequence") = static_cast<double>(place.sequence),
-                                     Rcpp::Named("crc") = static_cast<double>(place.crc));
+SEXP place_of(const runwire::Place& place) {
+  NamedList found(2);
+  found.add("sequence", make_count(place.sequence));
+  found.add("crc", make_count(place.crc));
+  return found;
 }
 
 }  // namespace
 
 // [[Rcpp::export(rng = false)]]
 SEXP spool_list(std::string folder) {
-  return guarded([&] { return Rcpp::wrap(runwire::find_spools(folder)); });
+  return guarded([&] {
+    runwire::claim_process();
+    return runwire::make_texts(runwire::find_spools(folder));
+  });
 }
 
 // [[Rcpp::export(rng = false)]]
@@ -84,23 +100,27 @@ SEXP spool_open(std::string folder, bool as_new_writer) {
     auto held = std::make_unique<HeldSpool>();
     held->spool = runwire::open_leftover(folder, as_new_writer);
     runwire::Spool& spool = *held->spool;
-    Rcpp::RObject pointer = hold(held.release());
-    return Rcpp::List::create(Rcpp::Named("folder") = spool.folder(), Rcpp::Named("address") = spool.address(),
-                              Rcpp::Named("skipped") = spool.torn(),
-                              Rcpp::Named("pointer") = pointer);
+    NamedList found(4);
+    found.add("folder", make_text(spool.folder()));
+    found.add("address", make_text(spool.address()));
+    found.add("skipped", runwire::make_texts(spool.torn()));
+    found.add("pointer", hold(std::move(held)));
+    return found;
   });
 }
 
 // [[Rcpp::export(rng = false)]]
-SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout) {
+SEXP spool_carry(SEXP pointer, SEXP options, double timeout) {
   return interruptible([&]() -> SEXP {
-    runwire::claim_process();
     HeldSpool& held = held_by<HeldSpool>(pointer);
-    runwire::Delivered found =
+    runwire::Delivered outcome =
         runwire::deliver_leftover(held.spool, runwire::delivery_options(options), timeout, user_interrupted);
-    return Rcpp::List::create(Rcpp::Named("delivered") = static_cast<double>(found.delivered),
-                              Rcpp::Named("left") = static_cast<double>(found.left),
-                              Rcpp::Named("rejected") = found.rejected, Rcpp::Named("problem") = found.problem);
+    NamedList found(4);
+    found.add("delivered", make_count(outcome.delivered));
+    found.add("left", make_count(outcome.left));
+    found.add("rejected", runwire::make_texts(outcome.rejected));
+    found.add("problem", make_text(outcome.problem));
+    return found;
   });
 }
 
@@ -109,13 +129,17 @@ SEXP spool_carry(SEXP pointer, Rcpp::List options, double timeout) {
 SEXP spool_contents(SEXP pointer) {
   return guarded([&]() -> SEXP {
     runwire::Spool& spool = *held_by<HeldSpool>(pointer).spool;
-    return Rcpp::List::create(
-        Rcpp::Named("writer_id") = spool.writer_id(), Rcpp::Named("address") = spool.address(),
-        Rcpp::Named("acked") = place_of(spool.acked()), Rcpp::Named("cut") = place_of(spool.cut()),
-        Rcpp::Named("undelivered") = static_cast<double>(spool.undelivered() - spool.stray()),
-        Rcpp::Named("stray") = static_cast<double>(spool.stray()),
-        Rcpp::Named("frames") = frames_of(spool), Rcpp::Named("rejections") = rejections_of(spool),
-        Rcpp::Named("aside") = aside_of(spool));
+    NamedList found(9);
+    found.add("writer_id", make_text(spool.writer_id()));
+    found.add("address", make_text(spool.address()));
+    found.add("acked", place_of(spool.acked()));
+    found.add("cut", place_of(spool.cut()));
+    found.add("undelivered", make_count(spool.undelivered() - spool.stray()));
+    found.add("stray", make_count(spool.stray()));
+    found.add("frames", frames_of(spool));
+    found.add("rejections", rejections_of(spool));
+    found.add("aside", aside_of(spool));
+    return found;
   });
 }
 

@@ -101,6 +101,13 @@ bool read_details(const std::string& details, Failure& failure) {
 
 }  // namespace
 
+Failure::Failure() = default;
+Failure::Failure(const Failure& other) = default;
+Failure::Failure(Failure&& other) noexcept = default;
+Failure& Failure::operator=(const Failure& other) = default;
+Failure& Failure::operator=(Failure&& other) noexcept = default;
+Failure::~Failure() = default;
+
 const std::string* Failure::fact(const std::string& key) const {
   for (const auto& entry : metadata) {
     if (entry.first == key) return &entry.second;

@@ -9,6 +9,14 @@
 namespace runwire {
 
 struct Failure {
+  // In one place, and not compiled once more by each source that has one.
+  Failure();
+  Failure(const Failure& other);
+  Failure(Failure&& other) noexcept;
+  Failure& operator=(const Failure& other);
+  Failure& operator=(Failure&& other) noexcept;
+  ~Failure();
+
   // Name of the gRPC status code, such as NOT_FOUND; OK if nothing failed.
   std::string code = "OK";
   std::string message;

@@ -4,6 +4,8 @@
 
 #include <cstdio>
 
+#include "problem.h"
+
 namespace runwire {
 
 namespace {
@@ -19,7 +21,7 @@ std::string code_of(const std::string& reason) {
 }  // namespace
 
 void say(const std::string& text) {
-  std::string line = "runwire: " + text + "\n";
+  std::string line = concat({"runwire: ", text, "\n"});
   // R's own console functions are for R's thread alone. A message that stderr does not take is not worth a failure.
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
@@ -28,6 +30,10 @@ std::string with_decimals(double number) {
   char text[64];
   std::snprintf(text, sizeof text, "%.1f", number);
   return text;
+}
+
+std::string counted(uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
 std::string on_one_line(const std::string& text) {
@@ -42,9 +48,11 @@ std::string on_one_line(const std::string& text) {
 
 std::string told(const Lane& lane) {
   const std::string& folder = lane.spool->folder();
-  return std::to_string(lane.spool->undelivered()) + " frames are not delivered: " + lane.over->message + " (" +
-         lane.over->reason + "). They are kept in " + folder + "; `runwire sync --as-new-writer " + folder +
-         "` delivers them";
+  auto left = static_cast<uint64_t>(lane.spool->undelivered());
+  bool one = left == 1;
+  return concat({counted(left, "frame"), one ? " is" : " are", " not delivered: ", lane.over->message, " (",
+                 lane.over->reason, "). ", one ? "It is" : "They are", " kept in ", folder,
+                 "; `runwire sync --as-new-writer ", folder, "` delivers ", one ? "it" : "them"});
 }
 
 Failure rejected(const Rejection& first, const std::string& message) {

@@ -14,6 +14,9 @@ void say(const std::string& text);
 // A number with one decimal.
 std::string with_decimals(double number);
 
+// A number of things, such as "1 frame".
+std::string counted(uint64_t count, const std::string& what);
+
 // A text with each run of white space as one space.
 std::string on_one_line(const std::string& text);
 

@@ -1,22 +1,21 @@
 #include "termination.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <mutex>
 #include <set>
 #include <thread>
 
+#include "clock.h"
+#include "signals.h"
+
 namespace runwire {
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // How long SIGTERM may be held up: who sends it kills soon after.
 constexpr double kPatience = 5;
@@ -73,8 +72,7 @@ void wait_for_termination() {
     // All of them first: one whose server is away may take all the time there is.
     for (Terminable* one : watch().told) unless_it_fails([&] { one->end_runs(); });
     for (Terminable* one : watch().told) {
-      double spent = std::chrono::duration<double>(Clock::now() - start).count();
-      unless_it_fails([&] { one->terminate(std::max(0.0, kPatience - spent)); });
+      unless_it_fails([&] { one->terminate(std::max(0.0, kPatience - since(start))); });
     }
   }
   end_as_always();
@@ -92,11 +90,10 @@ bool hook(Watch& it) {
   reading_end = ends[0];
   writing_end = ends[1];
   owner = getpid();
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  it.thread = std::thread(wait_for_termination);
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  {
+    SignalsBlocked blocked;
+    it.thread = std::thread(wait_for_termination);
+  }
   struct sigaction action = {};
   action.sa_handler = on_termination;
   action.sa_flags = SA_RESTART;

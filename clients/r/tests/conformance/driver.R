@@ -6,6 +6,7 @@ suppressPackageStartupMessages({
 
 here <- dirname(sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE)))
 source(file.path(here, "shapes.R"))
+source(file.path(here, "logging.R"))
 
 clients <- new.env()
 watches <- new.env()
@@ -37,8 +38,6 @@ all_pages <- function(page, limit) {
   if (is.null(limit)) found else utils::head(found, limit)
 }
 
-inputs_in <- function(inputs) lapply(inputs, function(one) do.call(runwire_dataset, one))
-
 search_experiments <- function(a, token) {
   call_with(
     runwire_search_experiments_page,
@@ -60,6 +59,18 @@ page_out <- function(page, out) list(items = lapply(page$items, out), next_page_
 nothing <- function(done) {
   force(done)
   NULL
+}
+
+started <- function(a, f, ...) {
+  call_with(
+    f, ...,
+    experiment_name = a$experiment_name, run_name = a$name, tags = pairs(a$tags), client = client_of(a)
+  )
+}
+
+log_given <- function(a) {
+  if (!is.null(a$params)) runwire_log_params(pairs(a$params))
+  if (!is.null(a$metrics)) runwire_log_metrics(lapply(a$metrics, to_double))
 }
 
 ops <- list(
@@ -136,88 +147,24 @@ ops <- list(
   },
   delete_run = function(a) runwire_delete_run(a$run_id, client = client_of(a)),
   restore_run = function(a) runwire_restore_run(a$run_id, client = client_of(a)),
+  start_run = function(a) {
+    run <- started(a, runwire_start_run)
+    log_given(a)
+    list(run_id = run$run_id)
+  },
   with_run = function(a) {
     run_id <- NULL
     body <- function() {
       run_id <<- runwire_active_run()$run_id
-      if (!is.null(a$params)) runwire_log_params(pairs(a$params))
-      if (!is.null(a$metrics)) runwire_log_metrics(lapply(a$metrics, to_double))
+      log_given(a)
       if (isTRUE(a$fail)) stop("the block fails")
     }
     tryCatch(
-      call_with(
-        # The call itself, to be evaluated inside.
-        runwire_with_run, as.call(list(body)),
-        experiment_name = a$experiment_name, run_name = a$name, tags = pairs(a$tags), client = client_of(a)
-      ),
+      # The call itself, to be evaluated inside.
+      started(a, runwire_with_run, as.call(list(body))),
       simpleError = function(e) if (conditionMessage(e) != "the block fails") stop(e)
     )
     list(run_id = run_id)
-  },
-  log_metric = function(a) {
-    call_with(
-      runwire_log_metric,
-      key = a$key, value = to_double(a$value), step = maybe_integer(a$step), timestamp = maybe_integer(a$timestamp),
-      run_id = a$run_id, client = client_of(a)
-    )
-  },
-  log_metrics = function(a) {
-    call_with(
-      runwire_log_metrics,
-      metrics = vapply(a$metrics, to_double, 0), step = maybe_integer(a$step), timestamp = maybe_integer(a$timestamp),
-      run_id = a$run_id, client = client_of(a)
-    )
-  },
-  log_series = function(a) {
-    call_with(
-      runwire_log_series,
-      key = a$key, values = to_double(a$values), steps = maybe_integer(a$steps),
-      timestamps = maybe_integer(a$timestamps), run_id = a$run_id, client = client_of(a)
-    )
-  },
-  log_batch = function(a) {
-    call_with(
-      runwire_log_batch,
-      metrics = points_in(a$metrics), params = pairs(a$params), tags = pairs(a$tags), run_id = a$run_id,
-      client = client_of(a)
-    )
-  },
-  log_param = function(a) nothing(runwire_log_param(a$key, a$value, run_id = a$run_id, client = client_of(a))),
-  log_params = function(a) runwire_log_params(pairs(a$params), run_id = a$run_id, client = client_of(a)),
-  set_tag = function(a) runwire_set_tag(a$key, a$value, run_id = a$run_id, client = client_of(a)),
-  set_tags = function(a) runwire_set_tags(pairs(a$tags), run_id = a$run_id, client = client_of(a)),
-  delete_tag = function(a) runwire_delete_tag(a$key, run_id = a$run_id, client = client_of(a)),
-  log_inputs = function(a) runwire_log_inputs(inputs_in(a$inputs), run_id = a$run_id, client = client_of(a)),
-  log_many = function(a) {
-    client <- client_of(a)
-    threads <- if (is.null(a$threads)) 1 else a$threads
-    first <- if (is.null(a$first_step)) 0 else to_integer(a$first_step)
-    time <- maybe_integer(a$timestamp)
-    run_id <- a$run_id
-    for (thread in seq_len(threads) - 1) {
-      key <- if (threads > 1) paste0(a$key, "-", thread) else a$key
-      for (step in first + seq_len(as.numeric(a$count)) - 1) {
-        runwire_log_metric(key, step, step = step, timestamp = time, run_id = run_id, client = client)
-      }
-    }
-  },
-  log_bulk = function(a) {
-    values <- as.double(seq_len(as.numeric(a$count)) - 1)
-    for (time in seq_len(as.numeric(a$times)) - 1) {
-      steps <- time * length(values) + values
-      runwire_log_series(a$key, values, steps, run_id = a$run_id, client = client_of(a))
-    }
-  },
-  log_runs = function(a) {
-    client <- client_of(a)
-    ids <- vapply(seq_len(as.numeric(a$count)) - 1, function(i) {
-      id <- runwire_begin_run(a$experiment_id, run_name = paste0(a$prefix, "-", i), client = client)
-      runwire_log_metric("m", i, run_id = id, client = client)
-      id
-    }, "")
-    for (id in ids) runwire_finish_run(id, client = client)
-    runwire_flush(client = client)
-    list(run_ids = array_of(ids))
   },
   get_metric_history = function(a) {
     found <- call_with(
@@ -275,6 +222,18 @@ ops <- list(
   purge = function(a) {
     lapply(call_with(runwire_purge, older_than = a$older_than, client = client_of(a)), decimal)
   },
+  sync = function(a) {
+    found <- call_with(
+      runwire_sync,
+      folder = a$folder, address = a$address, as_new_writer = a$as_new_writer
+    )
+    lapply(seq_len(nrow(found)), function(i) {
+      list(
+        spool = found$folder[i], delivered_frames = found$delivered[i], left_frames = found$left[i],
+        rejected = array_of(found$rejected[[i]]), skipped = array_of(found$skipped[[i]]), problem = found$problem[i]
+      )
+    })
+  },
   raw = function(a) {
     requests <- lapply(a$requests, function(hex) {
       digits <- strsplit(hex, "")[[1]]
@@ -284,6 +243,7 @@ ops <- list(
     list(responses = lapply(found, function(one) paste(as.character(one), collapse = "")))
   }
 )
+ops <- c(ops, logging_ops)
 
 curves_of <- function(a, f, ...) {
   call_with(
@@ -349,14 +309,42 @@ say <- function(x) {
   flush(stdout())
 }
 
+# Answers requests until there are no more, or one leaves the run: that one's id is returned.
+serve <- function() {
+  while (length(line <- readLines(input, 1, encoding = "UTF-8")) > 0) {
+    request <- fromJSON(line, simplifyVector = FALSE)
+    if (request$op == "leave_run") {
+      return(request$id)
+    }
+    if (request$op == "with_run" && isTRUE(request$args$stay)) {
+      stay(request)
+      next
+    }
+    found <- tryCatch(answer(request), error = function(e) {
+      message("the driver failed at ", substring(line, 1, 200), ": ", conditionMessage(e))
+      quit("no", 70)
+    })
+    if (isTRUE(ended$exception)) stop("an error that nobody catches")
+    say(found)
+  }
+  NULL
+}
+
+# Answers requests within a run. Nothing catches errors here: one that is asked for is to end the script.
+stay <- function(request) {
+  left <- NULL
+  run_id <- NULL
+  body <- function() {
+    run_id <<- runwire_active_run()$run_id
+    log_given(request$args)
+    say(list(id = request$id, ok = list(run_id = run_id)))
+    left <<- serve()
+  }
+  started(request$args, runwire_with_run, as.call(list(body)))
+  if (!is.null(left)) say(list(id = left, ok = list(run_id = run_id)))
+}
+
 ended <- new.env()
 input <- file("stdin", "r", encoding = "UTF-8")
 say(list(driver = "r", version = as.character(utils::packageVersion("runwire")), pid = Sys.getpid()))
-while (length(line <- readLines(input, 1, encoding = "UTF-8")) > 0) {
-  found <- tryCatch(answer(fromJSON(line, simplifyVector = FALSE)), error = function(e) {
-    message("the driver failed at ", substring(line, 1, 200), ": ", conditionMessage(e))
-    quit("no", 70)
-  })
-  if (isTRUE(ended$exception)) stop("an error that nobody catches")
-  say(found)
-}
+serve()

@@ -8,11 +8,28 @@ server_command <- function() {
   if (file.exists(found)) found else ""
 }
 
+# Certificates for localhost lie in the repository, beside this package.
+certificates <- function(...) {
+  named <- Sys.getenv("RUNWIRE_CERTIFICATES", "")
+  file.path(if (nzchar(named)) named else file.path("..", "..", "..", "..", "tests", "client"), ...)
+}
+
 # R's own path of libraries is not for programs that have theirs, as Python.
 server_environment <- c("current", LD_LIBRARY_PATH = "")
 
 skip_without_server <- function() {
   skip_if(!nzchar(server_command()), "there is no server to run: set RUNWIRE_SERVER_COMMAND")
+}
+
+# Waits until an expression is true.
+wait_until <- function(condition, patience = 60) {
+  call <- substitute(condition)
+  here <- parent.frame()
+  end <- Sys.time() + patience
+  while (!isTRUE(eval(call, here))) {
+    if (Sys.time() > end) stop("this never was: ", deparse(call)[1])
+    Sys.sleep(0.02)
+  }
 }
 
 # Starts a server; `$address` is where it listens, `$kill()` ends it as kill -9 does, `$start()` starts it again there, and
@@ -64,12 +81,14 @@ new_client <- function(address, ..., env = parent.frame()) {
 
 # One server for all tests that do not stop it.
 shared <- new.env()
-shared_client <- function(...) {
+shared_address <- function() {
   if (is.null(shared$server)) {
     shared$server <- new_server(env = shared_frame())
   }
-  runwire_connect(shared$server$address, spool_dir = tempfile("spool"), ...)
+  shared$server$address
 }
+
+shared_client <- function(...) runwire_connect(shared_address(), spool_dir = tempfile("spool"), ...)
 
 # Ended with the process: processx looks after it.
 shared_frame <- function() environment()

@@ -42,3 +42,21 @@ test_that("names that are no fields and values of the wrong type are refused", {
   expect_match(runwire:::message_to_raw(schema(), "Run", list(status = "RUN_STATUS_FLYING"))$message, "status")
   expect_match(runwire:::message_to_raw(schema(), "Run", list(name = 1))$message, "name must be text")
 })
+
+test_that("durations are seconds, or R's own in their unit, and nothing else", {
+  request <- function(given) runwire:::message_to_raw(schema(), "PurgeRequest", list(older_than = given))
+  read_back <- function(given) round_trip("PurgeRequest", list(older_than = given))$older_than
+  expect_equal(read_back(1.5), as.difftime(1.5, units = "secs"))
+  for (unit in c("secs", "mins", "hours", "days", "weeks")) {
+    given <- as.difftime(1.5, units = unit)
+    expect_identical(as.double(read_back(given), units = "secs"), as.double(given, units = "secs"))
+  }
+  for (bad in list(Sys.Date(), Sys.time(), factor(1), "1", TRUE)) {
+    expect_s3_class(request(bad), "runwire_problem")
+  }
+  expect_match(request(Sys.Date())$message, "older_than must be .*, not of the class Date")
+  # Nor is a duration a time.
+  expect_s3_class(
+    runwire:::message_to_raw(schema(), "Run", list(start_time = as.difftime(1, units = "days"))), "runwire_problem"
+  )
+})

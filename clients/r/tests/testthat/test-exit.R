@@ -1,11 +1,18 @@
 # How processes end, and what is left then.
-here <- function() c(RUNWIRE_TRACKING_URI = shared$server$address)
+here <- function() c(RUNWIRE_TRACKING_URI = shared_address())
+
+# How often a process has let others run: one that waits does so for each look at whether there is something.
+pauses <- function(process) {
+  line <- grep("^voluntary_ctxt_switches:", readLines(file.path("/proc", process$get_pid(), "status")), value = TRUE)
+  as.numeric(sub("\\D+", "", line))
+}
 
 # Interrupts a script twice, which says so each time, and soon.
 expect_interrupts <- function(script) {
   expect_true(script$says("ready"))
   for (word in c("interrupted", "stopped")) {
-    Sys.sleep(0.5)
+    before <- pauses(script$process)
+    wait_until(pauses(script$process) >= before + 10)
     began <- Sys.time()
     script$process$interrupt()
     expect_true(script$says(word, 20))
@@ -14,6 +21,7 @@ expect_interrupts <- function(script) {
 }
 
 test_that("an interrupt ends a call at once", {
+  skip_if(!file.exists("/proc/self/status"), "there is no /proc")
   # A port that takes connections, and never says a word.
   script <- new_script(c(
     "for (port in 20000 + sample.int(20000)) {",
@@ -21,12 +29,14 @@ test_that("an interrupt ends a call at once", {
     "  if (!is.null(socket)) break",
     "}",
     "client <- runwire_connect(paste0('127.0.0.1:', port), retry = runwire_retry(connect_timeout = 60))",
-    "cat('ready\\n')",
-    "found <- tryCatch(runwire_server_info(client = client, timeout = 60), interrupt = function(e) 'interrupted')",
     "run_id <- runwire_begin_run('0', client = client)",
-    "cat(found, '\\n')",
-    "found <- tryCatch(runwire_flush(timeout = 60, client = client), interrupt = function(e) 'stopped')",
-    "cat(found, '\\n')",
+    "interrupted <- function(said, expr) tryCatch({",
+    "  cat(said, '\\n')",
+    "  expr",
+    "}, interrupt = function(e) NULL)",
+    "interrupted('ready', runwire_server_info(client = client, timeout = 60))",
+    "interrupted('interrupted', runwire_flush(timeout = 60, client = client))",
+    "cat('stopped\\n')",
     "tools::pskill(Sys.getpid(), tools::SIGKILL)"
   ))
   expect_interrupts(script)
@@ -34,7 +44,7 @@ test_that("an interrupt ends a call at once", {
 })
 
 test_that("an interrupt ends the wait for a folder that another process opens, and that of its client's end", {
-  skip_if(!nzchar(Sys.which("flock")), "nobody can hold the lock")
+  skip_if(!nzchar(Sys.which("flock")) || !file.exists("/proc/self/status"), "nobody can hold the lock, or there is no /proc")
   folder <- tempfile("folder")
   dir.create(folder)
   holder <- processx::process$new("flock", c(file.path(folder, "start.lock"), "sleep", "60"), cleanup_tree = TRUE)
@@ -42,12 +52,14 @@ test_that("an interrupt ends the wait for a folder that another process opens, a
   script <- new_script(c(
     "retry <- runwire_retry(connect_timeout = 60)",
     "client <- runwire_connect(Sys.getenv('FOLDER'), timeout = 60, retry = retry)",
-    "cat('ready\\n')",
-    "found <- tryCatch(runwire_server_info(client = client), interrupt = function(e) 'interrupted')",
     "run_id <- runwire_begin_run('0', client = client)",
-    "cat(found, '\\n')",
-    "found <- tryCatch(runwire_close(client), interrupt = function(e) 'stopped')",
-    "cat(found, '\\n')"
+    "interrupted <- function(said, expr) tryCatch({",
+    "  cat(said, '\\n')",
+    "  expr",
+    "}, interrupt = function(e) NULL)",
+    "interrupted('ready', runwire_server_info(client = client))",
+    "interrupted('interrupted', runwire_close(client))",
+    "cat('stopped\\n')"
   ), FOLDER = folder)
   expect_interrupts(script)
   expect_identical(script$end(), 0L)
@@ -168,7 +180,7 @@ test_that("a server that is away at the start and the end costs no more than was
   ), here(), spool = spool)
   expect_identical(script2$end(), 0L)
   expect_true(script2$says("1 spool holds what earlier processes did not deliver"))
-  outcome <- runwire_sync(spool, address = shared$server$address)
+  outcome <- runwire_sync(spool, address = shared_address())
   expect_identical(outcome$left, 0)
   expect_identical(nrow(runwire_get_metric_history(trimws(script$told("run")), "m", client = reader)), 1000L)
   runwire_close(reader)
@@ -191,4 +203,56 @@ test_that("a rejection that nobody was told of is told by the sync", {
   outcome <- runwire_sync(spool, address = server$address)
   expect_match(outcome$rejected[[1]], "PARAM_IMMUTABLE")
   expect_identical(nrow(runwire_sync(spool)), 0L)
+})
+
+test_that("a limit of time ends a wait as an error that a script can deal with, and the client goes on", {
+  server <- new_server()
+  away <- tempfile("away")
+  script <- new_script(c(
+    "client <- runwire_connect(timeout = 60)",
+    "run_id <- runwire_begin_run('0', client = client)",
+    "runwire_flush(client = client)",
+    "cat('ready\\n')",
+    "while (!file.exists(Sys.getenv('AWAY'))) Sys.sleep(0.02)",
+    "runwire_log_metric('m', 7, run_id = run_id, client = client)",
+    "limited <- function(expr) {",
+    "  setTimeLimit(elapsed = 0.5, transient = TRUE)",
+    "  on.exit(setTimeLimit())",
+    "  tryCatch(expr, error = conditionMessage)",
+    "}",
+    "cat('flush', limited(runwire_flush(client = client)), '\\n')",
+    "cat('call', limited(runwire_server_info(client = client)), '\\n')",
+    "cat('metric', runwire_get_run(run_id, client = client)$metrics, '\\n')"
+  ), RUNWIRE_TRACKING_URI = server$address, AWAY = away)
+  expect_true(script$says("ready"))
+  server$kill()
+  file.create(away)
+  expect_true(script$says("flush reached elapsed time limit", 20))
+  expect_true(script$says("call reached elapsed time limit", 20))
+  server$start()
+  expect_identical(script$end(), 0L)
+  expect_true(script$says("metric 7"))
+})
+
+test_that("a block that ends by infinite recursion is FAILED", {
+  reader <- shared_client()
+  script <- new_script(c(
+    "deeper <- function(n) deeper(n + 1)",
+    "wider <- function(n) sapply(1, function(i) wider(n + 1))",
+    "block <- function(what) runwire_with_run({",
+    "  cat('run', runwire_active_run()$run_id, '\\n')",
+    "  what(1)",
+    "})",
+    "for (what in c(deeper, wider)) cat('kind', tryCatch(block(what), error = function(e) class(e)[1]), '\\n')",
+    "options(expressions = 300)",
+    "cat('kind', tryCatch(block(wider), error = function(e) class(e)[1]), '\\n')",
+    "block(deeper)"
+  ), here())
+  expect_identical(script$end(), 1L)
+  kinds <- sub("kind (\\w+) *", "\\1", grep("^kind ", script$lines, value = TRUE))
+  expect_identical(kinds, c("CStackOverflowError", "CStackOverflowError", "expressionStackOverflowError"))
+  ids <- trimws(sub("run ", "", grep("^run ", script$lines, value = TRUE)))
+  expect_length(ids, 4)
+  for (id in ids) expect_identical(runwire_get_run(id, client = reader)$status, "FAILED")
+  runwire_close(reader)
 })

@@ -27,11 +27,11 @@ test_that("what is not delivered stays in the spool, and a sync delivers it once
   error <- expect_error(runwire_close(client), class = "runwire_server_unavailable")
   expect_match(conditionMessage(error), "runwire sync")
   reader <- shared_client()
-  outcome <- runwire_sync(spool, address = shared$server$address)
+  outcome <- runwire_sync(spool, address = shared_address())
   expect_identical(outcome$problem, "")
   expect_identical(outcome$left, 0)
   expect_gt(outcome$delivered, 0)
-  expect_identical(nrow(runwire_sync(spool, address = shared$server$address)), 0L)
+  expect_identical(nrow(runwire_sync(spool, address = shared_address())), 0L)
   expect_identical(runwire_get_metric_history(run_id, "m", client = reader)$value, as.numeric(1:1000))
   runwire_close(reader)
 })
@@ -47,7 +47,7 @@ test_that("offline runs are delivered by the command of the Python package", {
   expect_identical(runwire_finish_run(run_id, client = client)$status, "FINISHED")
   runwire_close(client)
   done <- processx::run(
-    server_command(), c("--address", shared$server$address, "sync", spool),
+    server_command(), c("--address", shared_address(), "sync", spool),
     error_on_status = FALSE, env = server_environment
   )
   expect_identical(done$status, 0L)
@@ -66,27 +66,6 @@ test_that("a full spool is an error where that is asked for", {
     class = "runwire_resource_exhausted"
   )
   try(runwire_close(client, timeout = 0.5), silent = TRUE)
-})
-
-test_that("a forked child gets an error, and leaves the parent alone", {
-  skip_on_os("windows")
-  client <- shared_client()
-  run_id <- runwire_begin_run("0", client = client)
-  runwire_flush(client = client)
-  found <- parallel::mclapply(1:2, function(i) {
-    kind <- function(expr) tryCatch({
-      expr
-      "none"
-    }, error = function(e) class(e)[1])
-    c(
-      kind(runwire_log_metric("m", i, run_id = run_id, client = client)),
-      kind(runwire_get_run(run_id, client = client)), kind(runwire_flush(client = client))
-    )
-  }, mc.cores = 2)
-  expect_identical(found, rep(list(rep("runwire_forked", 3)), 2))
-  runwire_log_metric("m", 1, run_id = run_id, client = client)
-  expect_identical(runwire_get_run(run_id, client = client)$metrics, c(m = 1))
-  runwire_close(client)
 })
 
 test_that("many runs in one process leak neither threads nor files", {
@@ -156,4 +135,45 @@ test_that("heartbeats are for all runs, a thousand in a call", {
   })
   expect_identical(lengths(told), c(1000L, 1000L, 1L))
   expect_identical(unlist(told), run_ids)
+})
+
+test_that("a server that says nothing on an open connection is cut off, told, and served when it is back", {
+  silence <- runwire:::the$silence
+  assign("silence", 1, envir = runwire:::the)
+  on.exit(assign("silence", silence, envir = runwire:::the))
+  server <- new_server()
+  client <- new_client(server$address)
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_flush(client = client)
+  server$process$suspend()
+  runwire_log_metric("m", 1, run_id = run_id, client = client)
+  error <- expect_error(runwire_flush(timeout = 4, client = client), class = "runwire_unavailable")
+  expect_match(conditionMessage(error), "runwire sync.*gRPC says: the server says nothing")
+  expect_true("spool" %in% names(error$metadata))
+  server$process$resume()
+  runwire_flush(client = client)
+  expect_identical(runwire_get_run(run_id, client = client)$metrics, c(m = 1))
+})
+
+test_that("what a call waits for and the call itself share one timeout", {
+  server <- new_server()
+  client <- new_client(server$address)
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_flush(client = client)
+  runwire_server_info(client = client)
+  # Delivery takes three seconds; then the server stops once more, before the call.
+  server$process$suspend()
+  runwire_log_metric("m", 1, run_id = run_id, client = client)
+  resume <- paste0("sleep 3; kill -CONT ", server$process$get_pid())
+  processx::process$new("sh", c("-c", resume))
+  suppressMessages(trace(
+    "new_attempts", bquote(.(server$process)$suspend()), where = asNamespace("runwire"), print = FALSE
+  ))
+  on.exit(suppressMessages(untrace("new_attempts", where = asNamespace("runwire"))))
+  began <- Sys.time()
+  expect_error(runwire_get_run(run_id, client = client, timeout = 5), class = "runwire_deadline_exceeded")
+  took <- as.numeric(Sys.time() - began, units = "secs")
+  server$process$resume()
+  expect_gt(took, 3)
+  expect_lt(took, 7)
 })

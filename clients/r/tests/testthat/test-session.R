@@ -51,17 +51,24 @@ test_that("with() takes a run that was started, and nested runs have parents", {
   runwire_close(client)
 })
 
-test_that("the session goes by the environment", {
-  client <- shared_client()
-  old <- Sys.getenv(c("RUNWIRE_TRACKING_URI", "RUNWIRE_EXPERIMENT", "RUNWIRE_SPOOL_DIR"), NA)
-  name <- paste0("e", runwire:::mint_id())
-  Sys.setenv(
-    RUNWIRE_TRACKING_URI = shared$server$address, RUNWIRE_EXPERIMENT = name, RUNWIRE_SPOOL_DIR = tempfile("spool")
-  )
-  on.exit({
+# A session that has not begun, with variables of its environment, as long as a test lasts.
+new_session <- function(..., env = parent.frame()) {
+  given <- c(RUNWIRE_SPOOL_DIR = tempfile("spool"), ...)
+  old <- Sys.getenv(names(given), NA)
+  session <- runwire:::the$session
+  withr_defer({
     Sys.unsetenv(names(old)[is.na(old)])
     if (!all(is.na(old))) do.call(Sys.setenv, as.list(old[!is.na(old)]))
-  })
+    assign("session", session, envir = runwire:::the)
+  }, env)
+  do.call(Sys.setenv, as.list(given))
+  assign("session", runwire:::new_session(), envir = runwire:::the)
+}
+
+test_that("the session goes by the environment", {
+  client <- shared_client()
+  name <- paste0("e", runwire:::mint_id())
+  new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = name)
   runwire_log_metric("m", 2)
   run <- runwire_active_run()
   runwire_end_run()
@@ -69,5 +76,111 @@ test_that("the session goes by the environment", {
   expect_identical(runwire_last_active_run()$metrics, c(m = 2))
   expect_identical(nrow(runwire_search_runs()), 1L)
   runwire_close(runwire:::session_client())
+  runwire_close(client)
+})
+
+test_that("runs that are open go on at their server while the session moves to another", {
+  second <- new_server()
+  moves <- list(
+    function() runwire_set_tracking_uri(second$address),
+    function() {
+      Sys.setenv(RUNWIRE_TRACKING_URI = second$address)
+      # Whoever asks for the session's client finds that out.
+      expect_identical(nrow(runwire_search_runs("0")), 0L)
+    }
+  )
+  for (move in moves) {
+    new_session(RUNWIRE_TRACKING_URI = shared_address())
+    run <- runwire_start_run()
+    old <- runwire:::session_client()
+    runwire_log_metric("m", 1)
+    move()
+    runwire_log_metric("m", 2)
+    runwire_log_param("alpha", 0.1)
+    inner <- runwire_start_run(nested = TRUE)
+    runwire_end_run()
+    expect_false(old$closed)
+    expect_identical(runwire_active_run()$run_id, run$run_id)
+    expect_identical(runwire:::session_client()$settings$address$text, second$address)
+    runwire_end_run("FAILED")
+    expect_true(old$closed)
+    client <- new_client(shared_address())
+    found <- runwire_get_run(run$run_id, client = client)
+    expect_identical(found$status, "FAILED")
+    expect_identical(found$params, c(alpha = "0.1"))
+    expect_identical(found$metric_summaries$count, 2)
+    expect_identical(runwire_get_run(inner$run_id, client = client)$parent_run_id, run$run_id)
+    runwire_close(runwire:::session_client())
+  }
+})
+
+test_that("a status that no run ends with is refused, and the run stays open", {
+  client <- fresh_session(shared_client())
+  run <- runwire_start_run(client = client)
+  for (bad in list("DONE", "finished", 1, c("FAILED", "KILLED"))) {
+    error <- expect_error(runwire_end_run(bad), "FINISHED, FAILED or KILLED, and not", class = "runwire_value_error")
+    expect_false(grepl("RUNNING", conditionMessage(error)))
+  }
+  expect_error(runwire_end_run("RUNNING"), class = "runwire_invalid_field")
+  expect_identical(runwire_active_run()$run_id, run$run_id)
+  runwire_end_run("KILLED")
+  expect_identical(status_of(run$run_id, client), "KILLED")
+  runwire_close(client)
+})
+
+test_that("a client's runs belong to the experiment that it or the environment names", {
+  named <- paste0("e", runwire:::mint_id())
+  other <- paste0("e", runwire:::mint_id())
+  new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = named)
+  experiment_of <- function(client, ...) {
+    run <- runwire_start_run(client = client, ...)
+    runwire_end_run()
+    runwire_get_experiment(run$experiment_id, client)$name
+  }
+  # What the session has set is the session's client's alone.
+  mine <- runwire_set_experiment(other)$name
+  client <- shared_client()
+  expect_identical(experiment_of(client), named)
+  expect_identical(experiment_of(NULL), mine)
+  given <- shared_client(experiment = paste0(named, "/own"))
+  expect_identical(experiment_of(given), paste0(named, "/own"))
+  expect_identical(nrow(runwire_search_runs(client = given)), 1L)
+  runwire_set_experiment_tag("colour", "red", client = given)
+  expect_identical(runwire_get_experiment_by_name(paste0(named, "/own"), client)$tags, c(colour = "red"))
+  expect_length(runwire_get_experiment_by_name(other, client)$tags, 0)
+  # An experiment is never meant without being named where it would be deleted.
+  expect_error(runwire_delete_experiment(NULL, client = given), "experiment_id", class = "runwire_type_error")
+  expect_error(runwire_connect(experiment = 1), "experiment", class = "runwire_type_error")
+  runwire_close(client)
+  runwire_close(given)
+  runwire_close(runwire:::session_client())
+})
+
+test_that("a client that is offline does not take the session's experiment either", {
+  new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_EXPERIMENT = paste0("e", runwire:::mint_id()))
+  name <- paste0("e", runwire:::mint_id())
+  runwire_set_experiment(name)
+  spool <- tempfile("spool")
+  run_ids <- vapply(list(NULL, paste0(name, "/own")), function(experiment) {
+    client <- runwire_connect(mode = "offline", spool_dir = spool, experiment = experiment)
+    run <- runwire_start_run(client = client)
+    runwire_end_run()
+    runwire_close(client)
+    run$run_id
+  }, "")
+  expect_identical(runwire_sync(spool, address = shared_address())$problem, c("", ""))
+  found <- vapply(run_ids, function(id) runwire_get_experiment(runwire_get_run(id)$experiment_id)$name, "", USE.NAMES = FALSE)
+  expect_identical(found, c(Sys.getenv("RUNWIRE_EXPERIMENT"), paste0(name, "/own")))
+  runwire_close(runwire:::session_client())
+})
+
+test_that("a run starts in one experiment", {
+  client <- fresh_session(shared_client())
+  expect_error(
+    runwire_start_run(experiment_id = "0", experiment_name = "x", client = client), "either",
+    class = "runwire_value_error"
+  )
+  expect_null(runwire_active_run())
+  expect_null(runwire_get_experiment_by_name("x", client))
   runwire_close(client)
 })

@@ -36,7 +36,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
   }
 
   private <R> CompletableFuture<R> send(Call<?, ?, R> call) {
-    return core.sender.sendAsync(call, timeout);
+    return core.sender.sendAsync(call, Deadline.in(timeout));
   }
 
   /**

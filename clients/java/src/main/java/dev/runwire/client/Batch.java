@@ -81,6 +81,7 @@ public final class Batch {
    * @param values the values, step after step: that of step s and key k is {@code values[s *
    *     keys.size() + k]}
    * @return this
+   * @throws IllegalArgumentException the lengths do not go together
    */
   public Batch metrics(List<String> keys, long[] steps, long[] timestamps, double[] values) {
     if (timestamps.length != steps.length || values.length != steps.length * keys.size()) {

@@ -9,7 +9,7 @@ public final class CurveOptions {
   private final Long minX;
   private final Long maxX;
 
-  /** Makes one in which nothing is given. */
+  /** Makes those of a curve over all steps, in at most 1,000 buckets. */
   public CurveOptions() {
     this(1000, CurveAxis.STEP, null, null);
   }
@@ -22,9 +22,9 @@ public final class CurveOptions {
   }
 
   /**
-   * Gives the most buckets of a curve, at most 10,000.
+   * Gives the most buckets of a curve; 1,000 by default.
    *
-   * @param maxPoints the most buckets of a curve, at most 10,000
+   * @param maxPoints 1 to 10,000
    * @return a copy with it
    */
   public CurveOptions maxPoints(int maxPoints) {
@@ -32,9 +32,9 @@ public final class CurveOptions {
   }
 
   /**
-   * Gives what x is.
+   * Gives what x is; STEP by default.
    *
-   * @param axis what x is
+   * @param axis STEP, or TIME, which is in unix milliseconds
    * @return a copy with it
    */
   public CurveOptions axis(CurveAxis axis) {
@@ -42,9 +42,9 @@ public final class CurveOptions {
   }
 
   /**
-   * Gives the least x; null for no bound.
+   * Gives the least x, which is in the curve.
    *
-   * @param minX the least x
+   * @param minX a step or unix milliseconds, as the axis is; null for no bound
    * @return a copy with it
    */
   public CurveOptions minX(Long minX) {
@@ -52,9 +52,9 @@ public final class CurveOptions {
   }
 
   /**
-   * Gives the greatest x; null for no bound.
+   * Gives the greatest x, which is in the curve.
    *
-   * @param maxX the greatest x
+   * @param maxX a step or unix milliseconds, as the axis is; null for no bound
    * @return a copy with it
    */
   public CurveOptions maxX(Long maxX) {

@@ -17,26 +17,19 @@ final class Delivery {
   // A stream whose frames are not acknowledged for so long is cut and opened again: the way may be
   // a black hole.
   private static final long SILENCE = TimeUnit.SECONDS.toNanos(30);
-  // Being away for less is not worth a word to the user.
-  private static final long PATIENCE = TimeUnit.SECONDS.toNanos(5);
   private static final long FOREVER = TimeUnit.DAYS.toNanos(1);
   private static final int MOST_BEATS = 1000;
 
   private final Settings given;
   private final Link link;
   private final Guard guard;
+  private final Contact contact;
   private final Thread thread;
   private final List<Rejection> rejections = new ArrayList<>();
   private final List<Lane> ended = new ArrayList<>();
   private FrameStream stream;
   private Lane lane;
   private boolean stopping;
-  private boolean reached;
-  private int failures;
-  private long awaySince;
-  private boolean told;
-  private RunwireException away;
-  private RunwireException refusal;
 
   /**
    * Makes the delivery; {@link #start} starts it.
@@ -47,6 +40,7 @@ final class Delivery {
     this.given = given;
     this.link = link;
     this.guard = guard;
+    this.contact = new Contact(given);
     this.thread = new Thread(this::run, "runwire-delivery");
     thread.setDaemon(true);
   }
@@ -61,19 +55,9 @@ final class Delivery {
     guard.signal();
   }
 
-  /** Whether the server has ever welcomed this client; the guard is held. */
-  boolean isReached() {
-    return reached;
-  }
-
-  /** How the last stream failed, while it is not mended, or null; the guard is held. */
-  RunwireException away() {
-    return away;
-  }
-
-  /** An error that a repeat will not heal, as a wrong token, or null; the guard is held. */
-  RunwireException refusal() {
-    return refusal;
+  /** How the server answers; the guard is held. */
+  Contact contact() {
+    return contact;
   }
 
   /** Takes out what the server rejected, and nobody was told of yet; the guard is held. */
@@ -149,7 +133,7 @@ final class Delivery {
   void heartbeat(List<String> runIds) {
     guard.lock();
     try {
-      if (!reached || away != null) {
+      if (!contact.isReached() || contact.away() != null) {
         return;
       }
     } finally {
@@ -266,7 +250,7 @@ final class Delivery {
   private boolean isReachedNow() {
     guard.lock();
     try {
-      return reached;
+      return contact.isReached();
     } finally {
       guard.unlock();
     }
@@ -302,11 +286,11 @@ final class Delivery {
     if (response.hasWelcome()) {
       Welcome welcome = response.getWelcome();
       writer.welcomed(welcome, of.frames);
-      back();
+      contact.welcomed();
       found = welcome.getRejectionsList();
     } else {
       writer.acknowledged(response.getAck());
-      failures = 0;
+      contact.acknowledged();
       found = response.getAck().getRejectionsList();
     }
     // First, because it frees disk.
@@ -345,15 +329,8 @@ final class Delivery {
         setAside(of, error);
         return;
       }
-      failures++;
-      away = error;
-      refusal = isRefusal(error) ? error : null;
-      if (error instanceof ServerUnavailableException) {
-        sayAway(of);
-      }
+      long pause = contact.failed(error, of.frames.place());
       link.lost(error);
-      long asked = error.retryDelay().map(delay -> delay.toNanos()).orElse(0L);
-      long pause = Attempts.drawn(given.retry, failures) + asked;
       long deadline = System.nanoTime() + pause;
       guard.signal();
       while (!stopping && deadline - System.nanoTime() > 0) {
@@ -362,13 +339,6 @@ final class Delivery {
     } finally {
       guard.unlock();
     }
-  }
-
-  private static boolean isRefusal(RunwireException error) {
-    return error instanceof UnauthenticatedException
-        || error instanceof PermissionDeniedException
-        || error instanceof UnimplementedException
-        || error instanceof InvalidArgumentException;
   }
 
   private void setAside(Lane of, RunwireException error) {
@@ -388,30 +358,5 @@ final class Delivery {
       lane = null;
     }
     guard.signal();
-  }
-
-  private void sayAway(Lane of) {
-    long now = System.nanoTime();
-    if (failures == 1) {
-      awaySince = now;
-    } else if (!told && now - awaySince > PATIENCE) {
-      told = true;
-      Notices.tell(
-          "no answer from "
-              + given.address.text
-              + "; what is logged waits in "
-              + of.frames.place()
-              + " and is sent when the server is back");
-    }
-  }
-
-  private void back() {
-    reached = true;
-    away = null;
-    refusal = null;
-    if (told) {
-      told = false;
-      Notices.tell(given.address.text + " is back; sending what waited");
-    }
   }
 }

@@ -14,7 +14,12 @@ abstract class ExperimentCalls {
   }
 
   final <R> R send(Call<?, ?, R> call) {
-    return core.sender.send(call, timeout);
+    return send(call, Deadline.in(timeout));
+  }
+
+  /** Sends a call that is a part of a larger one. */
+  final <R> R send(Call<?, ?, R> call, Deadline deadline) {
+    return core.sender.send(call, deadline);
   }
 
   /**
@@ -72,15 +77,23 @@ abstract class ExperimentCalls {
    * @return the experiment
    */
   public Experiment getOrCreateExperiment(String name) {
-    Optional<Experiment> found = getExperimentByName(name);
-    if (found.isPresent()) {
-      return found.get();
-    }
+    return getOrCreateExperiment(name, Deadline.in(timeout));
+  }
+
+  final Experiment getOrCreateExperiment(String name, Deadline deadline) {
     try {
-      return getExperiment(createExperiment(name));
+      return send(Requests.getExperimentByName(name), deadline);
+    } catch (NotFoundException none) {
+      return send(Requests.getExperiment(createdExperiment(name, deadline)), deadline);
+    }
+  }
+
+  private String createdExperiment(String name, Deadline deadline) {
+    try {
+      return send(Requests.createExperiment(name, Map.of()), deadline);
     } catch (AlreadyExistsException faster) {
       // Another process of the same job was.
-      return getExperiment(faster.metadata().get("experiment_id"));
+      return faster.metadata().get("experiment_id");
     }
   }
 

@@ -48,9 +48,9 @@ public final class ExperimentSearch {
   }
 
   /**
-   * Gives the lifecycle stages to look at.
+   * Gives the lifecycle stages to look at; those that are active by default.
    *
-   * @param view the lifecycle stages to look at
+   * @param view ACTIVE_ONLY, DELETED_ONLY or ALL
    * @return a copy with it
    */
   public ExperimentSearch view(LifecycleView view) {
@@ -59,9 +59,9 @@ public final class ExperimentSearch {
   }
 
   /**
-   * Gives the most experiments in a page, at most 1,000.
+   * Gives the most experiments in a page; 1,000 by default.
    *
-   * @param pageSize the most experiments in a page, at most 1,000
+   * @param pageSize 1 to 1,000
    * @return a copy with it
    */
   public ExperimentSearch pageSize(int pageSize) {
@@ -71,7 +71,7 @@ public final class ExperimentSearch {
   /**
    * Gives the token of the page before; empty for the first page.
    *
-   * @param pageToken the token of the page before
+   * @param pageToken what {@link Page#nextPageToken} of that page says
    * @return a copy with it
    */
   public ExperimentSearch pageToken(String pageToken) {

@@ -60,7 +60,8 @@ final class Groups {
     for (int start = 0; start < keys.size(); ) {
       int end = pieceEnd(keys, start);
       Part part = part(keys.subList(start, end), start, end);
-      grouped &= part.group != null;
+      // A last piece may be too narrow for a group, and needs none.
+      grouped &= part.group != null || end - start < Wire.GROUP_KEYS;
       made.add(part);
       start = end;
     }

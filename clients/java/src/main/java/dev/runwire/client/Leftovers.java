@@ -29,10 +29,10 @@ final class Leftovers {
     int left = 0;
     try (DirectoryStream<Path> spools = Files.newDirectoryStream(root, Leftovers::isSpool)) {
       for (Path spool : spools) {
-        left += !SpoolLock.isHeld(spool) && holdsFrames(spool) ? 1 : 0;
+        left += isLeft(spool) ? 1 : 0;
       }
-    } catch (IOException | DirectoryIteratorException gone) {
-      // A process that ends removes its spool: the next client looks again.
+    } catch (IOException | DirectoryIteratorException failed) {
+      // Nobody asked for a word on it: the next client looks again.
       return;
     }
     if (left > 0) {
@@ -49,20 +49,19 @@ final class Leftovers {
     return SPOOL.matcher(path.getFileName().toString()).matches() && Files.isDirectory(path);
   }
 
-  /** Says whether a spool has frames that are not known to be acknowledged. */
-  private static boolean holdsFrames(Path spool) throws IOException {
-    Path acked = spool.resolve("acked");
-    long mark =
-        Files.exists(acked)
-            ? Segments.wrap(java.util.Arrays.copyOf(Files.readAllBytes(acked), 8)).getLong()
-            : 0;
-    try (DirectoryStream<Path> segments = Files.newDirectoryStream(spool, "*.segment")) {
-      for (Path segment : segments) {
-        if (Files.size(segment) > MOST_READ || Segments.scan(segment).segment.last > mark) {
-          return true;
-        }
+  private static boolean isLeft(Path spool) {
+    try {
+      if (SpoolLock.isHeld(spool)) {
+        return false;
       }
+      long size = 0;
+      for (Path segment : Segments.in(spool)) {
+        size += Files.size(segment);
+      }
+      return size > MOST_READ || new LeftSpool(spool).isNeeded();
+    } catch (IOException gone) {
+      // A process that ends removes its spool, and `runwire sync` does.
+      return false;
     }
-    return false;
   }
 }

@@ -92,7 +92,7 @@ final class Link {
             .maxInboundMetadataSize(METADATA_BYTES)
             // gRPC's own retries know neither the request id nor the deadline that attempts share.
             .disableRetry()
-            .userAgent("runwire-java/" + version());
+            .userAgent(given.userAgent);
     if (address.local) {
       // A proxy set for the web has no way to this machine's own ports.
       builder.proxyDetector(server -> null);

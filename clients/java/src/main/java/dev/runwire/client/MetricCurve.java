@@ -6,8 +6,7 @@ import java.util.Objects;
 /**
  * A series in buckets, which hide no spike: entry i of each column belongs to bucket i, ascending
  * by x. A series of few points has a bucket for each. NaN is counted, and can be first or last;
- * minimum and maximum are NaN only where a bucket has nothing else. The arrays are the caller's:
- * they are not copied.
+ * minimum and maximum are NaN only where a bucket has nothing else. Each column is a copy.
  */
 public final class MetricCurve {
   private final String runId;
@@ -77,7 +76,7 @@ public final class MetricCurve {
   /**
    * Tells what x is.
    *
-   * @return what x is
+   * @return STEP, or TIME, which is in unix milliseconds
    */
   public CurveAxis axis() {
     return axis;
@@ -98,7 +97,7 @@ public final class MetricCurve {
    * @return x of each bucket's first point
    */
   public long[] firstX() {
-    return firstX;
+    return firstX.clone();
   }
 
   /**
@@ -107,7 +106,7 @@ public final class MetricCurve {
    * @return x of each bucket's last point
    */
   public long[] lastX() {
-    return lastX;
+    return lastX.clone();
   }
 
   /**
@@ -116,7 +115,7 @@ public final class MetricCurve {
    * @return x of each bucket's lowest point
    */
   public long[] minX() {
-    return minX;
+    return minX.clone();
   }
 
   /**
@@ -125,7 +124,7 @@ public final class MetricCurve {
    * @return x of each bucket's highest point
    */
   public long[] maxX() {
-    return maxX;
+    return maxX.clone();
   }
 
   /**
@@ -134,7 +133,7 @@ public final class MetricCurve {
    * @return the value of each bucket's first point
    */
   public double[] first() {
-    return first;
+    return first.clone();
   }
 
   /**
@@ -143,7 +142,7 @@ public final class MetricCurve {
    * @return the value of each bucket's last point
    */
   public double[] last() {
-    return last;
+    return last.clone();
   }
 
   /**
@@ -152,7 +151,7 @@ public final class MetricCurve {
    * @return each bucket's lowest value
    */
   public double[] min() {
-    return min;
+    return min.clone();
   }
 
   /**
@@ -161,7 +160,7 @@ public final class MetricCurve {
    * @return each bucket's highest value
    */
   public double[] max() {
-    return max;
+    return max.clone();
   }
 
   /**
@@ -170,7 +169,7 @@ public final class MetricCurve {
    * @return how many points each bucket stands for
    */
   public long[] count() {
-    return count;
+    return count.clone();
   }
 
   /**
@@ -179,7 +178,7 @@ public final class MetricCurve {
    * @return how many of them are NaN
    */
   public long[] nanCount() {
-    return nanCount;
+    return nanCount.clone();
   }
 
   /**
@@ -237,34 +236,6 @@ public final class MetricCurve {
 
   @Override
   public String toString() {
-    return "MetricCurve[runId="
-        + runId
-        + ", key="
-        + key
-        + ", axis="
-        + axis
-        + ", points="
-        + points
-        + ", firstX="
-        + Arrays.toString(firstX)
-        + ", lastX="
-        + Arrays.toString(lastX)
-        + ", minX="
-        + Arrays.toString(minX)
-        + ", maxX="
-        + Arrays.toString(maxX)
-        + ", first="
-        + Arrays.toString(first)
-        + ", last="
-        + Arrays.toString(last)
-        + ", min="
-        + Arrays.toString(min)
-        + ", max="
-        + Arrays.toString(max)
-        + ", count="
-        + Arrays.toString(count)
-        + ", nanCount="
-        + Arrays.toString(nanCount)
-        + "]";
+    return "MetricCurve[runId=" + runId + ", key=" + key + ", " + size() + " buckets]";
   }
 }

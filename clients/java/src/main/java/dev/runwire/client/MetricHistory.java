@@ -5,7 +5,11 @@ import java.util.Objects;
 
 /**
  * The points of one metric of one run, by (step, timestamp, arrival), column by column. Values are
- * bit by bit what was logged. The arrays are the caller's: they are not copied.
+ * bit by bit what was logged.
+ *
+ * <p>{@link #steps}, {@link #timestamps} and {@link #values} copy their columns: call them once,
+ * not in a loop over points, for which there are {@link #step}, {@link #timestamp} and {@link
+ * #value}.
  */
 public final class MetricHistory {
   private final String runId;
@@ -41,30 +45,63 @@ public final class MetricHistory {
   }
 
   /**
-   * Tells the steps.
+   * Copies the steps.
    *
-   * @return the steps
+   * @return the step of each point
    */
   public long[] steps() {
-    return steps;
+    return steps.clone();
   }
 
   /**
-   * Tells the times, unix milliseconds.
+   * Tells the step of a point.
    *
-   * @return the times, unix milliseconds
+   * @param point the point, from 0 to {@link #size} - 1
+   * @return its step
+   * @throws IndexOutOfBoundsException there is no such point
+   */
+  public long step(int point) {
+    return steps[point];
+  }
+
+  /**
+   * Copies the times, unix milliseconds.
+   *
+   * @return the time of each point, unix milliseconds
    */
   public long[] timestamps() {
-    return timestamps;
+    return timestamps.clone();
   }
 
   /**
-   * Tells the values.
+   * Tells the time of a point, unix milliseconds.
    *
-   * @return the values
+   * @param point the point, from 0 to {@link #size} - 1
+   * @return its time, unix milliseconds
+   * @throws IndexOutOfBoundsException there is no such point
+   */
+  public long timestamp(int point) {
+    return timestamps[point];
+  }
+
+  /**
+   * Copies the values.
+   *
+   * @return the value of each point
    */
   public double[] values() {
-    return values;
+    return values.clone();
+  }
+
+  /**
+   * Tells the value of a point.
+   *
+   * @param point the point, from 0 to {@link #size} - 1
+   * @return its value
+   * @throws IndexOutOfBoundsException there is no such point
+   */
+  public double value(int point) {
+    return values[point];
   }
 
   /**
@@ -101,6 +138,6 @@ public final class MetricHistory {
   /** Tells whose points these are and how many, of which there may be millions. */
   @Override
   public String toString() {
-    return "MetricHistory[runId=" + runId + ", key=" + key + ", size=" + size() + "]";
+    return "MetricHistory[runId=" + runId + ", key=" + key + ", " + size() + " points]";
   }
 }

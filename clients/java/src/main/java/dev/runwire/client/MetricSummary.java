@@ -118,7 +118,7 @@ public final class MetricSummary {
   /**
    * Tells the lowest step that has the smallest value.
    *
-   * @return the lowest step that has the smallest value
+   * @return the step; empty when all are NaN
    */
   public OptionalLong minStep() {
     return minStep;
@@ -136,7 +136,7 @@ public final class MetricSummary {
   /**
    * Tells the lowest step that has the largest value.
    *
-   * @return the lowest step that has the largest value
+   * @return the step; empty when all are NaN
    */
   public OptionalLong maxStep() {
     return maxStep;

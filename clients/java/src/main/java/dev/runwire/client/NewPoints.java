@@ -1,14 +1,13 @@
 package dev.runwire.client;
 
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 
 /**
- * Some new points of one run, in their order of arrival: each key has a value at each step. The
- * arrays are the caller's: they are not copied.
+ * Some new points of one run, in their order of arrival: each key has a value at each step. Each
+ * call copies what it returns.
  */
 public final class NewPoints {
   private final String runId;
@@ -20,7 +19,7 @@ public final class NewPoints {
     this.runId = Objects.requireNonNull(runId, "runId");
     this.steps = steps;
     this.timestamps = timestamps;
-    this.values = Collections.unmodifiableMap(new LinkedHashMap<>(values));
+    this.values = values;
   }
 
   /**
@@ -33,30 +32,32 @@ public final class NewPoints {
   }
 
   /**
-   * Tells the steps.
+   * Copies the steps.
    *
-   * @return the steps
+   * @return the step of each point
    */
   public long[] steps() {
-    return steps;
+    return steps.clone();
   }
 
   /**
-   * Tells as many times, unix milliseconds.
+   * Copies the times.
    *
-   * @return as many times, unix milliseconds
+   * @return the time of each point, unix milliseconds
    */
   public long[] timestamps() {
-    return timestamps;
+    return timestamps.clone();
   }
 
   /**
-   * Tells for each key a column of as many values.
+   * Copies the values.
    *
-   * @return for each key a column of as many values
+   * @return for each key a column of as many values as there are steps
    */
   public Map<String, double[]> values() {
-    return values;
+    Map<String, double[]> copies = new LinkedHashMap<>();
+    values.forEach((key, column) -> copies.put(key, column.clone()));
+    return copies;
   }
 
   @Override
@@ -71,24 +72,23 @@ public final class NewPoints {
     return runId.equals(that.runId)
         && Arrays.equals(steps, that.steps)
         && Arrays.equals(timestamps, that.timestamps)
-        && values.equals(that.values);
+        && sameValues(that);
+  }
+
+  private boolean sameValues(NewPoints that) {
+    return values.keySet().equals(that.values.keySet())
+        && values.keySet().stream()
+            .allMatch(key -> Arrays.equals(values.get(key), that.values.get(key)));
   }
 
   @Override
   public int hashCode() {
-    return Objects.hash(runId, Arrays.hashCode(steps), Arrays.hashCode(timestamps), values);
+    return Objects.hash(
+        runId, Arrays.hashCode(steps), Arrays.hashCode(timestamps), values.keySet());
   }
 
   @Override
   public String toString() {
-    return "NewPoints[runId="
-        + runId
-        + ", steps="
-        + Arrays.toString(steps)
-        + ", timestamps="
-        + Arrays.toString(timestamps)
-        + ", values="
-        + values
-        + "]";
+    return "NewPoints[runId=" + runId + ", " + steps.length + " steps of " + values.keySet() + "]";
   }
 }

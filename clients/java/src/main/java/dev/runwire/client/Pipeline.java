@@ -27,20 +27,12 @@ final class Pipeline {
   private final Guard guard = new Guard();
   private final Buffer buffer;
   private final Lanes lanes;
-  private final Cutter cutter;
-  private final Groups groups = new Groups();
+  private final Folding folding;
   private final Map<String, Begin> begins = new ConcurrentHashMap<>();
   private final Set<String> beating = ConcurrentHashMap.newKeySet();
-  private final Leftovers leftovers;
-  private volatile Thread thread;
   private volatile Delivery delivery;
   private volatile boolean started;
   private volatile boolean closing;
-  private volatile boolean busy;
-  // Why the folding ended for good, and why the spool is not on the disk; both under the guard.
-  private InternalException broken;
-  private IOException unsynced;
-  private long weight;
   private long beat;
 
   Pipeline(Settings given, Link link) {
@@ -48,8 +40,8 @@ final class Pipeline {
     this.link = link;
     this.buffer = new Buffer(this::start);
     this.lanes = new Lanes(given, guard, buffer, this::pulse);
-    this.cutter = new Cutter(lanes, begins);
-    this.leftovers = new Leftovers(given.spoolRoot);
+    Cutter cutter = new Cutter(lanes, begins);
+    this.folding = new Folding(given, guard, buffer, lanes, cutter, this::pulse);
   }
 
   private synchronized void start() {
@@ -63,106 +55,7 @@ final class Pipeline {
       lanes.carryBy(delivery::carry);
       delivery.start();
     }
-    thread = new Thread(this::run, "runwire-folding");
-    thread.setDaemon(true);
-    buffer.emptiedBy(thread);
-    thread.start();
-  }
-
-  private void run() {
-    try {
-      while (!closing) {
-        if (buffer.await(Lanes.PULSE)) {
-          // Before the buffer looks empty.
-          busy = true;
-          fold();
-          busy = false;
-          if (!given.offline()) {
-            leftovers.offer();
-          }
-        }
-        pulse();
-      }
-      // Who closes may not have waited: what came in before outlives the process in the spool.
-      busy = true;
-      fold();
-      busy = false;
-    } catch (Lanes.ClosingException closed) {
-      // What is in memory and found no room is told by who closes.
-      return;
-    } catch (RuntimeException | Error failed) {
-      breakOff(failed);
-    }
-  }
-
-  /** Ends the folding for good, and lets nobody believe that it goes on. */
-  private void breakOff(Throwable failed) {
-    guard.lock();
-    try {
-      broken =
-          new InternalException(
-              new Failure("the client failed, and takes nothing more: " + failed).cause(failed));
-      if (!closing) {
-        buffer.refuse(broken);
-      }
-      guard.signal();
-    } finally {
-      guard.unlock();
-    }
-  }
-
-  private void fold() {
-    Fold fold = new Fold(groups, cutter::add);
-    weight = 0;
-    try {
-      buffer.drain((item, value, step, time) -> take(fold, item, value, step, time));
-      fold.finish();
-      cutter.cut();
-    } finally {
-      buffer.release(weight);
-    }
-  }
-
-  private void take(Fold fold, Object item, double value, long step, long time) {
-    if (item instanceof KeySet) {
-      fold.point((KeySet) item, value, step, time);
-    } else if (item instanceof Row) {
-      weight += ((Row) item).weight();
-      fold.row((Row) item, step, time);
-    } else if (item instanceof LogRecord) {
-      weight += ((LogRecord) item).data.length;
-      fold.record((LogRecord) item);
-    } else {
-      fold.finish();
-      cutter.cut();
-      reached((Milestone) item);
-    }
-  }
-
-  private void reached(Milestone mark) {
-    guard.lock();
-    try {
-      Lane lane = lanes.current();
-      if (given.offline() && lane != null) {
-        sync();
-      }
-      mark.lane = lane;
-      mark.sequence = lane == null ? 0 : lane.writer.cut().sequence;
-      mark.folded = true;
-      guard.signal();
-    } finally {
-      guard.unlock();
-    }
-  }
-
-  private void sync() {
-    try {
-      lanes.spool().sync();
-      unsynced = null;
-    } catch (IOException failed) {
-      // For who waits: what is not synced now is tried again by the next who does.
-      unsynced = failed;
-    }
+    folding.start();
   }
 
   private void pulse() {
@@ -227,9 +120,23 @@ final class Pipeline {
 
   /** Waits as {@link #flush} does, and leaves it to that to tell of rejections. */
   void deliver(long timeout) {
-    if (isDirty()) {
-      await(buffer.mark(), timeout, false);
+    if (!isDirty()) {
+      return;
     }
+    try {
+      await(buffer.mark(), timeout, false);
+    } catch (InterruptedException interrupted) {
+      String then = given.offline() ? "it is written to the disk" : "the delivery goes on";
+      throw interrupted(interrupted, then + " all the same", "");
+    }
+  }
+
+  private RunwireException interrupted(InterruptedException cause, String then, String spool) {
+    Thread.currentThread().interrupt();
+    Failure failure =
+        new Failure("the thread was interrupted while it waited for the delivery; " + then)
+            .cause(cause);
+    return new CancelledException(spool.isEmpty() ? failure : failure.fact("spool", spool));
   }
 
   /** Says whether anything is not delivered; looked at in the order in which it moves on. */
@@ -237,7 +144,7 @@ final class Pipeline {
     if (!started || closing) {
       return false;
     }
-    if (buffer.size() > 0 || busy) {
+    if (buffer.size() > 0 || folding.isBusy()) {
       return true;
     }
     guard.lock();
@@ -249,7 +156,7 @@ final class Pipeline {
     }
   }
 
-  private void await(Milestone mark, long timeout, boolean progress) {
+  private void await(Milestone mark, long timeout, boolean progress) throws InterruptedException {
     long start = System.nanoTime();
     long told = start + PROGRESS;
     guard.lock();
@@ -267,52 +174,49 @@ final class Pipeline {
         }
         guard.awaitInterruptibly(Math.min(left, LOOK));
       }
+      IOException unsynced = folding.unsynced();
       if (unsynced != null) {
         String why = "the spool " + lanes.spool().place() + " can not be synced: " + unsynced;
         throw new InternalException(new Failure(why).cause(unsynced));
       }
-    } catch (InterruptedException interrupted) {
-      Thread.currentThread().interrupt();
-      throw new CancelledException(
-          new Failure(
-                  "the thread was interrupted while it waited for the delivery; what is logged"
-                      + " is delivered all the same")
-              .cause(interrupted));
     } finally {
       guard.unlock();
     }
   }
 
-  /** Says whether there is no hope for the server; null if there is. */
+  /** Says whether there is no hope that anything moves on; null if there is. */
   private RunwireException givenUp(long start, long now) {
     Delivery carrying = delivery;
-    if (broken != null || carrying == null) {
-      return broken;
+    if (folding.broken() != null || carrying == null) {
+      return folding.broken();
     }
-    if (carrying.refusal() != null) {
-      return carrying.refusal();
-    }
-    long window = Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
-    if (carrying.isReached() || now - start <= window) {
-      return null;
-    }
-    // None as long as the first attempt is under way: it has the same window for itself.
-    return carrying.away() instanceof ServerUnavailableException ? carrying.away() : null;
+    return carrying.contact().givenUp(start, now);
   }
 
   private RunwireException undelivered(RunwireException error, long waited) {
     Delivery carrying = delivery;
-    RunwireException cause = error != null || carrying == null ? error : carrying.away();
+    RunwireException cause = error != null || carrying == null ? error : carrying.contact().away();
+    return Losses.undelivered(cause, given.address.text, waited, rest(), place());
+  }
+
+  /** Where what is not delivered lies; the guard is held. */
+  private String place() {
     Lane lane = lanes.current();
-    String place = lane == null ? given.spoolRoot.toString() : lane.frames.place();
+    return lane == null ? given.spoolRoot.toString() : lane.frames.place();
+  }
+
+  /** Says what is not delivered, a clause; the guard is held. */
+  private String rest() {
+    Lane lane = lanes.current();
     long frames = lane == null ? 0 : lane.writer.pending();
+    String place = place();
     String where =
         frames + " frames wait in " + place + "; `runwire sync " + place + "` delivers them later";
     long memory = buffer.size();
     if (memory > 0 && !lanes.stuck().isEmpty()) {
       where += ". " + memory + " records are in memory only: " + lanes.stuck();
     }
-    return Losses.undelivered(cause, given.address.text, waited, where, place);
+    return where;
   }
 
   private void sayProgress(long left) {
@@ -362,13 +266,33 @@ final class Pipeline {
     synchronized (this) {
       closing = !started;
     }
+    InterruptedException interrupted = null;
     try {
       if (isDirty()) {
         await(buffer.mark(), timeout, progress);
       }
       raise();
+    } catch (InterruptedException stop) {
+      // What follows does not wait for the server.
+      interrupted = stop;
     } finally {
       end();
+    }
+    if (interrupted != null) {
+      throw left(interrupted);
+    }
+  }
+
+  /** Makes the error of a close that was interrupted, once it is known what is left. */
+  private RunwireException left(InterruptedException interrupted) {
+    guard.lock();
+    try {
+      Lane lane = lanes.current();
+      boolean all = buffer.size() == 0 && (lane == null || lane.writer.pending() == 0);
+      String then = all ? "all of it is delivered" : rest();
+      return interrupted(interrupted, then, all ? "" : place());
+    } finally {
+      guard.unlock();
     }
   }
 
@@ -379,6 +303,7 @@ final class Pipeline {
       lanes.close();
       buffer.refuse(Link.closed());
       closing = true;
+      folding.close();
       guard.signal();
     } finally {
       guard.unlock();
@@ -390,7 +315,7 @@ final class Pipeline {
     if (delivery != null) {
       delivery.stop(END_MILLISECONDS);
     }
-    Delivery.join(thread, END_MILLISECONDS);
+    folding.join(END_MILLISECONDS);
     guard.lock();
     try {
       if (lanes.spool() != null) {

@@ -13,18 +13,18 @@ public final class PurgeResult {
   }
 
   /**
-   * Tells how many runs.
+   * Tells how many runs were removed.
    *
-   * @return how many runs
+   * @return the number of runs
    */
   public long runs() {
     return runs;
   }
 
   /**
-   * Tells how many experiments.
+   * Tells how many experiments were removed.
    *
-   * @return how many experiments
+   * @return the number of experiments
    */
   public long experiments() {
     return experiments;

@@ -218,7 +218,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private void add(LogRecord record) {
     checkOpen();
     if (weight + record.data.length > FRAME_BYTES) {
-      cut();
+      cut(Deadline.in(core.given.timeout));
     }
     fold.record(record);
     count(record.data.length);
@@ -233,12 +233,12 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     weight += bytes;
     calls++;
     if (calls >= FRAME_CALLS || weight >= FRAME_BYTES) {
-      cut();
+      cut(Deadline.in(core.given.timeout));
     }
   }
 
-  /** Cuts a frame of what was logged since the last one. */
-  private void cut() {
+  /** Cuts a frame of what was logged since the last one, and waits for room for the next. */
+  private void cut(Deadline deadline) {
     if (calls == 0) {
       return;
     }
@@ -262,7 +262,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
       guard.unlock();
     }
     start();
-    await(MOST_BYTES, core.given.timeout);
+    await(MOST_BYTES, deadline.left());
   }
 
   private void start() {
@@ -289,7 +289,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
         }
         delivery.watchHeld();
         long waited = System.nanoTime() - start;
-        if (delivery.refusal() != null || waited >= timeout) {
+        if (delivery.contact().refusal() != null || waited >= timeout) {
           throw undelivered(waited);
         }
         guard.awaitInterruptibly(Math.min(timeout - waited, LOOK));
@@ -307,7 +307,9 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private RunwireException undelivered(long waited) {
     String where = memory.undelivered() + " frames wait in memory; do the work again to log them";
     return Losses.undelivered(
-        delivery.refusal() != null ? delivery.refusal() : delivery.away(),
+        delivery.contact().refusal() != null
+            ? delivery.contact().refusal()
+            : delivery.contact().away(),
         core.given.address.text,
         waited,
         where,
@@ -326,8 +328,9 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   @Override
   public void flush(Duration timeout) {
     checkOpen();
-    cut();
-    await(0, Values.nanoseconds("timeout", timeout));
+    Deadline deadline = Deadline.in(Values.nanoseconds("timeout", timeout));
+    cut(deadline);
+    await(0, deadline.left());
     raise();
   }
 

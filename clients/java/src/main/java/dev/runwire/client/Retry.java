@@ -37,7 +37,7 @@ public final class Retry {
   }
 
   /**
-   * Gives the longest first pause.
+   * Gives the longest first pause; 0.1 seconds by default.
    *
    * @param initial the longest first pause
    * @return a copy with it
@@ -48,9 +48,9 @@ public final class Retry {
   }
 
   /**
-   * Gives the growth of the pause from one attempt to the next.
+   * Gives the growth of the pause from one attempt to the next; 2 by default.
    *
-   * @param multiplier the growth of the pause from one attempt to the next
+   * @param multiplier what a longest pause is times the one before
    * @return a copy with it
    * @throws IllegalArgumentException it is less than 1, or no number
    */
@@ -62,7 +62,7 @@ public final class Retry {
   }
 
   /**
-   * Gives the longest pause.
+   * Gives the longest pause; 2 seconds by default.
    *
    * @param maximum the longest pause
    * @return a copy with it
@@ -73,10 +73,10 @@ public final class Retry {
   }
 
   /**
-   * Gives the most attempts of a call; 0 for as many as its deadline has room for, 1 for none but
-   * the first.
+   * Gives the most attempts of a call, the first one included; by default as many as its deadline
+   * has room for.
    *
-   * @param maxAttempts the most attempts of a call
+   * @param maxAttempts 1 for no repeats; 0 for no bound
    * @return a copy with it
    * @throws IllegalArgumentException it is less than 0
    */
@@ -88,8 +88,8 @@ public final class Retry {
   }
 
   /**
-   * Gives the time after which a client that never reached its server gives up. One that did reach
-   * it waits for its return until the call's deadline.
+   * Gives the time after which a client that never reached its server gives up; 3 seconds by
+   * default. One that did reach it waits for its return until the call's deadline.
    *
    * @param connectTimeout the time after which a client that never reached its server gives up
    * @return a copy with it

@@ -39,7 +39,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws NotFoundException there is no such experiment ({@code EXPERIMENT_NOT_FOUND})
    */
   public Run createRun(RunSpec spec) {
-    return starter.create(spec, timeout);
+    return starter.create(spec, Deadline.in(timeout));
   }
 
   /**
@@ -293,12 +293,16 @@ abstract class RunCalls extends ExperimentCalls {
    */
   public Run finishRun(String runId, RunStatus status, Instant endTime) {
     core.pipeline.finish(Records.finish(runId, status, endTime));
-    core.pipeline.flush(timeout);
-    return core.given.offline() ? Convert.unknownRun(runId, status) : getRun(runId, INFO);
+    Deadline deadline = Deadline.in(timeout);
+    core.pipeline.flush(deadline.left());
+    return core.given.offline()
+        ? Convert.unknownRun(runId, status)
+        : send(Requests.getRun(runId, INFO), deadline);
   }
 
   /**
-   * Ends a run, behind all that was logged to it, without waiting.
+   * Ends a run, behind all that was logged to it, without waiting. What the server rejects is
+   * thrown by the next {@link #flush}.
    *
    * @param runId the run
    * @param status FINISHED, FAILED or KILLED
@@ -349,7 +353,8 @@ abstract class RunCalls extends ExperimentCalls {
   /**
    * Waits as {@link #flush()} does.
    *
-   * @param given how long it may take
+   * @param given how long it may take, more than 0
+   * @throws RunwireException something is not delivered, or was rejected; see {@link #flush()}
    */
   public void flush(Duration given) {
     core.pipeline.flush(Values.nanoseconds("timeout", given));

@@ -88,6 +88,7 @@ public interface RunLogger {
    * @param values the values
    * @param steps as many steps; null for 0, 1, 2 ...
    * @param timestamps as many times, unix milliseconds; null for now
+   * @throws IllegalArgumentException there are not as many steps or times as values
    */
   void logSeries(String key, double[] values, long[] steps, long[] timestamps);
 

@@ -76,9 +76,9 @@ public final class RunSearch {
   }
 
   /**
-   * Gives the lifecycle stages to look at.
+   * Gives the lifecycle stages to look at; those that are active by default.
    *
-   * @param view the lifecycle stages to look at
+   * @param view ACTIVE_ONLY, DELETED_ONLY or ALL
    * @return a copy with it
    */
   public RunSearch view(LifecycleView view) {
@@ -93,9 +93,9 @@ public final class RunSearch {
   }
 
   /**
-   * Gives the most runs in a page, at most 1,000.
+   * Gives the most runs in a page; 1,000 by default.
    *
-   * @param pageSize the most runs in a page, at most 1,000
+   * @param pageSize 1 to 1,000
    * @return a copy with it
    */
   public RunSearch pageSize(int pageSize) {
@@ -105,7 +105,7 @@ public final class RunSearch {
   /**
    * Gives the token of the page before; empty for the first page.
    *
-   * @param pageToken the token of the page before
+   * @param pageToken what {@link Page#nextPageToken} of that page says
    * @return a copy with it
    */
   public RunSearch pageToken(String pageToken) {
@@ -120,9 +120,9 @@ public final class RunSearch {
   }
 
   /**
-   * Gives the parts of each run to return.
+   * Gives the parts of each run to return; all by default.
    *
-   * @param mask the parts of each run to return
+   * @param mask the parts; what is not asked for is empty in the runs
    * @return a copy with it
    */
   public RunSearch mask(RunMask mask) {

@@ -166,9 +166,9 @@ public final class RunSpec {
   }
 
   /**
-   * Gives what it does first: RUNNING or SCHEDULED.
+   * Gives what it does first; RUNNING by default.
    *
-   * @param status what it does first: RUNNING or SCHEDULED
+   * @param status RUNNING or SCHEDULED
    * @return a copy with it
    */
   public RunSpec status(RunStatus status) {
@@ -227,10 +227,10 @@ public final class RunSpec {
 
   /**
    * Gives whether to return a run that has the id, whatever it was created with, so that the
-   * processes of one job can all create the run that they share.
+   * processes of one job can all create the run that they share; not so by default.
    *
-   * @param allowExisting whether to return a run that has the id, whatever it was created with, so
-   *     that the processes of one job can all create the run that they share
+   * @param allowExisting true to return it; false for {@link AlreadyExistsException} if its content
+   *     differs
    * @return a copy with it
    */
   public RunSpec allowExisting(boolean allowExisting) {

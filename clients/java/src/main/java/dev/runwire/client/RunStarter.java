@@ -18,18 +18,18 @@ final class RunStarter {
     this.core = core;
   }
 
-  Run create(RunSpec given, long timeout) {
+  Run create(RunSpec given, Deadline deadline) {
     RunSpec spec = Objects.requireNonNull(given, "spec");
     if (spec.experimentName() != null) {
       if (spec.experimentId() != null) {
         throw new IllegalArgumentException("give either the experiment's id or its name");
       }
-      Experiment found = client.getOrCreateExperiment(spec.experimentName());
+      Experiment found = client.getOrCreateExperiment(spec.experimentName(), deadline);
       spec = spec.experimentName(null).experimentId(found.experimentId());
     }
     String experiment = spec.experimentId() == null ? DEFAULT_EXPERIMENT : spec.experimentId();
     Call<CreateRunRequest, CreateRunResponse, Run> call = Requests.createRun(spec, experiment);
-    Run made = core.sender.send(call, timeout);
+    Run made = core.sender.send(call, deadline);
     core.pipeline.created(Begin.created(call.request));
     return made;
   }

@@ -76,6 +76,7 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
     String experiment;
     ManagedChannel channel;
     Executor executor;
+    String userAgent = "runwire-java/" + Link.version();
 
     private Builder() {}
 
@@ -235,6 +236,18 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
     }
 
     /**
+     * Says who calls, as servers and proxies log it; a library on top of this client names itself.
+     *
+     * @param given a name and a version, such as {@code runwire-scala/1.0.0}; by default this
+     *     client's. A channel that is given has one of its own
+     * @return this
+     */
+    public Builder userAgent(String given) {
+      userAgent = Objects.requireNonNull(given, "userAgent");
+      return this;
+    }
+
+    /**
      * Makes the client; it connects at the first call.
      *
      * @return the client
@@ -325,6 +338,8 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
   /**
    * Delivers what was logged, and closes the connection. A closed client can not be used again.
    *
+   * @throws CancelledException the thread was interrupted; the client is closed all the same, and
+   *     the message says what is left and where
    * @throws RunwireException something is not delivered, or was rejected; see {@link #flush()}
    */
   @Override
@@ -335,7 +350,8 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
   /**
    * Closes as {@link #close()} does.
    *
-   * @param given how long the delivery may take
+   * @param given how long the delivery may take, more than 0
+   * @throws RunwireException something is not delivered, or was rejected; see {@link #flush()}
    */
   public void close(Duration given) {
     core.close(Values.nanoseconds("timeout", given));

@@ -7,14 +7,19 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.zip.CRC32;
@@ -122,6 +127,18 @@ final class Segments {
             .put(payload)
             .array();
     return entry(FRAME, body);
+  }
+
+  /** Finds the segments of a spool, in the order of their frames. */
+  static List<Path> in(Path folder) throws IOException {
+    List<Path> found = new ArrayList<>();
+    try (DirectoryStream<Path> all = Files.newDirectoryStream(folder, "*.segment")) {
+      all.forEach(found::add);
+    } catch (DirectoryIteratorException failed) {
+      throw failed.getCause();
+    }
+    Collections.sort(found);
+    return found;
   }
 
   /** Opens a file for reading and writing, made for its owner alone if there is none. */

@@ -35,12 +35,12 @@ final class Sender {
     this.waiting = waiting;
   }
 
-  <Q, A, R> R send(Call<Q, A, R> call, long timeout) {
+  <Q, A, R> R send(Call<Q, A, R> call, Deadline deadline) {
     pipeline.checkOnline(call.method.getBareMethodName());
     if (call.behindLogs) {
-      pipeline.deliver(timeout);
+      pipeline.deliver(deadline.left());
     }
-    Attempts attempts = new Attempts(given, timeout, System.nanoTime(), reached);
+    Attempts attempts = new Attempts(given, deadline.left(), System.nanoTime(), reached);
     while (true) {
       try {
         long connecting = reached ? 0 : attempts.connecting(System.nanoTime());
@@ -109,8 +109,8 @@ final class Sender {
   }
 
   /** Sends a call without waiting; cancelling the future cancels the call. */
-  <Q, A, R> CompletableFuture<R> sendAsync(Call<Q, A, R> call, long timeout) {
-    AsyncAttempts<Q, A, R> attempts = new AsyncAttempts<>(call, timeout);
+  <Q, A, R> CompletableFuture<R> sendAsync(Call<Q, A, R> call, Deadline deadline) {
+    AsyncAttempts<Q, A, R> attempts = new AsyncAttempts<>(call, deadline);
     try {
       pipeline.checkOnline(call.method.getBareMethodName());
       if (call.behindLogs && pipeline.isDirty()) {
@@ -136,15 +136,15 @@ final class Sender {
   /** One call of the async client, with its repeats. */
   private final class AsyncAttempts<Q, A, R> implements StreamObserver<A> {
     private final Call<Q, A, R> call;
-    private final long timeout;
+    private final Deadline deadline;
     private final CompletableFuture<R> result = new CompletableFuture<>();
     private Attempts attempts;
     private List<A> answers;
     private volatile ClientCall<Q, A> current;
 
-    AsyncAttempts(Call<Q, A, R> call, long timeout) {
+    AsyncAttempts(Call<Q, A, R> call, Deadline deadline) {
       this.call = call;
-      this.timeout = timeout;
+      this.deadline = deadline;
       result.whenComplete(
           (value, error) -> {
             ClientCall<Q, A> running = current;
@@ -156,7 +156,7 @@ final class Sender {
 
     void behindLogs() {
       try {
-        pipeline.deliver(timeout);
+        pipeline.deliver(deadline.left());
         start();
       } catch (RuntimeException error) {
         result.completeExceptionally(error);
@@ -164,7 +164,7 @@ final class Sender {
     }
 
     void start() {
-      attempts = new Attempts(given, timeout, System.nanoTime(), reached);
+      attempts = new Attempts(given, deadline.left(), System.nanoTime(), reached);
       if (reached) {
         attempt();
       } else {

@@ -23,6 +23,7 @@ final class Settings {
   final String experiment;
   final ManagedChannel channel;
   final Executor executor;
+  final String userAgent;
 
   Settings(RunwireClient.Builder given) {
     Places places = new Places(given);
@@ -44,6 +45,7 @@ final class Settings {
     experiment = named != null ? named : Places.variable("RUNWIRE_EXPERIMENT");
     channel = given.channel;
     executor = given.executor;
+    userAgent = given.userAgent;
   }
 
   boolean offline() {

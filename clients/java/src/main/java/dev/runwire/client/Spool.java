@@ -5,11 +5,8 @@ import dev.runwire.v1.Group;
 import dev.runwire.v1.Rejection;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -21,7 +18,6 @@ import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
-import java.util.zip.CRC32;
 
 /**
  * A writer's spool: the frames that the server has not acknowledged, in files.
@@ -44,9 +40,6 @@ import java.util.zip.CRC32;
  * acknowledged are deleted. Guarded by who calls.
  */
 final class Spool implements Frames {
-  // What may lie beside the segments, in the order in which it is removed.
-  private static final List<String> NOTES =
-      List.of("rejections", "aside", "successor", "successor.new", "acked", "lock");
   private static final long SEGMENT_BYTES = 16L * 1024 * 1024;
   private static final long LEAST_OF_FREE = 256L * 1024;
   private static final int OVERHEAD = 64;
@@ -58,9 +51,9 @@ final class Spool implements Frames {
   private final SpoolLock lock;
   private final List<Segments.Segment> segments = new ArrayList<>();
   private final Set<Segments.Segment> unsynced = new LinkedHashSet<>();
+  private final SpoolNotes notes;
   private final SpoolReader reader = new SpoolReader(1);
   private FileChannel file;
-  private FileChannel ackedFile;
   private Set<ByteString> declared = new HashSet<>();
   private Mark acked = Mark.START;
   private Mark cut = Mark.START;
@@ -74,6 +67,7 @@ final class Spool implements Frames {
     this.address = address;
     this.limit = limit;
     this.lock = lock;
+    this.notes = new SpoolNotes(folder);
   }
 
   /** Makes the spool of a new writer. */
@@ -239,29 +233,12 @@ final class Spool implements Frames {
       return;
     }
     acked = mark;
-    writeAcked();
+    notes.acknowledge(mark);
     int whole = 0;
     while (whole < segments.size() - 1 && segments.get(whole).last <= mark.sequence) {
       whole++;
     }
     drop(whole);
-  }
-
-  /** Writes the mark; one that a full disk does not take is a longer welcome, and no loss. */
-  private void writeAcked() {
-    byte[] data = Segments.buffer(12).putLong(acked.sequence).putInt(acked.crc).array();
-    CRC32 crc = new CRC32();
-    crc.update(data);
-    byte[] whole = Segments.buffer(16).put(data).putInt((int) crc.getValue()).array();
-    try {
-      if (ackedFile == null) {
-        ackedFile = Segments.open(folder.resolve("acked"));
-      }
-      ackedFile.write(ByteBuffer.wrap(whole), 0);
-    } catch (IOException full) {
-      // Opened anew the next time: the thread may have been interrupted, which closes a channel.
-      ackedFile = null;
-    }
   }
 
   /**
@@ -307,58 +284,18 @@ final class Spool implements Frames {
 
   @Override
   public void note(List<Rejection> rejections) throws IOException {
-    if (rejections.isEmpty()) {
-      return;
-    }
-    ByteArrayOutputStream data = new ByteArrayOutputStream();
-    for (Rejection one : rejections) {
-      data.writeBytes(Segments.entry(Segments.REJECTION, one.toByteArray()));
-    }
-    try (FileChannel notes = Segments.open(rejections())) {
-      Segments.writeWhole(notes, data.toByteArray(), notes.size());
-      notes.force(true);
-    }
-  }
-
-  private Path rejections() {
-    return folder.resolve("rejections");
+    notes.note(rejections);
   }
 
   /** Forgets the rejections, of which a person was told. */
   void told() throws IOException {
-    Files.deleteIfExists(rejections());
+    notes.told();
   }
 
   @Override
   public void setAside(String reason, String message, long delivered) throws IOException {
     floor = delivered;
-    String text =
-        "{\"reason\": "
-            + quoted(reason)
-            + ", \"message\": "
-            + quoted(message)
-            + ", \"delivered\": "
-            + delivered
-            + "}";
-    try (FileChannel aside =
-        Segments.open(folder.resolve("aside"), StandardOpenOption.TRUNCATE_EXISTING)) {
-      Segments.writeWhole(aside, text.getBytes(StandardCharsets.US_ASCII), 0);
-    }
-  }
-
-  /** Writes a text as JSON has it. */
-  private static String quoted(String text) {
-    StringBuilder made = new StringBuilder("\"");
-    for (char c : text.toCharArray()) {
-      if (c == '"' || c == '\\') {
-        made.append('\\').append(c);
-      } else if (c < 0x20 || c > 0x7e) {
-        made.append(String.format("\\u%04x", (int) c));
-      } else {
-        made.append(c);
-      }
-    }
-    return made.append('"').toString();
+    notes.setAside(reason, message, delivered);
   }
 
   /** Lets go of the spool, and removes it if it holds nothing that anybody needs. */
@@ -367,16 +304,12 @@ final class Spool implements Frames {
       return;
     }
     closed = true;
-    if (undelivered() == 0 && !Files.exists(rejections())) {
+    if (undelivered() == 0 && !notes.untold()) {
       // The mark of what is delivered goes last: a crash in between must not bring frames back.
-      try (DirectoryStream<Path> written = Files.newDirectoryStream(folder, "*.segment")) {
-        for (Path segment : written) {
-          Files.deleteIfExists(segment);
-        }
+      for (Path segment : Segments.in(folder)) {
+        Files.deleteIfExists(segment);
       }
-      for (String note : NOTES) {
-        Files.deleteIfExists(folder.resolve(note));
-      }
+      notes.remove();
       removeFolder();
     }
     release();
@@ -394,10 +327,7 @@ final class Spool implements Frames {
   private void release() throws IOException {
     closeFile();
     reader.close();
-    if (ackedFile != null) {
-      ackedFile.close();
-      ackedFile = null;
-    }
+    notes.close();
     lock.close();
   }
 }

@@ -6,22 +6,20 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
+import java.nio.file.StandardOpenOption;
 
 /**
  * Says who has a spool: the one process that writes it, or delivers it once its writer is gone.
  *
- * <p>Java has record locks ({@code fcntl}) and no others, so who takes a spool over asks for such a
- * lock too. It ends with the process, or when the process closes any descriptor of the file: so
- * nothing else here opens the lock file of a spool.
+ * <p>Java has record locks ({@code fcntl}) and no others, so all who write a spool or take one over
+ * hold such a lock too. It ends with the process, or when the process closes any descriptor of the
+ * file: so nobody opens the lock file of a spool that is held in this process.
  */
 final class SpoolLock implements AutoCloseable {
-  // Of the whole process, as record locks are.
-  private static final Set<String> HELD = ConcurrentHashMap.newKeySet();
+  // Of the whole process, as record locks are: also where this class is loaded more than once.
+  private static final String HELD = "dev.runwire.client.spool.";
 
   private final FileChannel file;
   private final String writerId;
@@ -31,17 +29,20 @@ final class SpoolLock implements AutoCloseable {
     this.writerId = writerId;
   }
 
-  /** Says whether a process that is alive has a spool, as far as its lock file tells. */
+  /**
+   * Says whether anybody has a spool. The pid in the file is for people: it may be of another
+   * machine's or container's processes.
+   */
   static boolean isHeld(Path folder) throws IOException {
-    if (HELD.contains(folder.getFileName().toString())) {
+    if (System.getProperty(HELD + folder.getFileName()) != null) {
       return true;
     }
-    try {
-      String pid = Files.readString(folder.resolve("lock")).strip();
-      return pid.isEmpty() || ProcessHandle.of(Long.parseLong(pid)).isPresent();
+    try (FileChannel file = FileChannel.open(folder.resolve("lock"), StandardOpenOption.WRITE);
+        FileLock taken = file.tryLock()) {
+      return taken == null;
     } catch (NoSuchFileException gone) {
       return false;
-    } catch (NumberFormatException garbled) {
+    } catch (OverlappingFileLockException here) {
       return true;
     }
   }
@@ -49,7 +50,7 @@ final class SpoolLock implements AutoCloseable {
   /** Takes a spool that was just made. */
   static SpoolLock take(Path folder, String writerId) throws IOException {
     FileChannel file = Segments.open(folder.resolve("lock"));
-    HELD.add(writerId);
+    System.setProperty(HELD + writerId, "held");
     try {
       FileLock held = file.tryLock();
       if (held == null) {
@@ -61,7 +62,7 @@ final class SpoolLock implements AutoCloseable {
       return new SpoolLock(file, writerId);
     } catch (IOException | OverlappingFileLockException failed) {
       file.close();
-      HELD.remove(writerId);
+      System.clearProperty(HELD + writerId);
       throw new IOException("the spool " + folder + " can not be locked", failed);
     }
   }
@@ -69,6 +70,6 @@ final class SpoolLock implements AutoCloseable {
   @Override
   public void close() throws IOException {
     file.close();
-    HELD.remove(writerId);
+    System.clearProperty(HELD + writerId);
   }
 }

@@ -17,7 +17,7 @@ public final class StoragePart {
   }
 
   /**
-   * Tells {@code log}, {@code stripes}, {@code chunks}, {@code groups} or {@code summaries}.
+   * Tells which part of the metric store it is.
    *
    * @return {@code log}, {@code stripes}, {@code chunks}, {@code groups} or {@code summaries}
    */
@@ -26,18 +26,19 @@ public final class StoragePart {
   }
 
   /**
-   * Tells how many rows.
+   * Tells how many rows of the database it has.
    *
-   * @return how many rows
+   * @return the number of rows
    */
   public long rows() {
     return rows;
   }
 
   /**
-   * Tells how many points; of {@code summaries} how many series, of {@code groups} how many keys.
+   * Tells how many points it holds; of {@code summaries} how many series, of {@code groups} how
+   * many keys.
    *
-   * @return how many points; of {@code summaries} how many series, of {@code groups} how many keys
+   * @return the number of points, series or keys
    */
   public long points() {
     return points;

@@ -30,9 +30,9 @@ public final class StorageStats {
   }
 
   /**
-   * Tells all points of all runs, counted once each.
+   * Counts the points of all runs, each once.
    *
-   * @return all points of all runs, counted once each
+   * @return the number of points
    */
   public long points() {
     return points;
@@ -50,16 +50,16 @@ public final class StorageStats {
   /**
    * Tells the size of the database, with all else that is in it.
    *
-   * @return the size of the database, with all else that is in it
+   * @return bytes on the server's disk
    */
   public long databaseBytes() {
     return databaseBytes;
   }
 
   /**
-   * Tells the size of SQLite's write-ahead log; 0 on PostgreSQL.
+   * Tells the size of SQLite's write-ahead log.
    *
-   * @return the size of SQLite's write-ahead log; 0 on PostgreSQL
+   * @return bytes on the server's disk; 0 on PostgreSQL
    */
   public long walBytes() {
     return walBytes;

@@ -46,7 +46,8 @@ public final class WatchSpec {
   /**
    * Gives the cursor of an earlier event of the same runs, to go on behind it.
    *
-   * @param cursor the cursor of an earlier event of the same runs, to go on behind it
+   * @param cursor what {@link MetricEvent#cursor} or {@link MetricWatch#cursor} said; empty for
+   *     none
    * @return a copy with it
    */
   public WatchSpec cursor(String cursor) {
@@ -54,11 +55,9 @@ public final class WatchSpec {
   }
 
   /**
-   * Gives whether to begin, without a cursor, with the first point of each run and not with the
-   * next new one.
+   * Gives where to begin without a cursor; with the next new point by default.
    *
-   * @param fromStart whether to begin, without a cursor, with the first point of each run and not
-   *     with the next new one
+   * @param fromStart true for the first point of each run, false for the next new one
    * @return a copy with it
    */
   public WatchSpec fromStart(boolean fromStart) {

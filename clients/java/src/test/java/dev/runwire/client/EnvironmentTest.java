@@ -2,6 +2,7 @@ package dev.runwire.client;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
@@ -10,36 +11,48 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.MessageDigest;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** What the environment says, to processes of their own: nobody changes that of this one. */
+@ExtendWith(ServerExtension.class)
 class EnvironmentTest {
   @TempDir Path folder;
 
-  /** Runs a program with a variable set, and returns what it prints. */
-  private static String said(String variable, String value, String... command)
+  /** Runs a program with variables set, and returns what it prints. */
+  private static String said(Map<String, String> variables, String... command)
       throws IOException, InterruptedException {
     ProcessBuilder program =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT);
-    program.environment().put(variable, value);
+    program.environment().remove("XDG_STATE_HOME");
+    program.environment().putAll(variables);
     Process process = program.start();
     String printed = new String(process.getInputStream().readAllBytes(), UTF_8);
     assertEquals(0, process.waitFor(), printed);
     return printed.strip();
   }
 
-  private static String said(String variable, String value, Class<?> main, Path given)
+  private static String said(Map<String, String> variables, Class<?> main, Object... given)
       throws IOException, InterruptedException {
     String java = Paths.get(System.getProperty("java.home"), "bin", "java").toString();
     String classes = System.getProperty("java.class.path");
-    return said(variable, value, java, "-cp", classes, main.getName(), given.toString());
+    List<String> command = new ArrayList<>(List.of(java, "-cp", classes, main.getName()));
+    Stream.of(given).map(Object::toString).forEach(command::add);
+    return said(variables, command.toArray(new String[0]));
   }
 
   /** Logs by a channel that leads to no server. */
@@ -67,7 +80,7 @@ class EnvironmentTest {
   @Test
   void aChannelThatIsGivenGoesBeforeTheEnvironmentsServer() throws Exception {
     String printed =
-        said("RUNWIRE_TRACKING_URI", "runwire://127.0.0.1:2", LogsByChannel.class, folder);
+        said(Map.of("RUNWIRE_TRACKING_URI", "runwire://127.0.0.1:2"), LogsByChannel.class, folder);
     assertEquals(List.of("127.0.0.1:1", "127.0.0.1:1"), List.of(printed.split("\n")));
     // Who delivers it says where to.
     assertEquals(List.of(""), addresses());
@@ -95,8 +108,117 @@ class EnvironmentTest {
   @Test
   @EnabledOnOs(OS.LINUX)
   void stateThatIsNotAtHomeIsNamedByTheUsersNumber() throws Exception {
-    String number = said("LC_ALL", "C", "id", "-u");
-    String printed = said("TMPDIR", folder.toString(), PrintsState.class, folder);
+    String number = said(Map.of("LC_ALL", "C"), "id", "-u");
+    String printed = said(Map.of("TMPDIR", folder.toString()), PrintsState.class);
     assertEquals(folder.resolve("runwire-state-" + number).toString(), printed);
+  }
+
+  /** Starts two runs, and prints their ids. */
+  static final class StartsRuns {
+    public static void main(String[] arguments) {
+      try (RunwireClient client =
+          RunwireClient.builder().address(arguments[0]).spoolDir(Paths.get(arguments[1])).build()) {
+        for (int i = 0; i < 2; i++) {
+          System.out.println(client.<String, RuntimeException>call("r" + i, RunLogger::runId));
+        }
+      }
+    }
+  }
+
+  private List<String> started(ServerProcess server, String variable, String value)
+      throws IOException, InterruptedException {
+    String printed = said(Map.of(variable, value), StartsRuns.class, server.address(), folder);
+    return List.of(printed.split("\n"));
+  }
+
+  @Test
+  void runsGoIntoTheEnvironmentsExperiment(ServerProcess server) throws Exception {
+    String name = "environment-" + Ids.hex();
+    List<String> runIds = started(server, "RUNWIRE_EXPERIMENT", name);
+    try (RunwireClient client = RunwireClient.connect(server.address())) {
+      String experimentId = client.getExperimentByName(name).orElseThrow().experimentId();
+      for (String runId : runIds) {
+        assertEquals(experimentId, client.getRun(runId).experimentId());
+      }
+    }
+  }
+
+  @Test
+  void theFirstRunThatIsStartedIsTheEnvironments(ServerProcess server) throws Exception {
+    try (RunwireClient client = RunwireClient.connect(server.address())) {
+      String runId = client.createRun(RunSpec.named("theirs")).runId();
+      client.finishRun(runId, RunStatus.KILLED);
+      List<String> runIds = started(server, "RUNWIRE_RUN_ID", runId);
+      assertEquals(runId, runIds.get(0));
+      assertNotEquals(runId, runIds.get(1));
+      assertEquals(RunStatus.FINISHED, client.getRun(runId).status());
+    }
+  }
+
+  /** Asks a server which database it has, and prints why not. */
+  static final class Asks {
+    public static void main(String[] arguments) {
+      try (RunwireClient client =
+          RunwireClient.builder()
+              .address(arguments[0])
+              .retry(new Retry().connectTimeout(Duration.ofSeconds(3)))
+              .build()) {
+        System.out.println(client.serverInfo().database());
+      } catch (ServerUnavailableException refused) {
+        System.out.println("refused");
+      }
+    }
+  }
+
+  @Test
+  void theEnvironmentsCertificatesAreTrusted() throws Exception {
+    Path pair = Paths.get("../../tests/client").toAbsolutePath().normalize();
+    String certificate = pair.resolve("localhost.pem").toString();
+    String key = pair.resolve("localhost.key").toString();
+    try (ServerProcess server =
+        new ServerProcess(folder, "--tls-cert", certificate, "--tls-key", key).start()) {
+      String address = "runwires://" + server.address();
+      assertEquals("sqlite", said(Map.of("RUNWIRE_TLS_CA", certificate), Asks.class, address));
+      assertEquals("refused", said(Map.of(), Asks.class, address));
+    }
+  }
+
+  /** Logs to a server that is away, and prints its address and where that waits. */
+  static final class LogsToNowhere {
+    public static void main(String[] arguments) {
+      RunwireClient client =
+          RunwireClient.builder()
+              .address("runwire://127.0.0.1:1")
+              .retry(new Retry().connectTimeout(Duration.ofMillis(300)))
+              .build();
+      System.out.println(client.address());
+      client.logger(client.beginRun(new RunSpec().experimentId("0"))).logMetric("m", 1);
+      try {
+        client.close();
+      } catch (ServerUnavailableException away) {
+        System.out.println(Paths.get(away.metadata().get("spool")).getParent());
+      }
+    }
+  }
+
+  static Stream<Arguments> homes() {
+    return Stream.of(
+        Arguments.of("HOME", "home/.local/state"), Arguments.of("XDG_STATE_HOME", "home"));
+  }
+
+  @ParameterizedTest
+  @MethodSource("homes")
+  void spoolsOfAServerLieInTheUsersState(String variable, String state) throws Exception {
+    Path home = folder.resolve("home");
+    String printed = said(Map.of(variable, home.toString()), LogsToNowhere.class);
+    String[] lines = printed.split("\n");
+    byte[] hash = MessageDigest.getInstance("SHA-256").digest(lines[0].getBytes(UTF_8));
+    String name = Ids.toHex(hash).substring(0, 16);
+    assertEquals(folder.resolve(state).resolve("runwire/spool").resolve(name).toString(), lines[1]);
+    assertEquals("rwx------", permissions(folder.resolve(state).resolve("runwire/spool")));
+  }
+
+  private static String permissions(Path path) throws IOException {
+    return PosixFilePermissions.toString(Files.getPosixFilePermissions(path));
   }
 }

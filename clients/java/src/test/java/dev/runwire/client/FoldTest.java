@@ -1,6 +1,8 @@
 package dev.runwire.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
@@ -18,6 +20,8 @@ import java.util.stream.IntStream;
 import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.RepetitionInfo;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class FoldTest {
   private final Map<ByteString, List<String>> groups = new HashMap<>();
@@ -124,6 +128,17 @@ class FoldTest {
         List.of(one, one, two, one),
         records.stream().map(record -> record.runId).collect(Collectors.toList()));
     assertTrue(records.get(1).data.length == 0);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {10_001, 10_008, 10_009, 20_001})
+  void aVeryWideSetIsNamedOnceHoweverNarrowItsLastPiece(int count) {
+    Groups groups = new Groups();
+    List<String> keys =
+        IntStream.range(0, count).mapToObj(i -> "layer/" + i).collect(Collectors.toList());
+    Group first = groups.parts(keys).get(0).group;
+    assertNotNull(first);
+    assertSame(first, groups.parts(keys).get(0).group);
   }
 
   @Test

@@ -5,9 +5,15 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.runwire.v1.Rejection;
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.lang.reflect.Method;
+import java.net.URL;
+import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -112,6 +118,81 @@ class SpoolTest {
     Files.move(left, root.resolve("notes"));
     assertEquals("", offered());
     assertFalse(Files.exists(root.resolve("notes").resolve("lock")));
+  }
+
+  @Test
+  void rejectionsThatNobodyWasToldOfAreLeftToo() throws IOException {
+    Spool spool = spool();
+    Writer writer = writer(spool);
+    append(spool, writer);
+    spool.note(List.of(Rejection.newBuilder().setReason("RUN_DELETED").setRecords(1).build()));
+    spool.acknowledge(writer.cut());
+    assertEquals("", offered());
+    spool.close();
+    assertTrue(offered().contains("1 spool holds"));
+    Files.delete(Path.of(spool.place()).resolve("rejections"));
+    assertEquals("", offered());
+  }
+
+  /** Writes a spool until its input ends, and dies. */
+  static final class Writes {
+    public static void main(String[] arguments) throws IOException {
+      Spool spool = Spool.create(Path.of(arguments[0]), Ids.hex(), "", LIMIT);
+      append(spool, writer(spool));
+      System.out.println(spool.place());
+      System.in.read();
+      Runtime.getRuntime().halt(0);
+    }
+  }
+
+  @Test
+  void aSpoolIsHeldByItsLockWhateverItSaysOfThePid() throws Exception {
+    Process other =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Writes.class.getName(),
+                root.toString())
+            .redirectError(ProcessBuilder.Redirect.INHERIT)
+            .start();
+    BufferedReader said =
+        new BufferedReader(new InputStreamReader(other.getInputStream(), StandardCharsets.UTF_8));
+    Path lock = Path.of(said.readLine()).resolve("lock");
+    // As in another container: nobody here has the number that it has there ...
+    Files.writeString(lock, "999999999");
+    assertEquals("", offered());
+    other.getOutputStream().close();
+    other.waitFor();
+    // ... or somebody else has it.
+    Files.writeString(lock, Long.toString(ProcessHandle.current().pid()));
+    assertTrue(offered().contains("1 spool holds"));
+  }
+
+  @Test
+  void lookingAtASpoolOfThisProcessLeavesItLocked() throws Exception {
+    Spool spool = spool();
+    append(spool, writer(spool));
+    assertTrue(SpoolLock.isHeld(Path.of(spool.place())));
+    assertTrue(isHeldToAnotherLoader(Path.of(spool.place())));
+    Process other =
+        new ProcessBuilder(ServerProcess.command(), "sync", spool.place())
+            .redirectErrorStream(true)
+            .start();
+    String said = new String(other.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertTrue(said.contains("in use by process " + ProcessHandle.current().pid()), said);
+    spool.close();
+  }
+
+  /** Asks the client that another library has brought along. */
+  private static boolean isHeldToAnotherLoader(Path spool) throws Exception {
+    URL[] classes = {SpoolLock.class.getProtectionDomain().getCodeSource().getLocation()};
+    try (URLClassLoader loader = new URLClassLoader(classes, null)) {
+      Method isHeld =
+          loader.loadClass(SpoolLock.class.getName()).getDeclaredMethod("isHeld", Path.class);
+      isHeld.setAccessible(true);
+      return (boolean) isHeld.invoke(null, spool);
+    }
   }
 
   private String offered() {

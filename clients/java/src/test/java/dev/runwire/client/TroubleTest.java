@@ -238,22 +238,6 @@ class TroubleTest {
   }
 
   @Test
-  void whoClosesWhileInterruptedLosesNothing() throws Exception {
-    Pipeline pipeline = pipeline(offline());
-    log(pipeline, "m");
-    Thread.currentThread().interrupt();
-    try {
-      pipeline.close(SECOND, false);
-    } catch (CancelledException early) {
-      // Unless all was folded before anybody had to wait.
-      assertTrue(early.getMessage().contains("interrupted"), early.getMessage());
-    }
-    assertTrue(Thread.interrupted());
-    Path segment = spools().get(0).resolve("0000000000000001.segment");
-    assertEquals(1, Segments.scan(segment).end.sequence);
-  }
-
-  @Test
   void callsThatWaitForTheNextAttemptEndWithTheClient() throws Exception {
     List<CompletableFuture<?>> calls = new ArrayList<>();
     Duration pause = Duration.ofSeconds(2);

@@ -16,6 +16,7 @@ import dev.runwire.v1.Block;
 import dev.runwire.v1.FramePayload;
 import dev.runwire.v1.Group;
 import dev.runwire.v1.Record;
+import dev.runwire.v1.Rejection;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import java.io.ByteArrayOutputStream;
@@ -26,7 +27,6 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -34,6 +34,7 @@ import java.util.Map;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -132,53 +133,32 @@ class VectorsTest {
     return found.stream();
   }
 
-  private static List<Path> segments(String name) throws IOException {
-    List<Path> found = new ArrayList<>();
-    try (DirectoryStream<Path> all =
-        Files.newDirectoryStream(VECTORS.resolve("spool").resolve(name), "*.segment")) {
-      all.forEach(found::add);
-    }
-    Collections.sort(found);
-    return found;
-  }
-
   @ParameterizedTest
   @MethodSource("spools")
   void spoolsAreReadAsTheyAreMeant(String name) throws IOException {
     JsonObject told = read("spool/" + name + ".json").getAsJsonObject();
-    List<Stored> frames = new ArrayList<>();
-    Map<String, List<String>> groups = new LinkedHashMap<>();
+    LeftSpool spool = new LeftSpool(VECTORS.resolve("spool").resolve(name));
+    if (!spool.segments.isEmpty()) {
+      Segments.Head head = spool.segments.get(0).head;
+      assertEquals(told.get("writer_id").getAsString(), head.writerId);
+      assertEquals(told.get("address").getAsString(), head.address);
+    }
+    check(told.getAsJsonObject("acked"), spool.acked);
+    check(told.getAsJsonObject("cut"), spool.cut);
+    assertEquals(told.get("undelivered_frames").getAsLong(), spool.undelivered());
+    assertEquals(told.get("segments_left_out").getAsInt(), spool.strays.size());
     JsonArray torn = new JsonArray();
-    Mark cut = null;
-    int leftOut = 0;
-    for (Path path : segments(name)) {
-      Segments.Scan scan = Segments.scan(path);
-      if (scan.torn > 0) {
-        torn.add(scan.torn);
-      }
-      if (scan.head == null) {
-        continue;
-      }
-      if (leftOut > 0 || (cut != null && !scan.head.before.isAt(cut))) {
-        leftOut++;
-        continue;
-      }
-      if (cut == null) {
-        assertEquals(told.get("writer_id").getAsString(), scan.head.writerId);
-        assertEquals(told.get("address").getAsString(), scan.head.address);
-      }
-      cut = scan.end;
+    spool.torn.forEach(torn::add);
+    assertEquals(told.getAsJsonArray("torn_bytes"), torn);
+    assertEquals(told.getAsJsonArray("rejections").size() > 0, spool.untold);
+    final List<Stored> frames = new ArrayList<>();
+    final Map<String, List<String>> groups = new LinkedHashMap<>();
+    for (Segments.Scan scan : spool.segments) {
       try (Segments.Cursor cursor = new Segments.Cursor(scan.segment)) {
         for (long next = scan.head.before.sequence + 1; next <= scan.end.sequence; next++) {
           frames.add(cursor.read(next));
         }
       }
-    }
-    assertEquals(told.get("segments_left_out").getAsInt(), leftOut);
-    assertEquals(told.getAsJsonArray("torn_bytes"), torn);
-    if (cut != null) {
-      assertEquals(told.getAsJsonObject("cut").get("sequence").getAsLong(), cut.sequence);
-      assertEquals(told.getAsJsonObject("cut").get("crc").getAsLong(), cut.crc & 0xffffffffL);
     }
     JsonArray expected = told.getAsJsonArray("frames");
     assertEquals(expected.size(), frames.size());
@@ -187,6 +167,11 @@ class VectorsTest {
     }
     JsonObject named = told.getAsJsonObject("groups");
     groups.forEach((hash, keys) -> assertEquals(texts(named.getAsJsonArray(hash)), keys));
+  }
+
+  private static void check(JsonObject told, Mark mark) {
+    assertEquals(told.get("sequence").getAsLong(), mark.sequence);
+    assertEquals(told.get("crc").getAsLong(), mark.crc & 0xffffffffL);
   }
 
   private static List<String> texts(JsonArray items) {
@@ -241,7 +226,7 @@ class VectorsTest {
   @ParameterizedTest
   @MethodSource("spools")
   void spoolsAreWrittenByteForByte(String name) throws IOException {
-    for (Path path : segments(name)) {
+    for (Path path : Segments.in(VECTORS.resolve("spool").resolve(name))) {
       Segments.Scan scan = Segments.scan(path);
       if (scan.head == null) {
         continue;
@@ -264,5 +249,64 @@ class VectorsTest {
       byte[] whole = made.toByteArray();
       assertArrayEquals(Arrays.copyOf(Files.readAllBytes(path), whole.length), whole);
     }
+  }
+
+  private static Rejection rejection(JsonObject told) {
+    Rejection.Builder made =
+        Rejection.newBuilder()
+            .setRunId(told.get("run_id").getAsString())
+            .setReason(told.get("reason").getAsString())
+            .setMessage(told.get("message").getAsString())
+            .setFirstSequence(told.get("first_sequence").getAsLong())
+            .setLastSequence(told.get("last_sequence").getAsLong())
+            .setRecords(told.get("records").getAsLong())
+            .setPoints(told.has("points") ? told.get("points").getAsLong() : 0);
+    if (told.has("metadata")) {
+      JsonObject facts = told.getAsJsonObject("metadata");
+      facts.keySet().forEach(key -> made.putMetadata(key, facts.get(key).getAsString()));
+    }
+    return made.build();
+  }
+
+  /** Whether a file is there, and starts with what was written just now. */
+  private static void checkStart(Path vector, Path made) throws IOException {
+    byte[] found = Files.readAllBytes(made);
+    byte[] told = Files.readAllBytes(vector);
+    assertTrue(told.length >= found.length, vector.toString());
+    assertArrayEquals(Arrays.copyOf(told, found.length), found, vector.toString());
+  }
+
+  @ParameterizedTest
+  @MethodSource("spools")
+  void notesAreWrittenByteForByte(String name, @TempDir Path root) throws IOException {
+    JsonObject told = read("spool/" + name + ".json").getAsJsonObject();
+    Path vector = VECTORS.resolve("spool").resolve(name);
+    Spool spool = Spool.create(root, told.get("writer_id").getAsString(), "", 1 << 20);
+    Path made = Path.of(spool.place());
+    JsonArray rejections = told.getAsJsonArray("rejections");
+    List<Rejection> notes = new ArrayList<>();
+    rejections.forEach(one -> notes.add(rejection(one.getAsJsonObject())));
+    spool.note(notes);
+    assertEquals(Files.exists(vector.resolve("rejections")), !notes.isEmpty());
+    if (!notes.isEmpty()) {
+      checkStart(vector.resolve("rejections"), made.resolve("rejections"));
+    }
+    assertEquals(Files.exists(vector.resolve("aside")), !told.get("aside").isJsonNull());
+    if (!told.get("aside").isJsonNull()) {
+      JsonObject aside = told.getAsJsonObject("aside");
+      spool.setAside(
+          aside.get("reason").getAsString(),
+          aside.get("message").getAsString(),
+          aside.get("delivered").getAsLong());
+      checkStart(vector.resolve("aside"), made.resolve("aside"));
+    }
+    JsonObject acked = told.getAsJsonObject("acked");
+    Mark mark = new Mark(acked.get("sequence").getAsLong(), (int) acked.get("crc").getAsLong());
+    // A torn one counts for nothing.
+    if (mark.sequence > 0) {
+      spool.acknowledge(mark);
+      checkStart(vector.resolve("acked"), made.resolve("acked"));
+    }
+    spool.close();
   }
 }

@@ -57,7 +57,12 @@ public final class Driver {
               Map.entry(UnknownException.class, "UNKNOWN")));
 
   private final PrintStream out;
-  private final Ops ops = new Ops();
+  private final BufferedReader input =
+      new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+  private final Ops ops = new Ops(this::stay);
+
+  /** The request that is answered next; null where none waits. */
+  private JsonElement id;
 
   private Driver(PrintStream out) {
     this.out = out;
@@ -81,6 +86,11 @@ public final class Driver {
   public static void main(String[] arguments) throws IOException {
     Driver driver = new Driver(new PrintStream(System.out, false, StandardCharsets.UTF_8));
     System.setOut(System.err);
+    JsonObject hello = new JsonObject();
+    hello.addProperty("driver", "java");
+    hello.addProperty("version", "0.1.0");
+    hello.addProperty("pid", ProcessHandle.current().pid());
+    driver.say(hello);
     driver.serve();
   }
 
@@ -89,21 +99,31 @@ public final class Driver {
     out.flush();
   }
 
+  /** Answers requests until there are no more, or one leaves the run: that one is answered next. */
   private void serve() throws IOException {
-    JsonObject hello = new JsonObject();
-    hello.addProperty("driver", "java");
-    hello.addProperty("version", "0.1.0");
-    hello.addProperty("pid", ProcessHandle.current().pid());
-    say(hello);
-    BufferedReader input =
-        new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (String line = input.readLine(); line != null; line = input.readLine()) {
       JsonObject request = JsonParser.parseString(line).getAsJsonObject();
+      id = request.get("id");
+      if (request.get("op").getAsString().equals("leave_run")) {
+        return;
+      }
       JsonObject answer = new JsonObject();
-      answer.add("id", request.get("id"));
       answer(request, answer);
-      say(answer);
+      if (id != null) {
+        answer.add("id", id);
+        say(answer);
+      }
     }
+    id = null;
+  }
+
+  /** Answers requests within a run. */
+  private void stay(JsonElement started) throws IOException {
+    JsonObject answer = new JsonObject();
+    answer.add("id", id);
+    answer.add("ok", started);
+    say(answer);
+    serve();
   }
 
   private void answer(JsonObject request, JsonObject answer) {
@@ -134,7 +154,7 @@ public final class Driver {
     }
   }
 
-  private static JsonObject failure(RunwireException error) {
+  static JsonObject failure(RunwireException error) {
     JsonObject told = new JsonObject();
     told.addProperty("kind", "runwire");
     CODES.forEach(

@@ -1,8 +1,11 @@
 package dev.runwire.conformance;
 
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
 import dev.runwire.client.Batch;
 import dev.runwire.client.RunLogger;
 import dev.runwire.client.RunwireClient;
+import dev.runwire.client.RunwireException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -11,6 +14,8 @@ import java.util.Map;
 
 /** The ops that log to a run. */
 final class LogOps {
+  private static final int SIZE = 1000;
+
   private LogOps() {}
 
   private static long timestamp(Arguments args) {
@@ -91,6 +96,27 @@ final class LogOps {
       Arrays.setAll(steps, i -> first + i);
       logger.logSeries(args.text("key"), values, steps);
     }
+  }
+
+  /** Logs arrays of 1,000 points until one is refused. */
+  static JsonElement untilFull(RunwireClient client, Arguments args) {
+    long most = args.integer("most").orElse(0);
+    JsonObject made = new JsonObject();
+    double[] values = new double[SIZE];
+    long[] steps = new long[SIZE];
+    long first = 0;
+    try {
+      for (; first < most; first += SIZE) {
+        long offset = first;
+        Arrays.setAll(steps, i -> offset + i);
+        Arrays.setAll(values, i -> offset + i);
+        logger(client, args).logSeries(args.text("key"), values, steps);
+      }
+    } catch (RunwireException full) {
+      made.add("error", Driver.failure(full));
+    }
+    made.add("count", Shapes.whole(first));
+    return made;
   }
 
   private static void logMany(RunwireClient client, Arguments args) throws InterruptedException {

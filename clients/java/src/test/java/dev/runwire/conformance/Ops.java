@@ -47,7 +47,7 @@ final class Ops {
     void call(RunwireClient client, Arguments args) throws Exception;
   }
 
-  Ops() {
+  Ops(OpenRuns.Stay stay) {
     known.put("connect", this::connect);
     known.put("exit", Ops::exit);
     known.put("watch_until", this::watchUntil);
@@ -57,7 +57,11 @@ final class Ops {
     experiments();
     server();
     runs();
+    OpenRuns open = new OpenRuns(stay);
+    op("start_run", open::start);
+    op("with_run", open::within);
     LogOps.all().forEach(this::deed);
+    op("log_until_full", LogOps::untilFull);
     reads();
   }
 
@@ -253,32 +257,7 @@ final class Ops {
                     args.time("end_time").orElse(null))));
     deed("delete_run", (client, args) -> client.deleteRun(args.text("run_id")));
     deed("restore_run", (client, args) -> client.restoreRun(args.text("run_id")));
-    op("with_run", Ops::withRun);
     op("log_runs", Ops::logRuns);
-  }
-
-  private static JsonElement withRun(RunwireClient client, Arguments args) {
-    JsonObject made = new JsonObject();
-    RunSpec spec =
-        new RunSpec()
-            .experimentName(args.text("experiment_name"))
-            .name(args.optional("name").orElse(null))
-            .tags(args.pairs("tags"));
-    try {
-      client.run(
-          spec,
-          run -> {
-            made.addProperty("run_id", run.runId());
-            run.logParams(args.pairs("params"));
-            run.logMetrics(args.metrics("metrics"));
-            if (args.flag("fail").orElse(false)) {
-              throw new Driver.OwnException();
-            }
-          });
-    } catch (Driver.OwnException asked) {
-      made.addProperty("failed", true);
-    }
-    return made;
   }
 
   private static JsonElement logRuns(RunwireClient client, Arguments args) {

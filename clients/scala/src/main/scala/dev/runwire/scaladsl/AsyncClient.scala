@@ -159,7 +159,7 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
       maxStep: Option[Long] = None
   ): Future[MetricHistory] = Convert.future(
     underlying.getMetricHistory(runId, key, Specs.orNull(minStep), Specs.orNull(maxStep))
-  )(Convert.history)
+  )(new MetricHistory(_))
 
   /** Returns the points of several metrics of several runs; see [[Client.getMetricHistories]]. */
   def getMetricHistories(
@@ -180,7 +180,7 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
       maxX: Option[Long] = None
   ): Future[Seq[MetricCurve]] = Convert.future(
     underlying.getMetricCurves(Specs.series(series), Specs.curve(maxPoints, axis, minX, maxX))
-  )(_.asScala.map(Convert.curve).toList)
+  )(_.asScala.map(new MetricCurve(_)).toList)
 
   /** Says that runs are alive; see [[Client.heartbeat]]. */
   def heartbeat(runIds: Seq[String]): Future[Seq[String]] =

@@ -126,37 +126,16 @@ private[scaladsl] object Convert {
     client.DatasetInput.of(described, input.context)
   }
 
-  def history(found: client.MetricHistory): MetricHistory =
-    new MetricHistory(found.runId, found.key, found.steps, found.timestamps, found.values)
-
   def histories(
       found: JavaMap[String, JavaMap[String, client.MetricHistory]]
   ): Map[String, Map[String, MetricHistory]] =
-    map(found).map { case (runId, of) => runId -> map(of).map { case (key, one) => key -> history(one) } }
-
-  def curve(found: client.MetricCurve): MetricCurve =
-    new MetricCurve(
-      found.runId,
-      found.key,
-      CurveAxis.of(found.axis),
-      found.points,
-      found.firstX,
-      found.lastX,
-      found.minX,
-      found.maxX,
-      found.first,
-      found.last,
-      found.min,
-      found.max,
-      found.count,
-      found.nanCount
-    )
+    map(found).map { case (runId, of) =>
+      runId -> map(of).map { case (key, one) => key -> new MetricHistory(one) }
+    }
 
   def event(found: client.MetricEvent): MetricEvent =
     MetricEvent(
-      found.blocks.asScala
-        .map(block => new NewPoints(block.runId, block.steps, block.timestamps, map(block.values)))
-        .toList,
+      found.blocks.asScala.map(new NewPoints(_)).toList,
       found.cursor,
       found.resyncRunIds.asScala.toList
     )

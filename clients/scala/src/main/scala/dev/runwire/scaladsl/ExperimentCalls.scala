@@ -2,13 +2,8 @@ package dev.runwire.scaladsl
 
 import scala.jdk.CollectionConverters._
 
-import dev.runwire.client.RunwireClient
-
 /** What a [[Client]] does with experiments. */
-trait ExperimentCalls {
-
-  /** The Java client: the way to raw calls, by its channel. */
-  def underlying: RunwireClient
+trait ExperimentCalls extends Facade {
 
   /** Creates an experiment.
     *

@@ -3,13 +3,9 @@ package dev.runwire.scaladsl
 import scala.jdk.CollectionConverters._
 
 import dev.runwire.client
-import dev.runwire.client.RunwireClient
 
 /** What a [[Client]] reads of metrics. */
-trait MetricCalls {
-
-  /** The Java client: the way to raw calls, by its channel. */
-  def underlying: RunwireClient
+trait MetricCalls extends Facade {
 
   /** Returns the points of one metric of one run; none if the run has no such metric.
     *
@@ -26,7 +22,7 @@ trait MetricCalls {
       minStep: Option[Long] = None,
       maxStep: Option[Long] = None
   ): MetricHistory =
-    Convert.history(underlying.getMetricHistory(runId, key, Specs.orNull(minStep), Specs.orNull(maxStep)))
+    new MetricHistory(underlying.getMetricHistory(runId, key, Specs.orNull(minStep), Specs.orNull(maxStep)))
 
   /** Returns the points of several metrics of several runs in one call.
     *
@@ -92,7 +88,7 @@ trait MetricCalls {
     underlying
       .getMetricCurves(Specs.series(series), Specs.curve(maxPoints, axis, minX, maxX))
       .asScala
-      .map(Convert.curve)
+      .map(new MetricCurve(_))
       .toList
 
   /** Watches runs: gives each new point as soon as it is on the server's disk.

@@ -2,13 +2,8 @@ package dev.runwire.scaladsl
 
 import scala.jdk.CollectionConverters._
 
-import dev.runwire.client.RunwireClient
-
 /** What a [[Client]] does with runs that are there: find, change, delete. */
-trait RunCalls {
-
-  /** The Java client: the way to raw calls, by its channel. */
-  def underlying: RunwireClient
+trait RunCalls extends Facade {
 
   /** Returns one run, deleted or not.
     *

@@ -7,13 +7,8 @@ import scala.concurrent.Future
 import scala.util.control.ControlThrowable
 import scala.util.control.NonFatal
 
-import dev.runwire.client.RunwireClient
-
 /** How a [[Client]] begins and ends runs. */
-trait RunLife {
-
-  /** The Java client: the way to raw calls, by its channel. */
-  def underlying: RunwireClient
+trait RunLife extends Facade {
 
   /** Does something in a new run, which is FINISHED then; FAILED if that throws, and KILLED if the thread was
     * interrupted.

@@ -89,6 +89,7 @@ object Runwire {
   ): Client = {
     val builder = RunwireClient
       .builder()
+      .userAgent(s"runwire-scala/$version")
       .timeout(Convert.duration(timeout))
       .retry(retry.java)
       .spoolBytes(spoolBytes)
@@ -102,6 +103,9 @@ object Runwire {
     spoolDir.foreach(path => builder.spoolDir(path))
     new Client(builder.build())
   }
+
+  private def version: String =
+    Option(getClass.getPackage.getImplementationVersion).getOrElse("development")
 
   /** Takes up a client of the Java API, for what its builder has and `connect` has not: a ready channel, an
     * executor.

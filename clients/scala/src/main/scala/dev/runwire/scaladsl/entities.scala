@@ -2,6 +2,8 @@ package dev.runwire.scaladsl
 
 import java.time.Instant
 
+import dev.runwire.client
+
 /** An experiment: a named group of runs.
   *
   * @param experimentId
@@ -170,33 +172,48 @@ final case class Metric(key: String, value: Double, step: Long = 0, timestamp: O
 
 /** The points of one metric of one run, by (step, timestamp, arrival), column by column.
   *
-  * The arrays are the caller's own, and are not compared by value.
-  *
-  * @param runId
-  *   the run
-  * @param key
-  *   the metric
-  * @param steps
-  *   the steps
-  * @param timestamps
-  *   the times, unix ms
-  * @param values
-  *   the values, bit for bit what was logged
+  * `steps`, `timestamps` and `values` copy their columns: call them once, not in a loop over points, for
+  * which there are `points`, `step`, `timestamp` and `value`. Histories of the same points are equal.
   */
-final class MetricHistory private[scaladsl] (
-    val runId: String,
-    val key: String,
-    val steps: Array[Long],
-    val timestamps: Array[Long],
-    val values: Array[Double]
-) {
+final class MetricHistory private[scaladsl] (private val found: client.MetricHistory) {
+
+  /** The run. */
+  def runId: String = found.runId
+
+  /** The metric. */
+  def key: String = found.key
+
+  /** The step of each point. */
+  def steps: Array[Long] = found.steps
+
+  /** The time of each point, unix ms. */
+  def timestamps: Array[Long] = found.timestamps
+
+  /** The value of each point, bit for bit what was logged. */
+  def values: Array[Double] = found.values
+
+  /** The step of a point, counted from 0. */
+  def step(point: Int): Long = found.step(point)
+
+  /** The time of a point, counted from 0; unix ms. */
+  def timestamp(point: Int): Long = found.timestamp(point)
+
+  /** The value of a point, counted from 0. */
+  def value(point: Int): Double = found.value(point)
 
   /** How many points there are. */
-  def size: Int = values.length
+  def size: Int = found.size
 
   /** The points one by one; for many points the columns are far cheaper. */
   def points: Iterator[Metric] =
-    Iterator.range(0, size).map(i => Metric(key, values(i), steps(i), Some(timestamps(i))))
+    Iterator.range(0, size).map(i => Metric(key, value(i), step(i), Some(timestamp(i))))
+
+  override def equals(other: Any): Boolean = other match {
+    case that: MetricHistory => found == that.found
+    case _ => false
+  }
+
+  override def hashCode: Int = found.hashCode
 
   override def toString: String = s"MetricHistory($runId, $key, $size points)"
 }
@@ -204,79 +221,91 @@ final class MetricHistory private[scaladsl] (
 /** A series in buckets, which hide no spike: entry i of each column belongs to bucket i, ascending by x.
   *
   * A series of few points has a bucket for each. NaN is counted, and can be first or last; minimum and
-  * maximum are NaN only where a bucket has nothing else. The arrays are the caller's own.
-  *
-  * @param runId
-  *   the run
-  * @param key
-  *   the metric
-  * @param axis
-  *   what x is
-  * @param points
-  *   how many points of the series are in the range that was asked for
-  * @param firstX
-  *   x of each bucket's first point
-  * @param lastX
-  *   x of its last point
-  * @param minX
-  *   x of its lowest point
-  * @param maxX
-  *   x of its highest point
-  * @param first
-  *   value of its first point
-  * @param last
-  *   value of its last point
-  * @param min
-  *   its lowest value
-  * @param max
-  *   its highest value
-  * @param count
-  *   how many points it stands for
-  * @param nanCount
-  *   how many of them are NaN
+  * maximum are NaN only where a bucket has nothing else. Each call copies its column. Curves of the same
+  * buckets are equal.
   */
-final class MetricCurve private[scaladsl] (
-    val runId: String,
-    val key: String,
-    val axis: CurveAxis,
-    val points: Long,
-    val firstX: Array[Long],
-    val lastX: Array[Long],
-    val minX: Array[Long],
-    val maxX: Array[Long],
-    val first: Array[Double],
-    val last: Array[Double],
-    val min: Array[Double],
-    val max: Array[Double],
-    val count: Array[Long],
-    val nanCount: Array[Long]
-) {
+final class MetricCurve private[scaladsl] (private val found: client.MetricCurve) {
+
+  /** The run. */
+  def runId: String = found.runId
+
+  /** The metric. */
+  def key: String = found.key
+
+  /** What x is: steps, or times in unix ms. */
+  def axis: CurveAxis = CurveAxis.of(found.axis)
+
+  /** How many points of the series are in the range that was asked for. */
+  def points: Long = found.points
+
+  /** x of each bucket's first point. */
+  def firstX: Array[Long] = found.firstX
+
+  /** x of each bucket's last point. */
+  def lastX: Array[Long] = found.lastX
+
+  /** x of each bucket's lowest point. */
+  def minX: Array[Long] = found.minX
+
+  /** x of each bucket's highest point. */
+  def maxX: Array[Long] = found.maxX
+
+  /** The value of each bucket's first point. */
+  def first: Array[Double] = found.first
+
+  /** The value of each bucket's last point. */
+  def last: Array[Double] = found.last
+
+  /** Each bucket's lowest value. */
+  def min: Array[Double] = found.min
+
+  /** Each bucket's highest value. */
+  def max: Array[Double] = found.max
+
+  /** How many points each bucket stands for. */
+  def count: Array[Long] = found.count
+
+  /** How many of them are NaN. */
+  def nanCount: Array[Long] = found.nanCount
 
   /** How many buckets there are. */
-  def size: Int = count.length
+  def size: Int = found.size
+
+  override def equals(other: Any): Boolean = other match {
+    case that: MetricCurve => found == that.found
+    case _ => false
+  }
+
+  override def hashCode: Int = found.hashCode
 
   override def toString: String = s"MetricCurve($runId, $key, $size buckets)"
 }
 
-/** Some new points of one run, in their order of arrival: each key has a value at each step.
-  *
-  * @param runId
-  *   the run
-  * @param steps
-  *   the steps
-  * @param timestamps
-  *   as many times, unix ms
-  * @param values
-  *   for each key a column of as many values
+/** Some new points of one run, in their order of arrival: each key has a value at each step. Each call copies
+  * what it returns.
   */
-final class NewPoints private[scaladsl] (
-    val runId: String,
-    val steps: Array[Long],
-    val timestamps: Array[Long],
-    val values: Map[String, Array[Double]]
-) {
-  override def toString: String =
-    s"NewPoints($runId, ${steps.length} steps of ${values.keys.mkString(", ")})"
+final class NewPoints private[scaladsl] (private val found: client.NewPoints) {
+
+  /** The run. */
+  def runId: String = found.runId
+
+  /** The step of each point. */
+  def steps: Array[Long] = found.steps
+
+  /** The time of each point, unix ms. */
+  def timestamps: Array[Long] = found.timestamps
+
+  /** For each key a column of as many values as there are steps. */
+  def values: Map[String, Array[Double]] = Convert.map(found.values)
+
+  override def equals(other: Any): Boolean = other match {
+    case that: NewPoints => found == that.found
+    case _ => false
+  }
+
+  override def hashCode: Int = found.hashCode
+
+  override def toString: String = found.toString
 }
 
 /** What is new in watched runs.

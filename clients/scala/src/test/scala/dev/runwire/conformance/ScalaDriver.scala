@@ -3,9 +3,12 @@ package dev.runwire.conformance
 import java.io.PrintStream
 import java.nio.charset.StandardCharsets
 
+import scala.io.Source
+
 import com.google.gson.Gson
 import com.google.gson.GsonBuilder
 import com.google.gson.JsonArray
+import com.google.gson.JsonElement
 import com.google.gson.JsonNull
 import com.google.gson.JsonObject
 import com.google.gson.JsonParser
@@ -15,30 +18,58 @@ import dev.runwire.scaladsl._
 object ScalaDriver {
   private val Fault = 70
   private val gson: Gson = new GsonBuilder().disableHtmlEscaping().create()
-  private val ops = new ScalaOps
+  private val ops = new ScalaOps(stay)
+  private val out = new PrintStream(System.out, false, StandardCharsets.UTF_8.name)
+  private lazy val lines = Source.fromInputStream(System.in, "UTF-8").getLines()
+
+  /** The request that is answered next, where one waits. */
+  private var id: Option[JsonElement] = None
 
   /** What the driver throws by itself, where a case asks for it. */
   final class OwnException extends RuntimeException("asked for")
 
   def main(arguments: Array[String]): Unit = {
-    val out = new PrintStream(System.out, false, StandardCharsets.UTF_8.name)
     System.setOut(System.err)
-    def say(message: JsonObject): Unit = {
-      out.print(gson.toJson(message) + "\n")
-      out.flush()
-    }
     val hello = new JsonObject
     hello.addProperty("driver", "scala")
     hello.addProperty("version", "0.1.0")
     hello.addProperty("pid", Long.box(ProcessHandle.current().pid()))
     say(hello)
-    scala.io.Source.fromInputStream(System.in, "UTF-8").getLines().foreach { line =>
-      val request = JsonParser.parseString(line).getAsJsonObject
-      val answer = new JsonObject
-      answer.add("id", request.get("id"))
-      fill(request, answer)
-      say(answer)
+    serve()
+  }
+
+  private def say(message: JsonObject): Unit = {
+    out.print(gson.toJson(message) + "\n")
+    out.flush()
+  }
+
+  /** Answers requests until there are no more, or one leaves the run: that one is answered next. */
+  private def serve(): Unit = {
+    id = None
+    var left = false
+    while (!left && lines.hasNext) {
+      val request = JsonParser.parseString(lines.next()).getAsJsonObject
+      id = Some(request.get("id"))
+      left = request.get("op").getAsString == "leave_run"
+      if (!left) {
+        val answer = new JsonObject
+        fill(request, answer)
+        id.foreach { waiting =>
+          answer.add("id", waiting)
+          say(answer)
+        }
+        id = None
+      }
     }
+  }
+
+  /** Answers requests within a run. */
+  private def stay(started: JsonElement): Unit = {
+    val answer = new JsonObject
+    id.foreach(answer.add("id", _))
+    answer.add("ok", started)
+    say(answer)
+    serve()
   }
 
   private def fill(request: JsonObject, answer: JsonObject): Unit = {
@@ -63,7 +94,7 @@ object ScalaDriver {
     }
   }
 
-  private def failure(error: RunwireException): JsonObject = {
+  private[conformance] def failure(error: RunwireException): JsonObject = {
     val told = new JsonObject
     told.addProperty("kind", "runwire")
     told.addProperty("code", code(error))

@@ -11,9 +11,7 @@ import com.google.gson.JsonElement
 import dev.runwire.scaladsl._
 
 /** What the driver can be asked for, on the public API of the client. */
-private[conformance] class ScalaOps extends ScalaGiven {
-  type Op = Arguments => JsonElement
-
+private[conformance] class ScalaOps(stay: JsonElement => Unit) extends ScalaLogging {
   private val clients = mutable.Map.empty[String, Client]
   private val watches = mutable.Map.empty[String, ScalaWatching]
   private val known: Map[String, Op] = life ++ experiments ++ runs ++ runsFound ++ logging ++ points ++ server
@@ -22,10 +20,10 @@ private[conformance] class ScalaOps extends ScalaGiven {
 
   private def plain(name: String)(body: Op): (String, Op) = name -> body
 
-  private def op(name: String)(body: (Client, Arguments) => JsonElement): (String, Op) =
+  protected def op(name: String)(body: (Client, Arguments) => JsonElement): (String, Op) =
     plain(name)(args => body(clients(args.optional("client").orElse("c")), args))
 
-  private def deed(name: String)(body: (Client, Arguments) => Unit): (String, Op) =
+  protected def deed(name: String)(body: (Client, Arguments) => Unit): (String, Op) =
     op(name) { (client, args) =>
       body(client, args)
       null
@@ -165,6 +163,7 @@ private[conformance] class ScalaOps extends ScalaGiven {
     },
     deed("delete_run")((client, args) => client.deleteRun(args.text("run_id"))),
     deed("restore_run")((client, args) => client.restoreRun(args.text("run_id"))),
+    op("start_run")(startRun),
     op("with_run")(withRun),
     op("log_runs")(logRuns)
   )
@@ -190,18 +189,29 @@ private[conformance] class ScalaOps extends ScalaGiven {
     }
   )
 
+  private def logged(run: ActiveRun, args: Arguments): JsonElement = {
+    run.logParams(pairs(args, "params"))
+    run.logMetrics(metrics(args, "metrics"))
+    ScalaShapes.record("run_id" -> ScalaShapes.text(run.runId))
+  }
+
+  private def startRun(client: Client, args: Arguments): JsonElement = {
+    val (name, experiment) = (text(args, "name"), text(args, "experiment_name"))
+    logged(client.startRun(name, experiment, tags = pairs(args, "tags")), args)
+  }
+
   private def withRun(client: Client, args: Arguments): JsonElement = {
-    var runId = ""
-    val tags = pairs(args, "tags")
+    val (name, experiment) = (text(args, "name"), text(args, "experiment_name"))
+    val fail = found(args.flag("fail")).exists(_.booleanValue)
+    var started: JsonElement = null
     try
-      client.run(text(args, "name"), experiment = args.text("experiment_name"), tags = tags) { run =>
-        runId = run.runId
-        run.logParams(pairs(args, "params"))
-        run.logMetrics(metrics(args, "metrics"))
-        if (found(args.flag("fail")).exists(_.booleanValue)) throw new ScalaDriver.OwnException
+      client.run(name, experiment, tags = pairs(args, "tags")) { run =>
+        started = logged(run, args)
+        if (found(args.flag("stay")).exists(_.booleanValue)) stay(started)
+        if (fail) throw new ScalaDriver.OwnException
       }
-    catch { case _: ScalaDriver.OwnException => () }
-    ScalaShapes.record("run_id" -> ScalaShapes.text(runId))
+    catch { case _: ScalaDriver.OwnException if fail => () }
+    started
   }
 
   private def logRuns(client: Client, args: Arguments): JsonElement = {
@@ -214,95 +224,6 @@ private[conformance] class ScalaOps extends ScalaGiven {
     runIds.foreach(client.endRun(_))
     client.flush()
     ScalaShapes.record("run_ids" -> ScalaShapes.texts(runIds))
-  }
-
-  private def log(name: String)(body: (RunLogger, Arguments) => Unit): (String, Op) =
-    deed(name)((client, args) => body(client.logger(args.text("run_id")), args))
-
-  private def logging: Map[String, Op] = Map(
-    log("log_metric") { (run, args) =>
-      val (key, value, step) = (args.text("key"), args.bits("value"), whole(args, "step").getOrElse(0L))
-      whole(args, "timestamp") match {
-        case Some(time) => run.logMetric(key, value, step, time)
-        case None => run.logMetric(key, value, step)
-      }
-    },
-    log("log_metrics") { (run, args) =>
-      val step = whole(args, "step").getOrElse(0L)
-      whole(args, "timestamp") match {
-        case Some(time) => run.logMetrics(metrics(args, "metrics"), step, time)
-        case None => run.logMetrics(metrics(args, "metrics"), step)
-      }
-    },
-    log("log_series")(logSeries),
-    log("log_batch")(logBatch),
-    log("log_param")((run, args) => run.logParam(args.text("key"), args.text("value"))),
-    log("log_params")((run, args) => run.logParams(pairs(args, "params"))),
-    log("set_tag")((run, args) => run.setTag(args.text("key"), args.text("value"))),
-    log("set_tags")((run, args) => run.setTags(pairs(args, "tags"))),
-    log("delete_tag")((run, args) => run.deleteTag(args.text("key"))),
-    log("log_inputs")(logInputs),
-    log("log_many")(logMany),
-    log("log_bulk")(logBulk)
-  )
-
-  private def logBatch(run: RunLogger, args: Arguments): Unit = {
-    val points = args.objects("metrics").asScala.toList.map { one =>
-      Metric(
-        one.text("key"),
-        one.bits("value"),
-        whole(one, "step").getOrElse(0L),
-        whole(one, "timestamp")
-      )
-    }
-    run.logBatch(points, pairs(args, "params"), pairs(args, "tags"))
-  }
-
-  private def logInputs(run: RunLogger, args: Arguments): Unit = {
-    val inputs = args.objects("inputs").asScala.toList.map { one =>
-      val described = Seq("source_type", "source", "schema", "profile").map(text(one, _))
-      val Seq(kind, source, schema, profile) = described
-      val dataset = Dataset(one.text("name"), one.text("digest"), kind, source, schema, profile)
-      DatasetInput(dataset, text(one, "context"))
-    }
-    run.logInputs(inputs: _*)
-  }
-
-  private def logSeries(run: RunLogger, args: Arguments): Unit = {
-    val values = args.doubles("values")
-    val times =
-      if (!args.has("timestamps")) Array.emptyLongArray
-      else if (args.raw("timestamps").isJsonArray) args.wholes("timestamps")
-      else Array.fill(values.length)(args.whole("timestamps").get.longValue)
-    val steps = if (args.has("steps")) args.wholes("steps") else Array.emptyLongArray
-    run.logSeries(args.text("key"), values, steps, times)
-  }
-
-  private def logMany(run: RunLogger, args: Arguments): Unit = {
-    val first = whole(args, "first_step").getOrElse(0L)
-    val count = found(args.integer("count")).fold(1)(_.intValue)
-    val time = whole(args, "timestamp")
-    def steps(key: String): Unit = {
-      var step = first
-      while (step < first + count) {
-        run.logMetric(key, step.toDouble, step, time.getOrElse(System.currentTimeMillis))
-        step += 1
-      }
-    }
-    found(args.integer("threads")).fold(1)(_.intValue) match {
-      case 1 => steps(args.text("key"))
-      case many =>
-        val threads = (0 until many).map(t => new Thread(() => steps(s"${args.text("key")}-$t")))
-        threads.foreach(_.start())
-        threads.foreach(_.join())
-    }
-  }
-
-  private def logBulk(run: RunLogger, args: Arguments): Unit = {
-    val count = found(args.integer("count")).fold(1)(_.intValue)
-    val values = Array.tabulate(count)(_.toDouble)
-    for (time <- 0 until found(args.integer("times")).fold(1)(_.intValue))
-      run.logSeries(args.text("key"), values, Array.tabulate(count)(i => time.toLong * count + i))
   }
 
   private def points: Map[String, Op] = Map(

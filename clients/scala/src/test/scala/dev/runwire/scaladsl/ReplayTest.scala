@@ -101,6 +101,29 @@ class ReplayTest extends ServerSuite {
     }
   }
 
+  test("all that a run logs can be replayed") {
+    withClient { client =>
+      val runId = client.createRun("whole").runId
+      for (_ <- 1 to 2)
+        client.replay(runId, "app") { log =>
+          log.logSeries("s", Array(1.0, 2.0), Array(5L, 6L))
+          log.logBatch(Seq(Metric("b", 1, 3)), Map("p" -> 1), Map("t" -> "u"))
+          log.logParams(Map("q" -> 2))
+          log.setTag("v", "w")
+          log.logInput(Dataset("wine", "d1"), "training")
+          log.flush()
+          log.deleteTag("t")
+        }
+      val run = client.getRun(runId)
+      assertEquals(run.params, Map("p" -> "1", "q" -> "2"))
+      assertEquals(run.tags.get("v"), Some("w"))
+      assertEquals(run.tags.get("t"), None)
+      assertEquals(run.inputs.map(_.dataset.name), Seq("wine"))
+      assertEquals(client.getMetricHistory(runId, "s").steps.toSeq, Seq(5L, 6L))
+      assertEquals(run.metrics("b").count, 1L)
+    }
+  }
+
   test("what was rejected is told to each attempt") {
     withClient { client =>
       val runId = client.createRun("deleted").runId

@@ -2,7 +2,6 @@ package dev.runwire.examples.spark
 
 import scala.util.Random
 
-import dev.runwire.scaladsl._
 import org.apache.spark.sql.SparkSession
 
 /** How sure is the slope of a regression? Each task draws samples of a table, with replacement, and fits a
@@ -18,7 +17,7 @@ object Bootstrap {
   def main(arguments: Array[String]): Unit = {
     val Array(path, target, feature) = arguments
     val spark = SparkSession.builder().appName("bootstrap").getOrCreate()
-    val client = Runwire.connect()
+    val client = TaskRun.connect()
     try
       client.run("spark-bootstrap", experiment = "cars", tags = Map("language" -> "spark")) { run =>
         run.logParams(Map("model" -> "line", "target" -> target, "feature" -> feature, "tasks" -> Tasks))

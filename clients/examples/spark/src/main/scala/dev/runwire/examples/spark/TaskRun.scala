@@ -1,6 +1,7 @@
 package dev.runwire.examples.spark
 
 import scala.collection.concurrent.TrieMap
+import scala.concurrent.duration._
 
 import dev.runwire.scaladsl._
 import org.apache.spark.SparkContext
@@ -43,6 +44,15 @@ final case class TaskRun(address: String, runId: String, application: String) {
 /** Makes runs for tasks. */
 object TaskRun {
 
+  /** Connects, and waits longer for the first answer than a person would: Spark's processes all start at
+    * once, and keep their machines busy.
+    *
+    * @param address
+    *   the server; RUNWIRE_TRACKING_URI when empty
+    */
+  def connect(address: String = ""): Client =
+    Runwire.connect(address, retry = Retry(connectTimeout = 30.seconds))
+
   /** Makes what to send to the tasks of a job.
     *
     * @param client
@@ -75,6 +85,6 @@ private object Executor {
   }
 
   def client(address: String): Client = synchronized {
-    clients.getOrElseUpdate(address, Runwire.connect(address))
+    clients.getOrElseUpdate(address, TaskRun.connect(address))
   }
 }

@@ -3,6 +3,7 @@ package dev.runwire.examples.spark
 import java.nio.file.Files
 import java.nio.file.Path
 import java.nio.file.Paths
+import java.util.concurrent.TimeUnit
 
 import scala.concurrent.duration._
 
@@ -17,7 +18,9 @@ class SparkIT extends munit.FunSuite {
   override def munitTimeout: Duration = 300.seconds
 
   private val folder: Path = Files.createTempDirectory("runwire-spark")
-  private val example = "target/runwire-example-spark-0.1.0.jar"
+  // Maven runs the tests in the folder of the Spark that they are for.
+  private val version = Paths.get("").toAbsolutePath.getFileName.toString
+  private val example = "target/runwire-example-spark.jar"
   private var server: ServerProcess = null
   private var client: Client = null
 
@@ -31,21 +34,41 @@ class SparkIT extends munit.FunSuite {
     server.close()
   }
 
-  /** Submits a job to a cluster of two executor processes, and returns what it printed. */
-  private def submit(job: String, jars: Seq[String], arguments: String*): String = {
-    val log = Files.createTempFile("spark", ".log")
-    val command = Seq("./submit", s"dev.runwire.examples.spark.$job", jars.mkString(",")) ++ arguments
-    val builder = new ProcessBuilder(command: _*).redirectError(log.toFile)
+  /** A program of this example's folder, with the environment that Spark's processes hand on to executors. */
+  private def program(name: String, arguments: Seq[String]): ProcessBuilder = {
+    val builder = new ProcessBuilder((Seq(s"../$name", version) ++ arguments): _*)
     builder.environment.put("RUNWIRE_TRACKING_URI", client.address)
     builder.environment.put("RUNWIRE_SPOOL_DIR", folder.resolve("spools").toString)
-    val process = builder.start()
-    val said = scala.io.Source.fromInputStream(process.getInputStream, "UTF-8").mkString
-    assertEquals(process.waitFor(), 0, said + Files.readString(log))
-    said
+    builder
   }
 
-  private def job(name: String, arguments: String*): String =
-    submit(name, Seq(example, "target/runwire-example-spark-0.1.0-tests.jar"), arguments: _*)
+  /** Submits a job, by default to a cluster of two executor processes, and returns what it printed. */
+  private def submit(
+      job: String,
+      jars: Seq[String],
+      arguments: Seq[String],
+      master: Option[String]
+  ): String = {
+    val (said, log) =
+      (Files.createTempFile(folder, "job", ".out"), Files.createTempFile(folder, "job", ".log"))
+    val words = Seq(s"dev.runwire.examples.spark.$job", jars.mkString(",")) ++ arguments
+    val builder = program("submit", words).redirectOutput(said.toFile).redirectError(log.toFile)
+    master.foreach(builder.environment.put("MASTER", _))
+    val process = builder.start()
+    try assert(process.waitFor(240, TimeUnit.SECONDS), s"$job does not end:\n${Files.readString(log)}")
+    finally process.destroy()
+    assertEquals(process.exitValue(), 0, Files.readString(said) + Files.readString(log))
+    Files.readString(said)
+  }
+
+  private def job(name: String, arguments: Seq[String], master: Option[String] = None): String =
+    submit(name, Seq(example, "target/runwire-example-spark-tests.jar"), arguments, master)
+
+  /** The line of what a job printed that begins with a word, without it. */
+  private def line(said: String, word: String): String =
+    said.linesIterator
+      .collectFirst { case one if one.startsWith(s"$word ") => one.drop(word.length + 1) }
+      .getOrElse(fail(s"no line of $word in:\n$said"))
 
   private def steps(runId: String, key: String): Seq[Long] = client.getMetricHistory(runId, key).steps.toSeq
 
@@ -57,11 +80,13 @@ class SparkIT extends munit.FunSuite {
     stub.appendFrames(AppendFramesRequest.newBuilder.setHello(hello).build).getWelcome.getEpoch
   }
 
-  test("tasks that fail and are tried again double nothing") {
+  test("tasks that fail and are tried again double nothing, and leave an old protobuf alone") {
     val runId = client.createRun("retried").runId
-    val said = job("RetriedJob", client.address, runId)
-    val Some(attempts) = said.linesIterator.find(_.startsWith("attempts ")): @unchecked
-    assert(attempts.matches("attempts [1-9] [1-9] [1-9] \\d"), attempts)
+    val crowd = Paths.get("target/crowd/old-protobuf.jar").toAbsolutePath.toString
+    val said = job("RetriedJob", Seq(client.address, runId, crowd))
+    assert(line(said, "attempts").matches("[1-9] [1-9] [1-9] \\d"), said)
+    val shaded = "runwire-client-shaded-.*\\.jar dev\\.runwire\\.shaded\\.io\\.grpc\\..* old-protobuf\\.jar"
+    assert(line(said, "classes").matches(shaded), said)
     for (task <- 0 until RetriedJob.Tasks) {
       assertEquals(steps(runId, s"m-$task"), (0L until RetriedJob.Steps.toLong).toSeq)
       assertEquals(steps(runId, s"again-$task"), Seq(0L))
@@ -70,17 +95,20 @@ class SparkIT extends munit.FunSuite {
 
   test("of two attempts at once the older is fenced, and the job is whole") {
     val runId = client.createRun("rivals").runId
-    val said = job("RivalsJob", client.address, runId, Files.createTempDirectory(folder, "rivals").toString)
-    assert(said.linesIterator.contains("executors 0 1"), said)
+    val cluster = new StandaloneCluster(program("spark", _).start(), folder.resolve("workers"))
+    val said =
+      try job("RivalsJob", Seq(client.address, runId), Some(cluster.address))
+      finally cluster.close()
     assertEquals(steps(runId, "m"), (0L until RivalsJob.Steps.toLong).toSeq)
-    val Some(application) = said.linesIterator.find(_.startsWith("application ")): @unchecked
-    // The older, the newer, the older again when it was told, and who asks.
-    assert(epoch(runId, application.split(' ')(1), RivalsJob.Work) >= 4, "nobody was fenced")
+    val over = client.getMetricHistory(runId, "over")
+    assertEquals((over.steps.toSet, over.values.toSet), (Set(0L, 1L), Set(0.0, 1.0)), "attempts, executors")
+    // The older, the newer, the older again when it was told, and who asks: of the only stage's only partition.
+    assert(epoch(runId, line(said, "application"), "0", "0", "0") >= 4, "nobody was fenced")
   }
 
   test("the example logs from all its tasks to one run") {
-    val cars: Path = Paths.get("../data/mtcars.csv").toAbsolutePath
-    val said = submit("Bootstrap", Seq(example), cars.toString, "mpg", "wt")
+    val cars: Path = Paths.get("../../data/mtcars.csv").toAbsolutePath
+    val said = submit("Bootstrap", Seq(example), Seq(cars.toString, "mpg", "wt"), None)
     assert(said.contains("mpg falls by 5."), said)
     val experiment = client.getExperimentByName("cars").get
     val Seq(run) = client.runs(Seq(experiment.experimentId)).toSeq: @unchecked

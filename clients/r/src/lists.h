@@ -1,9 +1,15 @@
-// Messages of Google's that R sees as values of its own.
+// How messages are filled from R's lists, and become some.
 #pragma once
 
 #include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
+#include "r.h"
 
 namespace runwire {
+
+void from_list(google::protobuf::Message& message, SEXP list);
+SEXP to_list(const google::protobuf::Message& message);
 
 inline constexpr char kTimestamp[] = "google.protobuf.Timestamp";
 inline constexpr char kDuration[] = "google.protobuf.Duration";

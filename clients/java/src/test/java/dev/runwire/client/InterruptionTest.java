@@ -1,0 +1,128 @@
+package dev.runwire.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.reflect.Field;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Who is interrupted while he waits is told what becomes of what was logged, and that is true. */
+@Timeout(60)
+class InterruptionTest {
+  private static final long SECOND = 1_000_000_000L;
+  private static final String RUN = "1".repeat(32);
+
+  @TempDir Path folder;
+
+  private RunwireClient online(ServerProcess server) {
+    return RunwireClient.builder()
+        .address(server.address())
+        .retry(new Retry().connectTimeout(Duration.ofSeconds(30)))
+        .spoolDir(folder.resolve("spool"))
+        .build();
+  }
+
+  private Pipeline offline() {
+    Settings settings =
+        new Settings(RunwireClient.builder().mode(Mode.OFFLINE).spoolDir(folder.resolve("spool")));
+    return new Pipeline(settings, new Link(settings));
+  }
+
+  private static void log(Pipeline pipeline) {
+    pipeline.buffer().point(pipeline.buffer().keys(RUN).single("m"), 1, 1, 1);
+  }
+
+  private static CancelledException interrupted(Executable call) {
+    Thread.currentThread().interrupt();
+    CancelledException told = assertThrows(CancelledException.class, call);
+    assertTrue(Thread.interrupted());
+    return told;
+  }
+
+  private long framesOnDisk() throws IOException {
+    Path spool = Spools.in(folder.resolve("spool")).get(0);
+    return new LeftSpool(spool).undelivered();
+  }
+
+  @Test
+  void anInterruptedFlushLeavesTheDeliveryGoing() {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client = online(server)) {
+      server.kill();
+      String runId = client.beginRun(new RunSpec().experimentId("0"));
+      client.logger(runId).logMetric("m", 1);
+      CancelledException told = interrupted(client::flush);
+      assertTrue(told.getMessage().contains("the delivery goes on"), told.getMessage());
+      server.start();
+      client.flush();
+      assertEquals(1, client.getRun(runId).metrics().get("m").count());
+    }
+  }
+
+  @Test
+  void anInterruptedCloseNamesWhatIsLeft() throws Exception {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client = online(server)) {
+      server.kill();
+      String runId = client.beginRun(new RunSpec().experimentId("0"));
+      client.logger(runId).logMetric("m", 1);
+      CancelledException told = interrupted(client::close);
+      String place = told.metadata().get("spool");
+      assertTrue(told.getMessage().contains("`runwire sync " + place + "`"), told.getMessage());
+      server.start();
+      Process sync =
+          new ProcessBuilder(ServerProcess.command(), "-a", server.address(), "sync", place)
+              .redirectErrorStream(true)
+              .start();
+      String said = new String(sync.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+      assertEquals(0, sync.waitFor(), said);
+      try (RunwireClient reader = online(server)) {
+        assertEquals(1, reader.getRun(runId).metrics().get("m").count());
+      }
+    }
+  }
+
+  @Test
+  void anInterruptedFlushIsWrittenToTheDiskOffline() throws Exception {
+    Pipeline pipeline = offline();
+    log(pipeline);
+    Field field = Pipeline.class.getDeclaredField("guard");
+    field.setAccessible(true);
+    Guard guard = (Guard) field.get(pipeline);
+    // So that nothing is folded before the wait begins.
+    guard.lock();
+    try {
+      CancelledException told = interrupted(() -> pipeline.flush(SECOND));
+      assertTrue(told.getMessage().contains("written to the disk"), told.getMessage());
+    } finally {
+      guard.unlock();
+    }
+    pipeline.close(10 * SECOND, false);
+    assertEquals(1, framesOnDisk());
+  }
+
+  @Test
+  void anInterruptedCloseLosesNothingOffline() throws Exception {
+    Pipeline pipeline = offline();
+    log(pipeline);
+    Thread.currentThread().interrupt();
+    try {
+      pipeline.close(SECOND, false);
+    } catch (CancelledException early) {
+      // Unless all was folded before anybody had to wait.
+      Path spool = Spools.in(folder.resolve("spool")).get(0);
+      assertEquals(spool.toString(), early.metadata().get("spool"));
+      assertTrue(early.getMessage().contains("1 frames wait in " + spool), early.getMessage());
+    }
+    assertTrue(Thread.interrupted());
+    assertEquals(1, framesOnDisk());
+  }
+}
