@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from clients.vectors import statuses
+from clients.vectors import addresses, statuses
 from clients.vectors.spool_contents import contents
 
 from runwire import errors
@@ -303,6 +303,7 @@ def files() -> Iterator[tuple[str, bytes]]:
     """Makes all vectors; yields paths below this folder, and bytes."""
     yield "errors.json", _json(error_table())
     yield "statuses.json", _json(statuses.vectors())
+    yield "addresses.json", _json(addresses.vectors())
     for name, make in SPOOLS.items():
         with tempfile.TemporaryDirectory() as folder:
             spool = make(Path(folder))

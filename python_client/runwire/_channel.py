@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
@@ -20,6 +20,11 @@ DEFAULT_PORT: Final = 50051
 DEFAULT_TIMEOUT: Final = 30.0
 # An answer's trailers may hold 20 violations; gRPC's own bound is 8 KiB.
 _METADATA_BYTES: Final = 64 * 1024
+# Also with an underscore, which the services of a compose file have and URIs have not.
+_NETWORK: Final = re.compile(
+    r"((?P<name>[A-Za-z0-9._-]+)|\[(?P<ip>[0-9A-Fa-f:.]+)(?P<zone>%[^]/?#@\s]+)?\])(:(?P<port>[^/?#@]*))?/?"
+)
+_PORT: Final = re.compile(r"[0-9]{1,5}")
 # A first pause below it would make a busy loop of a client without a server.
 _SHORTEST_PAUSE: Final = 0.001
 
@@ -124,15 +129,14 @@ def parse_address(text: str) -> Address:
             f"the address {text!r} is not runwire://host:port, runwires://host:port, unix:path, host:port "
             "or a folder such as ./runwire-data"
         )
-    parts = urlsplit(f"//{rest}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"the address {text!r} has a port that is not a number from 0 to 65535") from error
-    if not host or parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+    found = _NETWORK.fullmatch(rest)
+    if found is None:
         raise ValueError(f"the address {text!r} is not {scheme}://host:port")
-    target = f"[{host}]" if ":" in host else host
-    target = f"{target}:{DEFAULT_PORT if port is None else port}"
+    port = found["port"] or str(DEFAULT_PORT)
+    if not _PORT.fullmatch(port) or int(port) > 65535:
+        raise ValueError(f"the address {text!r} has a port that is not a number from 0 to 65535")
+    host = (found["name"] or found["ip"]).lower() + (found["zone"] or "")
+    target = f"{host if found['name'] else f'[{host}]'}:{int(port)}"
     return Address(f"{scheme}://{target}", target, secure=scheme == "runwires", local=_is_loopback(host))
 
 

@@ -29,7 +29,7 @@ def blocks(key: str, values: Any, steps: Any, timestamps: Any, now: int) -> Iter
 
     Raises:
         TypeError: Something is no number, or no int.
-        ValueError: The lengths differ, or something is out of range.
+        ValueError: The lengths differ, something is out of range, or no double holds an integer exactly.
     """
     packed = _floats(key, values)
     count = len(packed) // _EIGHT
@@ -95,7 +95,12 @@ def _floats(key: str, values: Any) -> bytes:
         kind = found.dtype.kind
         if kind not in "fiu":
             raise TypeError(f"metric {key!r}: the values must be numbers, not {found.dtype}")
-        return bytes(found.astype("<f8", copy=False).tobytes())
+        packed = found.astype("<f8", copy=False)
+        if found.dtype.itemsize > _EIGHT or (kind != "f" and found.dtype.itemsize == _EIGHT):
+            # Few numbers are so large, and only those may be none that a double holds.
+            for value in found[abs(packed) >= 1 << 53].tolist():
+                number(key, value)
+        return bytes(packed.tobytes())
     if isinstance(values, array) and values.typecode in "df":
         return _encoding.doubles(values)
     if isinstance(values, (str, bytes, bytearray)) or not hasattr(values, "__iter__"):

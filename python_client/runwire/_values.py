@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Number
 from typing import Any, Final
 
 from runwire.entities import Metric, MetricBlock
@@ -26,7 +28,7 @@ def number(key: str, value: Any) -> float:
 
     Raises:
         TypeError: The value is a bool, text, None, complex, an array of several elements or no number.
-        ValueError: The value is an integer too large for a float.
+        ValueError: The value is an integer that no float holds exactly, or too large for one.
     """
     if type(value) is float:
         return value
@@ -41,11 +43,17 @@ def number(key: str, value: Any) -> float:
     if isinstance(plain, (bool, str, bytes, complex)) or not hasattr(plain, "__float__"):
         raise TypeError(f"metric {key!r}: the value must be a number, not {_kind(plain)}")
     try:
-        return float(plain)
+        found = float(plain)
     except OverflowError as error:
         raise ValueError(f"metric {key!r}: the value is too large for a double") from error
     except (TypeError, ValueError) as error:
         raise TypeError(f"metric {key!r}: the value must be a number, not {_kind(plain)}") from error
+    if isinstance(plain, int):
+        if found != plain:
+            raise ValueError(f"metric {key!r}: no double holds the value exactly: {plain}")
+    elif math.isinf(found) and plain != found and isinstance(plain, Number):
+        raise ValueError(f"metric {key!r}: the value is too large for a double")
+    return found
 
 
 def integer(what: str, value: Any) -> int:

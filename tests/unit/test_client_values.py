@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runwire import Metric, MetricBlock, Param
+from runwire import _series as series
 from runwire._convert import steps as steps_of
 from runwire._values import blocks, integer, number, pairs, texts
 
@@ -86,9 +87,44 @@ def test_what_is_no_number_is_refused_by_the_key(value: Any) -> None:
         number("loss", value)
 
 
-def test_an_integer_beyond_double_is_refused_by_the_key() -> None:
+NO_DOUBLES: list[Any] = [
+    10**400,
+    2**53 + 1,
+    -(2**53) - 1,
+    2**63 - 1,
+    np.int64(2**53 + 1),
+    np.uint64(2**64 - 1),
+    Decimal("1e400"),
+    Decimal("-1e400"),
+    Fraction(10**400),
+    np.longdouble("1e400"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("value", NO_DOUBLES)
+def test_a_number_that_no_double_holds_is_refused_by_the_key(value: Any) -> None:
     with pytest.raises(ValueError, match="'loss'"):
-        number("loss", 10**400)
+        number("loss", value)
+    with pytest.raises(ValueError, match="'loss'"):
+        list(series.blocks("loss", [0.5, value], None, None, NOW))
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+@pytest.mark.parametrize("value", [value for value in NO_DOUBLES if hasattr(value, "dtype")])
+def test_an_array_of_what_no_double_holds_is_refused_by_the_key(value: Any) -> None:
+    with pytest.raises(ValueError, match="'loss'"):
+        list(series.blocks("loss", np.array([1, value], dtype=value.dtype), None, None, NOW))
+
+
+@pytest.mark.parametrize(
+    "value", [2**53, -(2**53), 2**53 + 2, 2**1000, -(2**63), np.uint64(2**63), Decimal("Infinity")]
+)
+def test_a_large_number_that_a_double_holds_is_taken(value: Any) -> None:
+    assert number("loss", value) == value
+    assert list(series.blocks("loss", np.array([float(value)]), None, None, NOW)) == list(
+        series.blocks("loss", [value], None, None, NOW)
+    )
 
 
 @pytest.mark.parametrize("value", [ODD_NAN, -0.0, 5e-324, -math.inf, np.float64(ODD_NAN), np.array(ODD_NAN)])

@@ -30,16 +30,16 @@ parse_host <- function(text) {
       "such as ./runwire-data"
     )
   }
-  found <- regmatches(rest, regexec("^(\\[[0-9A-Fa-f:.%]+\\]|[^][:/?#@ ]+)(?::([^/?#@]*))?/?$", rest, perl = TRUE))[[1]]
+  shape <- "^(?:([A-Za-z0-9._-]+)|\\[([0-9A-Fa-f:.]+)(%[^]/?#@\\s]+)?\\])(?::([^/?#@]*))?/?$"
+  found <- regmatches(rest, regexec(shape, rest, perl = TRUE))[[1]]
   if (length(found) == 0) {
     value_error("the address '", text, "' is not ", scheme, "://host:port")
   }
-  port <- found[3]
-  if (!nzchar(port) && !endsWith(sub("/$", "", rest), ":")) port <- as.character(default_port)
+  port <- if (nzchar(found[5])) found[5] else as.character(default_port)
   if (!grepl("^[0-9]{1,5}$", port) || as.integer(port) > 65535L) {
     value_error("the address '", text, "' has a port that is not a number from 0 to 65535")
   }
-  host <- tolower(found[2])
+  host <- if (nzchar(found[2])) tolower(found[2]) else paste0("[", tolower(found[3]), found[4], "]")
   target <- paste0(host, ":", as.integer(port))
   local <- host %in% c("localhost", "[::1]") || grepl("^127\\.[0-9.]+$", host)
   list(

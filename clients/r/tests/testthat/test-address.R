@@ -11,9 +11,20 @@ test_that("addresses are read", {
 })
 
 test_that("addresses that are none are refused", {
-  for (bad in c("http://h", "runwire://", "runwire://h:x", "runwire://h:70000", "unix:", "runwire://h/p", "h:")) {
+  for (bad in c("http://h", "runwire://", "runwire://h:x", "runwire://h:70000", "unix:", "runwire://h/p")) {
     expect_error(parse(bad), class = "runwire_value_error")
   }
+})
+
+test_that("addresses are read as in every language", {
+  skip_without_vectors()
+  told <- read_json(vectors("addresses.json"))
+  for (one in told$read) {
+    found <- parse(one$address)
+    expect_identical(found[c("text", "target", "secure", "local")], one[c("text", "target", "secure", "local")])
+  }
+  for (folder in told$folders) expect_false(is.null(parse(folder)$folder), info = folder)
+  for (bad in told$refused) expect_error(parse(bad), class = "runwire_value_error", info = bad)
 })
 
 test_that("without an address the error says what to set", {

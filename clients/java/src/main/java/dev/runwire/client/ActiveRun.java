@@ -19,7 +19,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
  * }</pre>
  *
  * <p>{@link RunwireClient#run(String, RunAction)} does this by itself. Heartbeats are sent until
- * the run is ended. Runs that are open when the process ends are KILLED.
+ * the run is ended. Runs that are open when the client is closed, or the process ends, are KILLED.
  */
 public final class ActiveRun implements RunLogger, AutoCloseable {
   private final Core core;

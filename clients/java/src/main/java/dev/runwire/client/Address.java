@@ -6,10 +6,18 @@ import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.nio.file.Paths;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /** A server's address. */
 final class Address {
-  static final int DEFAULT_PORT = 50051;
+  private static final String DEFAULT_PORT = "50051";
+  private static final int MOST_PORT = 65_535;
+  // Also with an underscore, which the services of a compose file have and URIs have not.
+  private static final Pattern NETWORK =
+      Pattern.compile(
+          "(?:(?<name>[A-Za-z0-9._-]+)|\\[(?<ip>[0-9A-Fa-f:.]+)(?<zone>%[^]/?#@\\s]+)?\\])"
+              + "(?::(?<port>[^/?#@]*))?/?");
 
   /** As a person writes it. */
   final String text;
@@ -69,32 +77,39 @@ final class Address {
   }
 
   private static Address network(String text, String scheme, String rest) {
-    URI parts;
-    try {
-      parts = new URI(scheme + "://" + rest).parseServerAuthority();
-    } catch (URISyntaxException wrong) {
-      throw new IllegalArgumentException(
-          "the address \"" + text + "\" is not " + scheme + "://host:port", wrong);
-    }
-    String path = parts.getPath() == null ? "" : parts.getPath();
-    boolean plain = parts.getUserInfo() == null && parts.getQuery() == null;
-    if (parts.getHost() == null
-        || !plain
-        || parts.getFragment() != null
-        || !(path.isEmpty() || path.equals("/"))) {
+    Matcher parts = NETWORK.matcher(rest);
+    if (!parts.matches()) {
       throw new IllegalArgumentException(
           "the address \"" + text + "\" is not " + scheme + "://host:port");
     }
-    int port = parts.getPort() < 0 ? DEFAULT_PORT : parts.getPort();
-    if (port > 65535) {
+    String given = parts.group("port");
+    String port = given == null || given.isEmpty() ? DEFAULT_PORT : given;
+    if (!port.matches("[0-9]{1,5}") || Integer.parseInt(port) > MOST_PORT) {
       throw new IllegalArgumentException(
           "the address \"" + text + "\" has a port that is not a number from 0 to 65535");
     }
-    String host = parts.getHost().toLowerCase(Locale.ROOT);
-    String target = host + ":" + port;
+    String host =
+        parts.group("name") != null
+            ? parts.group("name").toLowerCase(Locale.ROOT)
+            : "[" + parts.group("ip").toLowerCase(Locale.ROOT) + zone(parts) + "]";
+    String target = host + ":" + Integer.parseInt(port);
     boolean loopback =
         host.equals("localhost") || host.equals("[::1]") || host.matches("127(\\.\\d+){3}");
     return new Address(
-        scheme + "://" + target, "dns:///" + target, scheme.equals("runwires"), loopback, null);
+        scheme + "://" + target, dns(target), scheme.equals("runwires"), loopback, null);
+  }
+
+  private static String zone(Matcher parts) {
+    return parts.group("zone") == null ? "" : parts.group("zone");
+  }
+
+  /** Makes the target that has gRPC look up a name, and not take it for a scheme. */
+  private static String dns(String target) {
+    try {
+      // Brackets and a zone's percent sign are none of a path's.
+      return new URI("dns", "", "/" + target, null).toString();
+    } catch (URISyntaxException impossible) {
+      throw new IllegalStateException(impossible);
+    }
   }
 }

@@ -5,9 +5,11 @@ import java.time.Instant;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Function;
 
 /**
  * The calls of {@link RunwireClient} as futures; each fails with what the blocking one throws.
@@ -23,9 +25,14 @@ public final class AsyncRunwireClient implements AutoCloseable {
     this.timeout = timeout;
   }
 
-  /** The blocking view, for what is more than one call; it runs on a thread that may wait. */
-  private RunwireClient blocking() {
-    return new RunwireClient(core, timeout);
+  /** Does what is more than one call, on a thread that may wait; waiting for that counts, too. */
+  private <R> CompletableFuture<R> later(Function<RunwireClient, R> what) {
+    long deadline = System.nanoTime() + timeout;
+    return core.sender.later(
+        () -> {
+          long left = Math.max(1, deadline - System.nanoTime());
+          return what.apply(new RunwireClient(core, left));
+        });
   }
 
   private <R> CompletableFuture<R> send(Call<?, ?, R> call) {
@@ -74,6 +81,18 @@ public final class AsyncRunwireClient implements AutoCloseable {
   }
 
   /**
+   * Returns the experiment of a name, created if there is none; see {@link
+   * RunwireClient#getOrCreateExperiment}.
+   *
+   * @param name the name, exactly
+   * @return the experiment
+   */
+  public CompletableFuture<Experiment> getOrCreateExperiment(String name) {
+    Objects.requireNonNull(name, "name");
+    return later(client -> client.getOrCreateExperiment(name));
+  }
+
+  /**
    * Returns a page of experiments; see {@link RunwireClient#searchExperiments}.
    *
    * @param search what to look for
@@ -115,6 +134,18 @@ public final class AsyncRunwireClient implements AutoCloseable {
   }
 
   /**
+   * Sets one tag of an experiment; see {@link RunwireClient#setExperimentTag}.
+   *
+   * @param experimentId the experiment
+   * @param key the tag
+   * @param value its value, sent as text
+   * @return done when it is
+   */
+  public CompletableFuture<Void> setExperimentTag(String experimentId, String key, Object value) {
+    return setExperimentTags(experimentId, Values.one(key, value));
+  }
+
+  /**
    * Sets tags of an experiment; see {@link RunwireClient#setExperimentTags}.
    *
    * @param experimentId the experiment
@@ -134,6 +165,16 @@ public final class AsyncRunwireClient implements AutoCloseable {
    */
   public CompletableFuture<Void> deleteExperimentTag(String experimentId, String key) {
     return send(Requests.deleteExperimentTag(experimentId, key));
+  }
+
+  /**
+   * Returns one run; see {@link RunwireClient#getRun(String)}.
+   *
+   * @param runId the run
+   * @return the run
+   */
+  public CompletableFuture<Run> getRun(String runId) {
+    return getRun(runId, new RunMask());
   }
 
   /**
@@ -220,6 +261,19 @@ public final class AsyncRunwireClient implements AutoCloseable {
   }
 
   /**
+   * Returns a curve; see {@link RunwireClient#getMetricCurve}.
+   *
+   * @param runId the run
+   * @param key the metric
+   * @param options how to draw it
+   * @return the curve
+   */
+  public CompletableFuture<MetricCurve> getMetricCurve(
+      String runId, String key, CurveOptions options) {
+    return send(Requests.getMetricCurve(runId, key, options));
+  }
+
+  /**
    * Returns curves; see {@link RunwireClient#getMetricCurves}.
    *
    * @param series the series
@@ -277,7 +331,8 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run
    */
   public CompletableFuture<Run> createRun(RunSpec spec) {
-    return core.sender.later(() -> blocking().createRun(spec));
+    Objects.requireNonNull(spec, "spec");
+    return later(client -> client.createRun(spec));
   }
 
   /**
@@ -287,7 +342,8 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run, to be ended by who closes it
    */
   public CompletableFuture<ActiveRun> startRun(RunSpec spec) {
-    return core.sender.later(() -> blocking().startRun(spec));
+    Objects.requireNonNull(spec, "spec");
+    return later(client -> client.startRun(spec));
   }
 
   /**
@@ -297,7 +353,8 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run, to be ended by who closes it
    */
   public CompletableFuture<ActiveRun> resumeRun(String runId) {
-    return core.sender.later(() -> blocking().resumeRun(runId));
+    Objects.requireNonNull(runId, "runId");
+    return later(client -> client.resumeRun(runId));
   }
 
   /**
@@ -309,7 +366,8 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run as it is now, once that is delivered
    */
   public CompletableFuture<Run> finishRun(String runId, RunStatus status, Instant endTime) {
-    return core.sender.later(() -> blocking().finishRun(runId, status, endTime));
+    Objects.requireNonNull(runId, "runId");
+    return later(client -> client.finishRun(runId, status, endTime));
   }
 
   /**
@@ -318,9 +376,9 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> flush() {
-    return core.sender.later(
-        () -> {
-          core.pipeline.flush(timeout);
+    return later(
+        client -> {
+          client.flush();
           return null;
         });
   }

@@ -2,6 +2,7 @@ package dev.runwire.client;
 
 import java.util.Locale;
 import java.util.concurrent.ThreadLocalRandom;
+import java.util.concurrent.TimeUnit;
 
 /**
  * The attempts of one call: how long the next may take, and whether there is one.
@@ -11,6 +12,9 @@ import java.util.concurrent.ThreadLocalRandom;
 final class Attempts {
   /** Says that there is no further attempt. */
   static final long NONE = -1;
+
+  // However short the pauses are meant to be, a server that is away is not called in a circle.
+  private static final long LEAST = TimeUnit.MILLISECONDS.toNanos(1);
 
   private final Settings given;
   private final long start;
@@ -44,7 +48,7 @@ final class Attempts {
       return NONE;
     }
     long asked = error.retryDelay().map(delay -> delay.toNanos()).orElse(0L);
-    long pause = (long) (ThreadLocalRandom.current().nextDouble() * backoff(retry, count)) + asked;
+    long pause = drawn(retry, count) + asked;
     if (error instanceof ServerUnavailableException && !reached) {
       long window = Values.nanoseconds("connectTimeout", retry.connectTimeout());
       long left = Math.min(start + window, deadline) - now;
@@ -75,11 +79,18 @@ final class Attempts {
   }
 
   /** Bounds the pause behind an attempt, nanoseconds. */
-  static double backoff(Retry retry, int attempt) {
+  private static double backoff(Retry retry, int attempt) {
     // The exponent is bounded because a long deadline with short pauses would overflow a double.
     double grown =
-        retry.initial().toNanos() * Math.pow(retry.multiplier(), Math.min(attempt - 1, 64));
-    return Math.min(retry.maximum().toNanos(), grown);
+        Values.nanoseconds("initial", retry.initial())
+            * Math.pow(retry.multiplier(), Math.min(attempt - 1, 64));
+    return Math.min(Values.nanoseconds("maximum", retry.maximum()), grown);
+  }
+
+  /** Draws the pause behind an attempt, nanoseconds. */
+  static long drawn(Retry retry, int attempt) {
+    double part = ThreadLocalRandom.current().nextDouble();
+    return Math.max(LEAST, (long) (part * backoff(retry, attempt)));
   }
 
   private static boolean isRepeatable(RunwireException error) {

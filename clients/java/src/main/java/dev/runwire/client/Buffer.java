@@ -2,6 +2,7 @@ package dev.runwire.client;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.Condition;
@@ -53,7 +54,7 @@ final class Buffer {
     }
 
     KeySet single(String key) {
-      KeySet found = single.get(key);
+      KeySet found = single.get(Objects.requireNonNull(key, "key"));
       return found != null ? found : admit(key);
     }
 
@@ -84,7 +85,7 @@ final class Buffer {
 
   /** Finds the known keys of a run, whose id is checked when it is new here. */
   Keys keys(String runId) {
-    Keys found = runs.get(runId);
+    Keys found = runs.get(Objects.requireNonNull(runId, "runId"));
     if (found != null) {
       return found;
     }

@@ -2,8 +2,10 @@ package dev.runwire.client;
 
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.ConcurrentModificationException;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /** Logs to a run by way of the client's buffer. */
 final class BufferedLogger implements RunLogger {
@@ -37,7 +39,7 @@ final class BufferedLogger implements RunLogger {
   @Override
   public void logMetrics(Map<String, ? extends Number> metrics, long step, long timestamp) {
     checkTime(timestamp);
-    if (metrics.isEmpty()) {
+    if (Objects.requireNonNull(metrics, "metrics").isEmpty()) {
       return;
     }
     KeySet row = keys.row(new ArrayList<>(metrics.keySet()));
@@ -53,10 +55,10 @@ final class BufferedLogger implements RunLogger {
     double[] values = new double[row.width()];
     int i = 0;
     for (Map.Entry<String, ? extends Number> metric : metrics.entrySet()) {
-      if (i == values.length || metric.getValue() == null) {
-        throw new NullPointerException("the value of " + metric.getKey() + " is null");
+      if (i == values.length) {
+        throw new ConcurrentModificationException("the metrics changed while they were logged");
       }
-      values[i++] = metric.getValue().doubleValue();
+      values[i++] = Values.number(metric.getKey(), metric.getValue());
     }
     return values;
   }

@@ -39,6 +39,10 @@ final class Call<Q, A, R> {
     return new Call<>(method, request, convert, true);
   }
 
+  <S> Call<Q, A, S> map(Function<R, S> further) {
+    return new Call<>(method, request, convert.andThen(further), behindLogs);
+  }
+
   Call<Q, A, R> atOnce() {
     return new Call<>(method, request, convert, false);
   }

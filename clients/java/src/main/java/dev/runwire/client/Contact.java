@@ -1,6 +1,5 @@
 package dev.runwire.client;
 
-import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 
 /** How a server answers to what carries frames to it, as far as is known; under its guard. */
@@ -65,8 +64,7 @@ final class Contact {
       sayAway(place);
     }
     long asked = error.retryDelay().map(delay -> delay.toNanos()).orElse(0L);
-    double drawn = ThreadLocalRandom.current().nextDouble();
-    return (long) (drawn * Attempts.backoff(given.retry, failures)) + asked;
+    return Attempts.drawn(given.retry, failures) + asked;
   }
 
   private static boolean isRefusal(RunwireException error) {

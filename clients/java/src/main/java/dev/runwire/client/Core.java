@@ -6,7 +6,7 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
-import java.util.concurrent.SynchronousQueue;
+import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -14,12 +14,14 @@ import java.util.concurrent.atomic.AtomicBoolean;
 /** What the views of one client share: the blocking one, the async one, those with timeouts. */
 final class Core {
   private static final long IDLE_SECONDS = 10;
+  private static final int MOST_WAITING = 16;
 
   final Settings given;
   final Link link;
   final Pipeline pipeline;
   final Sender sender;
   final Records records = new Records();
+  final Works works = new Works();
 
   private final Set<ActiveRun> open = ConcurrentHashMap.newKeySet();
   private final List<AutoCloseable> others = new CopyOnWriteArrayList<>();
@@ -33,14 +35,18 @@ final class Core {
     this.given = given;
     link = new Link(given);
     pipeline = new Pipeline(given, link);
-    waiting =
+    // What waits there waits for the delivery or for a connection, and never for another of them:
+    // so a queue holds up, and locks nothing.
+    ThreadPoolExecutor made =
         new ThreadPoolExecutor(
-            0,
-            Integer.MAX_VALUE,
+            MOST_WAITING,
+            MOST_WAITING,
             IDLE_SECONDS,
             TimeUnit.SECONDS,
-            new SynchronousQueue<>(),
+            new LinkedBlockingQueue<>(),
             Core::waitingThread);
+    made.allowCoreThreadTimeOut(true);
+    waiting = made;
     sender = new Sender(given, link, pipeline, waiting);
     Runtime.getRuntime().addShutdownHook(hook);
   }
@@ -75,11 +81,12 @@ final class Core {
   }
 
   void close(long timeout) {
+    // Nobody can end them when the client is closed.
+    killOpen();
     try {
       Runtime.getRuntime().removeShutdownHook(hook);
     } catch (IllegalStateException exiting) {
       // Then the hook runs too, and waits for what is closed here.
-      open.clear();
     }
     try {
       for (AutoCloseable other : others) {
@@ -139,8 +146,12 @@ final class Core {
   }
 
   private void endAll() {
-    open.forEach(run -> orTell(run::kill));
+    killOpen();
     orTell(() -> closePipeline(given.shutdownTimeout, true));
+  }
+
+  private void killOpen() {
+    open.forEach(run -> orTell(run::kill));
   }
 
   private static void orTell(Runnable act) {

@@ -164,7 +164,7 @@ abstract class ExperimentCalls {
    * @throws NotFoundException there is none ({@code EXPERIMENT_NOT_FOUND})
    */
   public void setExperimentTag(String experimentId, String key, Object value) {
-    setExperimentTags(experimentId, Map.of(key, value));
+    setExperimentTags(experimentId, Values.one(key, value));
   }
 
   /**

@@ -63,7 +63,7 @@ abstract class MetricCalls extends RunCalls {
    * @throws NotFoundException there is no such run ({@code RUN_NOT_FOUND})
    */
   public MetricCurve getMetricCurve(String runId, String key, CurveOptions options) {
-    return getMetricCurves(List.of(SeriesKey.of(runId, key)), options).get(0);
+    return send(Requests.getMetricCurve(runId, key, options));
   }
 
   /**

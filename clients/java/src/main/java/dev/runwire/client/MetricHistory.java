@@ -135,6 +135,7 @@ public final class MetricHistory {
         runId, key, Arrays.hashCode(steps), Arrays.hashCode(timestamps), Arrays.hashCode(values));
   }
 
+  /** Tells whose points these are and how many, of which there may be millions. */
   @Override
   public String toString() {
     return "MetricHistory[runId=" + runId + ", key=" + key + ", " + size() + " points]";

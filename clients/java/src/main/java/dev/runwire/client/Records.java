@@ -15,6 +15,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Consumer;
 
 /** Makes a record of each thing that is logged, checked as the server would check it. */
@@ -46,6 +47,7 @@ final class Records {
   /** Makes a record of points, params and tags: all or none. */
   LogRecord batch(String runId, Batch batch) {
     Rules.runId(runId);
+    Objects.requireNonNull(batch, "batch");
     Rules.pairs(batch.params(), "params", Rules.MOST_PARAM);
     Rules.pairs(batch.tags(), "tags", Rules.MOST_TAG);
     LogBatchRequest.Builder request =
@@ -88,6 +90,7 @@ final class Records {
       Consumer<LogRecord> to) {
     Rules.runId(runId);
     Rules.key(key, "key");
+    Objects.requireNonNull(values, "values");
     checkLength(key, "steps", values, steps);
     checkLength(key, "timestamps", values, timestamps);
     if (timestamps != null) {
@@ -152,7 +155,8 @@ final class Records {
   static LogRecord inputs(String runId, List<DatasetInput> inputs) {
     Rules.runId(runId);
     LogInputsRequest.Builder request = LogInputsRequest.newBuilder().setRunId(runId);
-    inputs.forEach(input -> request.addInputs(Convert.input(input)));
+    Objects.requireNonNull(inputs, "inputs")
+        .forEach(input -> request.addInputs(Convert.input(Objects.requireNonNull(input, "input"))));
     Rules.inputs(request.getInputsList());
     return record(runId, Record.newBuilder().setInputs(request));
   }
@@ -160,6 +164,7 @@ final class Records {
   /** Makes a record that ends a run. */
   static LogRecord finish(String runId, RunStatus status, Instant endTime) {
     Rules.runId(runId);
+    Objects.requireNonNull(status, "status");
     boolean ended =
         status == RunStatus.FINISHED || status == RunStatus.FAILED || status == RunStatus.KILLED;
     if (!ended) {
@@ -179,6 +184,7 @@ final class Records {
 
   /** Makes what begins a run, with an id and a name made up here unless they are given. */
   static Begin begin(RunSpec spec) {
+    Objects.requireNonNull(spec, "spec");
     if ((spec.experimentId() == null) == (spec.experimentName() == null)) {
       throw new IllegalArgumentException(
           "a run begins in an experiment: give either its id or its name");

@@ -33,6 +33,12 @@ import java.util.concurrent.TimeUnit;
  * logs: its keys, its steps and the number of its points, and where it flushes. Times and values
  * may differ; those that arrived first stay.
  *
+ * <p>The name has to be unlike that of all other work on the run, or the server takes what is
+ * logged second for a repeat of what was logged first, and drops it. A task that logs twice does
+ * two works. So do two jobs of Spark that compute the same data, which nobody cached: their stages
+ * differ, and both log. Within one attempt, or one client where attempts have no names, a name that
+ * was used for a work that is complete is refused.
+ *
  * <p>The last frame is cut by {@link #complete}, which stands last in the block: an attempt that
  * fails has made a part of that frame only, which must not pass for all of it. Nothing is spooled:
  * what is not delivered when the process ends is logged again by the next attempt. At most 8 MiB
@@ -48,6 +54,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private static final long END_MILLISECONDS = 5000;
 
   private final Core core;
+  private final String attempt;
   private final Guard guard = new Guard();
   private final Delivery delivery;
   private final Lane lane;
@@ -61,32 +68,42 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private int calls;
   private long weight;
   private boolean started;
+  private boolean complete;
   private boolean closed;
 
-  ReplayableLogger(Core core, String writerId, String runId) {
-    if (!writerId.matches("[0-9a-f]{32}")) {
+  ReplayableLogger(Core core, String writerId, String runId, String attempt) {
+    if (!Objects.requireNonNull(writerId, "writerId").matches("[0-9a-f]{32}")) {
       throw Rules.invalid("writer_id", "must be 32 lower-case hex digits");
     }
     this.core = core;
+    this.attempt = Objects.requireNonNull(attempt, "attempt");
     keys = new Buffer.Keys(Rules.runId(runId));
     lane = new Lane(memory, new Writer(writerId, Mark.START, Mark.START, true));
     delivery = new Delivery(core.given, core.link, guard);
+    core.works.take(writerId, attempt, runId);
     core.closeWith(this);
   }
 
   /**
    * Derives the id of a writer from what it works on.
    *
-   * @param parts what names the work, such as an application's id, a stage and a partition
+   * @param part what names the work, such as an application's id
+   * @param more further parts of the name, such as a stage, a partition, and which log of the task
+   *     it is
    * @return the id, the same for the same parts
    */
-  public static String writerId(Object... parts) {
+  public static String writerId(Object part, Object... more) {
     StringBuilder text = new StringBuilder();
-    for (Object part : parts) {
-      String one = Objects.requireNonNull(part, "part").toString();
-      text.append(one.length()).append(':').append(one);
+    add(text, part);
+    for (Object one : more) {
+      add(text, one);
     }
     return Ids.toHex(Ids.sha256(text.toString().getBytes(StandardCharsets.UTF_8))).substring(0, 32);
+  }
+
+  private static void add(StringBuilder text, Object part) {
+    String one = Objects.requireNonNull(part, "part").toString();
+    text.append(one.length()).append(':').append(one);
   }
 
   /** Keeps the frames until they are acknowledged; under the guard. */
@@ -159,7 +176,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   public void logMetrics(Map<String, ? extends Number> metrics, long step, long timestamp) {
     checkOpen();
     BufferedLogger.checkTime(timestamp);
-    if (metrics.isEmpty()) {
+    if (Objects.requireNonNull(metrics, "metrics").isEmpty()) {
       return;
     }
     if (metrics.size() > MOST_ROW_KEYS) {
@@ -338,6 +355,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
    */
   public void complete() {
     flush();
+    complete = true;
   }
 
   /**
@@ -351,6 +369,9 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     }
     closed = true;
     core.closedAlone(this);
+    if (!complete) {
+      core.works.giveBack(lane.writer.writerId, attempt);
+    }
     if (started) {
       delivery.stop(END_MILLISECONDS);
     }

@@ -65,6 +65,10 @@ import java.util.Objects;
 final class Requests {
   private Requests() {}
 
+  private static String given(String what, String value) {
+    return Objects.requireNonNull(value, what);
+  }
+
   private static String requestId() {
     return Ids.uuid7().toString();
   }
@@ -73,7 +77,7 @@ final class Requests {
       String name, Map<String, ?> tags) {
     CreateExperimentRequest request =
         CreateExperimentRequest.newBuilder()
-            .setName(Objects.requireNonNull(name, "name"))
+            .setName(given("name", name))
             .addAllTags(Convert.tags(Values.texts("tags", tags)))
             .setRequestId(requestId())
             .build();
@@ -93,17 +97,21 @@ final class Requests {
 
   static Call<GetExperimentRequest, GetExperimentResponse, dev.runwire.client.Experiment>
       getExperiment(String experimentId) {
-    return getExperiment(GetExperimentRequest.newBuilder().setExperimentId(experimentId).build());
+    return getExperiment(
+        GetExperimentRequest.newBuilder()
+            .setExperimentId(given("experimentId", experimentId))
+            .build());
   }
 
   static Call<GetExperimentRequest, GetExperimentResponse, dev.runwire.client.Experiment>
       getExperimentByName(String name) {
-    return getExperiment(GetExperimentRequest.newBuilder().setName(name).build());
+    return getExperiment(GetExperimentRequest.newBuilder().setName(given("name", name)).build());
   }
 
   static Call<
           SearchExperimentsRequest, SearchExperimentsResponse, Page<dev.runwire.client.Experiment>>
       searchExperiments(ExperimentSearch search) {
+    Objects.requireNonNull(search, "search");
     SearchExperimentsRequest request =
         SearchExperimentsRequest.newBuilder()
             .setFilter(search.filter())
@@ -130,8 +138,8 @@ final class Requests {
       String experimentId, String name) {
     UpdateExperimentRequest request =
         UpdateExperimentRequest.newBuilder()
-            .setExperimentId(experimentId)
-            .setName(name)
+            .setExperimentId(given("experimentId", experimentId))
+            .setName(given("name", name))
             .setUpdateMask(FieldMask.newBuilder().addPaths("name"))
             .setRequestId(requestId())
             .build();
@@ -142,7 +150,7 @@ final class Requests {
       String experimentId) {
     DeleteExperimentRequest request =
         DeleteExperimentRequest.newBuilder()
-            .setExperimentId(experimentId)
+            .setExperimentId(given("experimentId", experimentId))
             .setRequestId(requestId())
             .build();
     return Call.unary(ExperimentServiceGrpc.getDeleteExperimentMethod(), request, answer -> null);
@@ -152,7 +160,7 @@ final class Requests {
       String experimentId) {
     RestoreExperimentRequest request =
         RestoreExperimentRequest.newBuilder()
-            .setExperimentId(experimentId)
+            .setExperimentId(given("experimentId", experimentId))
             .setRequestId(requestId())
             .build();
     return Call.unary(ExperimentServiceGrpc.getRestoreExperimentMethod(), request, answer -> null);
@@ -162,7 +170,7 @@ final class Requests {
       String experimentId, Map<String, ?> tags) {
     SetExperimentTagsRequest request =
         SetExperimentTagsRequest.newBuilder()
-            .setExperimentId(experimentId)
+            .setExperimentId(given("experimentId", experimentId))
             .addAllTags(Convert.tags(Values.texts("tags", tags)))
             .setRequestId(requestId())
             .build();
@@ -173,8 +181,8 @@ final class Requests {
       String experimentId, String key) {
     DeleteExperimentTagRequest request =
         DeleteExperimentTagRequest.newBuilder()
-            .setExperimentId(experimentId)
-            .setKey(key)
+            .setExperimentId(given("experimentId", experimentId))
+            .setKey(given("key", key))
             .setRequestId(requestId())
             .build();
     return Call.unary(
@@ -186,7 +194,7 @@ final class Requests {
     Instant start = spec.startTime() == null ? Instant.now() : spec.startTime();
     CreateRunRequest request =
         CreateRunRequest.newBuilder()
-            .setExperimentId(experimentId)
+            .setExperimentId(given("experimentId", experimentId))
             .setRunId(spec.runId() == null ? Ids.hex() : spec.runId())
             .setAllowExisting(spec.allowExisting())
             .setName(spec.name() == null ? "" : spec.name())
@@ -215,12 +223,14 @@ final class Requests {
 
   static Call<GetRunRequest, GetRunResponse, dev.runwire.client.Run> getRun(
       String runId, dev.runwire.client.RunMask mask) {
-    GetRunRequest request = GetRunRequest.newBuilder().setRunId(runId).setMask(mask(mask)).build();
+    GetRunRequest request =
+        GetRunRequest.newBuilder().setRunId(given("runId", runId)).setMask(mask(mask)).build();
     return Call.unary(
         RunServiceGrpc.getGetRunMethod(), request, answer -> Convert.run(answer.getRun()));
   }
 
   private static RunMask mask(dev.runwire.client.RunMask mask) {
+    Objects.requireNonNull(mask, "mask");
     RunMask.Builder made =
         RunMask.newBuilder()
             .addAllMetricKeys(mask.metricKeys())
@@ -234,6 +244,7 @@ final class Requests {
 
   static Call<SearchRunsRequest, SearchRunsResponse, Page<dev.runwire.client.Run>> searchRuns(
       RunSearch search) {
+    Objects.requireNonNull(search, "search");
     SearchRunsRequest request =
         SearchRunsRequest.newBuilder()
             .addAllExperimentIds(search.experimentIds())
@@ -257,7 +268,7 @@ final class Requests {
   static Call<UpdateRunRequest, UpdateRunResponse, dev.runwire.client.Run> updateRun(
       String runId, dev.runwire.client.RunStatus status, String name) {
     UpdateRunRequest.Builder request =
-        UpdateRunRequest.newBuilder().setRunId(runId).setRequestId(requestId());
+        UpdateRunRequest.newBuilder().setRunId(given("runId", runId)).setRequestId(requestId());
     FieldMask.Builder fields = FieldMask.newBuilder();
     if (name != null) {
       request.setName(name);
@@ -275,13 +286,19 @@ final class Requests {
 
   static Call<DeleteRunRequest, DeleteRunResponse, Void> deleteRun(String runId) {
     DeleteRunRequest request =
-        DeleteRunRequest.newBuilder().setRunId(runId).setRequestId(requestId()).build();
+        DeleteRunRequest.newBuilder()
+            .setRunId(given("runId", runId))
+            .setRequestId(requestId())
+            .build();
     return Call.unary(RunServiceGrpc.getDeleteRunMethod(), request, answer -> null);
   }
 
   static Call<RestoreRunRequest, RestoreRunResponse, Void> restoreRun(String runId) {
     RestoreRunRequest request =
-        RestoreRunRequest.newBuilder().setRunId(runId).setRequestId(requestId()).build();
+        RestoreRunRequest.newBuilder()
+            .setRunId(given("runId", runId))
+            .setRequestId(requestId())
+            .build();
     return Call.unary(RunServiceGrpc.getRestoreRunMethod(), request, answer -> null);
   }
 
@@ -307,7 +324,9 @@ final class Requests {
   static Call<GetMetricHistoryRequest, GetMetricHistoryResponse, MetricHistory> getMetricHistory(
       String runId, String key, Long minStep, Long maxStep) {
     GetMetricHistoryRequest request =
-        getMetricHistories(List.of(runId), List.of(key), minStep, maxStep).request;
+        getMetricHistories(
+                List.of(given("runId", runId)), List.of(given("key", key)), minStep, maxStep)
+            .request;
     return Call.streaming(
         MetricServiceGrpc.getGetMetricHistoryMethod(),
         request,
@@ -319,6 +338,7 @@ final class Requests {
 
   static Call<GetMetricCurveRequest, GetMetricCurveResponse, List<MetricCurve>> getMetricCurves(
       List<SeriesKey> series, CurveOptions options) {
+    Objects.requireNonNull(options, "options");
     GetMetricCurveRequest.Builder request =
         GetMetricCurveRequest.newBuilder()
             .setMaxPoints(options.maxPoints())
@@ -345,7 +365,13 @@ final class Requests {
         });
   }
 
+  static Call<GetMetricCurveRequest, GetMetricCurveResponse, MetricCurve> getMetricCurve(
+      String runId, String key, CurveOptions options) {
+    return getMetricCurves(List.of(SeriesKey.of(runId, key)), options).map(found -> found.get(0));
+  }
+
   static WatchMetricsRequest watchMetrics(WatchSpec spec) {
+    Objects.requireNonNull(spec, "spec");
     return WatchMetricsRequest.newBuilder()
         .addAllRunIds(spec.runIds())
         .addAllKeys(spec.keys())
@@ -378,6 +404,7 @@ final class Requests {
   }
 
   static Call<PurgeRequest, PurgeResponse, PurgeResult> purge(Duration olderThan) {
+    Objects.requireNonNull(olderThan, "olderThan");
     PurgeRequest request =
         PurgeRequest.newBuilder()
             .setOlderThan(

@@ -1,7 +1,6 @@
 package dev.runwire.client;
 
 import java.time.Duration;
-import java.util.Objects;
 
 /**
  * How failed calls are repeated. Each method returns a copy.
@@ -42,14 +41,10 @@ public final class Retry {
    *
    * @param initial the longest first pause
    * @return a copy with it
+   * @throws IllegalArgumentException it is not more than 0
    */
   public Retry initial(Duration initial) {
-    return new Retry(
-        Objects.requireNonNull(initial, "initial"),
-        multiplier,
-        maximum,
-        maxAttempts,
-        connectTimeout);
+    return new Retry(checked("initial", initial), multiplier, maximum, maxAttempts, connectTimeout);
   }
 
   /**
@@ -57,8 +52,12 @@ public final class Retry {
    *
    * @param multiplier what a longest pause is times the one before
    * @return a copy with it
+   * @throws IllegalArgumentException it is less than 1, or no number
    */
   public Retry multiplier(double multiplier) {
+    if (!(multiplier >= 1) || Double.isInfinite(multiplier)) {
+      throw new IllegalArgumentException("multiplier must be 1 or more, and is " + multiplier);
+    }
     return new Retry(initial, multiplier, maximum, maxAttempts, connectTimeout);
   }
 
@@ -67,14 +66,10 @@ public final class Retry {
    *
    * @param maximum the longest pause
    * @return a copy with it
+   * @throws IllegalArgumentException it is not more than 0
    */
   public Retry maximum(Duration maximum) {
-    return new Retry(
-        initial,
-        multiplier,
-        Objects.requireNonNull(maximum, "maximum"),
-        maxAttempts,
-        connectTimeout);
+    return new Retry(initial, multiplier, checked("maximum", maximum), maxAttempts, connectTimeout);
   }
 
   /**
@@ -83,8 +78,12 @@ public final class Retry {
    *
    * @param maxAttempts 1 for no repeats; 0 for no bound
    * @return a copy with it
+   * @throws IllegalArgumentException it is less than 0
    */
   public Retry maxAttempts(int maxAttempts) {
+    if (maxAttempts < 0) {
+      throw new IllegalArgumentException("maxAttempts must be 0 or more, and is " + maxAttempts);
+    }
     return new Retry(initial, multiplier, maximum, maxAttempts, connectTimeout);
   }
 
@@ -94,14 +93,16 @@ public final class Retry {
    *
    * @param connectTimeout the time after which a client that never reached its server gives up
    * @return a copy with it
+   * @throws IllegalArgumentException it is not more than 0
    */
   public Retry connectTimeout(Duration connectTimeout) {
     return new Retry(
-        initial,
-        multiplier,
-        maximum,
-        maxAttempts,
-        Objects.requireNonNull(connectTimeout, "connectTimeout"));
+        initial, multiplier, maximum, maxAttempts, checked("connectTimeout", connectTimeout));
+  }
+
+  private static Duration checked(String what, Duration given) {
+    Values.nanoseconds(what, given);
+    return given;
   }
 
   Duration initial() {

@@ -40,14 +40,14 @@ final class Rules {
   }
 
   static String runId(String value) {
-    if (!RUN_ID.matcher(Objects.requireNonNull(value, "run id")).matches()) {
+    if (!RUN_ID.matcher(Objects.requireNonNull(value, "runId")).matches()) {
       throw invalid("run_id", "must be 32 lower-case hex digits");
     }
     return value;
   }
 
   static String experimentId(String value) {
-    boolean good = EXPERIMENT_ID.matcher(Objects.requireNonNull(value, "experiment id")).matches();
+    boolean good = EXPERIMENT_ID.matcher(Objects.requireNonNull(value, "experimentId")).matches();
     if (!good || (value.length() == 19 && value.compareTo(Long.toString(Long.MAX_VALUE)) > 0)) {
       throw invalid("experiment_id", "must be a decimal number without leading zeros");
     }

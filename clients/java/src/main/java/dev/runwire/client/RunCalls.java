@@ -3,6 +3,7 @@ package dev.runwire.client;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Objects;
 
 /** What a client does with runs, beside experiments. */
 abstract class RunCalls extends ExperimentCalls {
@@ -116,6 +117,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws E what it threw; if the run can not be ended either, that is added as suppressed
    */
   public <E extends Exception> void run(RunSpec spec, RunAction<E> action) throws E {
+    Objects.requireNonNull(action, "action");
     this.<Void, E>call(
         spec,
         run -> {
@@ -164,16 +166,33 @@ abstract class RunCalls extends ExperimentCalls {
   }
 
   /**
-   * Logs to a run so that who does the same work again doubles nothing.
+   * Logs to a run so that who does the same work again doubles nothing, in the only attempt at the
+   * work that this client makes.
    *
    * @param writerId names the work, see {@link ReplayableLogger#writerId}
    * @param runId the run, which is there
    * @return what logs to it
    * @throws FailedPreconditionException the client is offline
+   * @throws IllegalStateException the client has logged this work already, or is about to
    */
   public ReplayableLogger replayableLogger(String writerId, String runId) {
+    return replayableLogger(writerId, runId, "");
+  }
+
+  /**
+   * Logs to a run so that who does the same work again doubles nothing, in one of several attempts
+   * at the work that this client may make, such as those at a task of Spark on one executor.
+   *
+   * @param writerId names the work, see {@link ReplayableLogger#writerId}
+   * @param runId the run, which is there
+   * @param attempt names the attempt, unlike all others at this work
+   * @return what logs to it
+   * @throws FailedPreconditionException the client is offline
+   * @throws IllegalStateException the attempt has logged this work already, or is about to
+   */
+  public ReplayableLogger replayableLogger(String writerId, String runId, String attempt) {
     core.pipeline.checkOnline("a replayable logger");
-    return new ReplayableLogger(core, writerId, runId);
+    return new ReplayableLogger(core, writerId, runId, attempt);
   }
 
   /**

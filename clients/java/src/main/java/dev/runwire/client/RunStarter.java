@@ -4,6 +4,7 @@ import dev.runwire.v1.CreateRunRequest;
 import dev.runwire.v1.CreateRunResponse;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /** Creates, begins, starts and resumes runs. */
 final class RunStarter {
@@ -18,7 +19,7 @@ final class RunStarter {
   }
 
   Run create(RunSpec given, Deadline deadline) {
-    RunSpec spec = given;
+    RunSpec spec = Objects.requireNonNull(given, "spec");
     if (spec.experimentName() != null) {
       if (spec.experimentId() != null) {
         throw new IllegalArgumentException("give either the experiment's id or its name");
@@ -57,6 +58,7 @@ final class RunStarter {
   }
 
   ActiveRun start(RunSpec given) {
+    Objects.requireNonNull(given, "spec");
     String resumed = given.runId() == null ? core.environmentRun() : null;
     if (resumed != null) {
       return resume(resumed, given);
@@ -73,6 +75,7 @@ final class RunStarter {
   }
 
   ActiveRun resume(String runId, RunSpec spec) {
+    Objects.requireNonNull(runId, "runId");
     String name = spec.name();
     if (core.given.offline()) {
       core.pipeline.record(Records.resume(runId, name));
@@ -100,6 +103,7 @@ final class RunStarter {
   }
 
   <T, E extends Exception> T call(RunSpec spec, RunFunction<T, E> function) throws E {
+    Objects.requireNonNull(function, "function");
     ActiveRun run = start(spec);
     T result;
     try {

@@ -68,6 +68,21 @@ class ConnectionTest {
     assertTrue(made.get() > 0);
   }
 
+  @Test
+  void runsThatAreOpenWhenTheClientIsClosedAreKilled(ServerProcess server) {
+    try (RunwireClient other = builder().address(server.address()).build()) {
+      ActiveRun run;
+      try (RunwireClient client = builder().address(server.address()).build()) {
+        run = client.startRun("open");
+        run.logMetric("m", 1);
+      }
+      Run found = other.getRun(run.runId());
+      assertEquals(RunStatus.KILLED, found.status());
+      assertEquals(1, found.metrics().get("m").count());
+      run.close();
+    }
+  }
+
   private RunwireClient.Builder ofFolder(Path data) {
     return builder()
         .address(data.toString())

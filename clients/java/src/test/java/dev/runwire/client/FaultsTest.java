@@ -164,12 +164,12 @@ class FaultsTest {
     try (RunwireClient client = builder(server.address()).build()) {
       String runId = client.createRun(new RunSpec()).runId();
       String writer = ReplayableLogger.writerId("application-1", 3, runId);
-      ReplayableLogger first = client.replayableLogger(writer, runId);
+      ReplayableLogger first = client.replayableLogger(writer, runId, "1");
       for (int i = 0; i < 2500; i++) {
         first.logMetric("m", i, i, i);
       }
       // It dies here, with two frames cut and a third one in the making; another attempt follows.
-      ReplayableLogger second = client.replayableLogger(writer, runId);
+      ReplayableLogger second = client.replayableLogger(writer, runId, "2");
       for (int i = 0; i < 3000; i++) {
         second.logMetric("m", i, i, i);
         if (i % 500 == 0 && i < 2500) {
@@ -182,6 +182,35 @@ class FaultsTest {
       MetricHistory history = client.getMetricHistory(runId, "m");
       assertArrayEquals(LongStream.range(0, 3000).toArray(), history.steps());
       assertEquals("true", client.getRun(runId).params().get("done"));
+    }
+  }
+
+  private static void replay(ReplayableLogger logger, String key) {
+    try (logger) {
+      logger.logMetric(key, 1, 1);
+      logger.complete();
+    }
+  }
+
+  @Test
+  void otherWorkUnderANameThatIsTakenIsRefused(ServerProcess server) {
+    try (RunwireClient client = builder(server.address()).build();
+        RunwireClient other = builder(server.address()).build()) {
+      String runId = client.createRun(new RunSpec()).runId();
+      String writer = ReplayableLogger.writerId("application-3", runId);
+      client.replayableLogger(writer, runId).close();
+      ReplayableLogger open = client.replayableLogger(writer, runId);
+      assertThrows(
+          IllegalStateException.class, () -> client.replayableLogger(writer, runId), "while open");
+      replay(open, "m");
+      IllegalStateException taken =
+          assertThrows(IllegalStateException.class, () -> client.replayableLogger(writer, runId));
+      assertTrue(taken.getMessage().contains(writer), taken.getMessage());
+      replay(other.replayableLogger(writer, runId), "m");
+      replay(client.replayableLogger(writer, runId, "2"), "m");
+      assertEquals(1, client.getMetricHistory(runId, "m").size());
+      replay(client.replayableLogger(ReplayableLogger.writerId("more", runId), runId), "n");
+      assertEquals(1, client.getMetricHistory(runId, "n").size());
     }
   }
 

@@ -12,8 +12,10 @@ import dev.runwire.v1.Rejection;
 import dev.runwire.v1.StreamFramesRequest;
 import dev.runwire.v1.StreamFramesResponse;
 import dev.runwire.v1.Welcome;
+import io.grpc.ConnectivityState;
 import io.grpc.Grpc;
 import io.grpc.InsecureServerCredentials;
+import io.grpc.ManagedChannel;
 import io.grpc.Server;
 import io.grpc.stub.StreamObserver;
 import java.io.IOException;
@@ -227,7 +229,9 @@ class TroubleTest {
             });
     first.start();
     begun.await();
-    Thread.sleep(300);
+    while (first.getState() != Thread.State.TIMED_WAITING) {
+      Thread.yield();
+    }
     client.close();
     first.join(500);
     assertEquals(1, ended.get());
@@ -244,7 +248,10 @@ class TroubleTest {
     for (int i = 0; i < 10; i++) {
       calls.add(client.async().serverInfo());
     }
-    Thread.sleep(500);
+    ManagedChannel channel = (ManagedChannel) client.channel();
+    while (channel.getState(false) != ConnectivityState.TRANSIENT_FAILURE) {
+      Thread.yield();
+    }
     client.close();
     calls.add(client.async().resumeRun(RUN));
     for (CompletableFuture<?> call : calls) {

@@ -5,7 +5,8 @@ import dev.runwire.client
 /** A run that was started here, and is ended here.
   *
   * [[Client.run]] ends it by itself. One that [[Client.startRun]] gives is ended by `finish`; closed without
-  * it, it is FAILED, and KILLED if it is open when the process ends. Heartbeats are sent until then.
+  * it, it is FAILED, and KILLED if it is open when the client is closed or the process ends. Heartbeats are
+  * sent until then.
   */
 final class ActiveRun private[scaladsl] (run: client.ActiveRun) extends RunLogger(run) with AutoCloseable {
 

@@ -29,6 +29,10 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
   def getExperimentByName(name: String): Future[Option[Experiment]] =
     Convert.future(underlying.getExperimentByName(name))(Convert.option(_).map(Convert.experiment))
 
+  /** Returns the experiment of a name, created if there is none; see [[Client.getOrCreateExperiment]]. */
+  def getOrCreateExperiment(name: String): Future[Experiment] =
+    Convert.future(underlying.getOrCreateExperiment(name))(Convert.experiment)
+
   /** Returns a page of experiments; see [[Client.searchExperiments]]. */
   def searchExperiments(
       filter: String = "",
@@ -50,6 +54,10 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
 
   /** Takes the deletion of an experiment back; see [[Client.restoreExperiment]]. */
   def restoreExperiment(experimentId: String): Future[Unit] = done(underlying.restoreExperiment(experimentId))
+
+  /** Sets one tag of an experiment; see [[Client.setExperimentTag]]. */
+  def setExperimentTag(experimentId: String, key: String, value: Any): Future[Unit] =
+    done(underlying.setExperimentTag(experimentId, key, Convert.value(key, value)))
 
   /** Sets tags of an experiment; see [[Client.setExperimentTags]]. */
   def setExperimentTags(experimentId: String, tags: Map[String, Any]): Future[Unit] =

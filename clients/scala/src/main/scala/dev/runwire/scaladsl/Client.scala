@@ -48,18 +48,43 @@ final class Client private[scaladsl] (val underlying: RunwireClient)
     * Each attempt has to make the same records in the same order. An attempt that throws has its last records
     * forgotten, so that they do not pass for all of the work.
     *
+    * The name has to be unlike that of all other work on the run, or the server takes what is logged second
+    * for a repeat of what was logged first, and drops it. A task that logs twice does two works. So do two
+    * jobs of Spark that compute the same data, which nobody cached: their stages differ, and both log.
+    *
     * @param runId
     *   the run, which is there
     * @param work
-    *   what names the work, such as an application, a stage and a partition
+    *   what names the work, such as an application
+    * @param more
+    *   further parts of the name, such as a stage, a partition, and which log of the task it is
     * @param body
     *   what to log
     * @return
     *   what the body returns, once all that it logged is on the server's disk
+    * @throws IllegalStateException
+    *   this client has logged the work already, or is about to; see `replayAttempt`
     */
-  def replay[A](runId: String, work: String*)(body: ReplayLogger => A): A = {
-    val writer = client.ReplayableLogger.writerId((runId +: work): _*)
-    val logger = underlying.replayableLogger(writer, runId)
+  def replay[A](runId: String, work: String, more: String*)(body: ReplayLogger => A): A =
+    replayAttempt("", runId, work, more: _*)(body)
+
+  /** Logs as `replay` does, where this client may make several attempts at the work, such as those at a task
+    * of Spark on one executor.
+    *
+    * @param attempt
+    *   what names the attempt, unlike all others at this work
+    */
+  def replayAttempt[A](attempt: String, runId: String, work: String, more: String*)(
+      body: ReplayLogger => A
+  ): A = {
+    val name = work +: more
+    val writer = client.ReplayableLogger.writerId(runId, name: _*)
+    val logger =
+      try underlying.replayableLogger(writer, runId, attempt)
+      catch {
+        case taken: IllegalStateException =>
+          throw new IllegalStateException(s"${name.mkString("/")}: ${taken.getMessage}", taken)
+      }
     try {
       val result = body(new ReplayLogger(logger))
       logger.complete()

@@ -26,8 +26,16 @@ private[scaladsl] object Convert {
   /** Passes values of params and tags on, in their order; the Java client makes texts of them. */
   def texts(values: Map[String, Any]): JavaMap[String, AnyRef] = {
     val found = new java.util.LinkedHashMap[String, AnyRef](2 * values.size)
-    values.foreach { case (key, value) => found.put(key, value.asInstanceOf[AnyRef]) }
+    values.foreach { case (key, one) => found.put(key, value(key, one)) }
     found
+  }
+
+  /** Takes the value of a param or tag out of its option; there is no text of none. */
+  @annotation.tailrec
+  def value(key: String, one: Any): AnyRef = one match {
+    case Some(inner) => value(key, inner)
+    case None => throw new IllegalArgumentException(s"the value of $key is None; leave it out")
+    case other => other.asInstanceOf[AnyRef]
   }
 
   def numbers(values: Map[String, Double]): JavaMap[String, java.lang.Double] = {

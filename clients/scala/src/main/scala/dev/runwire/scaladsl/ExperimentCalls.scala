@@ -102,7 +102,7 @@ trait ExperimentCalls extends Facade {
 
   /** Sets one tag of an experiment, overwriting it; its value is sent as text. */
   def setExperimentTag(experimentId: String, key: String, value: Any): Unit =
-    underlying.setExperimentTag(experimentId, key, value)
+    underlying.setExperimentTag(experimentId, key, Convert.value(key, value))
 
   /** Sets tags of an experiment, overwriting them: all or none; values are sent as text. */
   def setExperimentTags(experimentId: String, tags: Map[String, Any]): Unit =

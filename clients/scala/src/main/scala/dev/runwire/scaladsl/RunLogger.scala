@@ -110,13 +110,13 @@ class RunLogger private[scaladsl] (private[scaladsl] val logger: client.RunLogge
   }
 
   /** Sets a param, for good; its value is sent as text. */
-  def logParam(key: String, value: Any): Unit = logger.logParam(key, value)
+  def logParam(key: String, value: Any): Unit = logger.logParam(key, Convert.value(key, value))
 
   /** Sets params, for good: all or none; values are sent as text. */
   def logParams(params: Map[String, Any]): Unit = logger.logParams(Convert.texts(params))
 
   /** Sets a tag, overwriting it; its value is sent as text. */
-  def setTag(key: String, value: Any): Unit = logger.setTag(key, value)
+  def setTag(key: String, value: Any): Unit = logger.setTag(key, Convert.value(key, value))
 
   /** Sets tags, overwriting them: all or none; values are sent as text. */
   def setTags(tags: Map[String, Any]): Unit = logger.setTags(Convert.texts(tags))

@@ -112,6 +112,8 @@ class ClientTest extends ServerSuite {
       val id = get(client.async.createExperiment("async", Map("year" -> 2026)))
       assertEquals(get(client.async.getExperiment(id)), client.getExperiment(id))
       assertEquals(get(client.async.getExperimentByName("missing")), None)
+      get(client.async.setExperimentTag(id, "month", 11))
+      assertEquals(get(client.async.getOrCreateExperiment("async")).tags.get("month"), Some("11"))
       val run = get(client.async.createRun("r", experimentId = id, startTime = Some(Instant.ofEpochMilli(5))))
       client.logger(run.runId).logSeries("m", Array(1.0, 2.0))
       assertEquals(get(client.async.getMetricHistory(run.runId, "m")).values.toList, List(1.0, 2.0))
@@ -157,7 +159,7 @@ class ClientTest extends ServerSuite {
     withClient { client =>
       val run = client.startRun("batch", tags = Map("a" -> 1))
       val points = Seq(Metric("m", 1, step = 1), Metric("m", 2, step = 2, timestamp = Some(7)))
-      run.logBatch(points, params = Map("p" -> true), tags = Map("a" -> None))
+      run.logBatch(points, params = Map("p" -> true), tags = Map("a" -> Some(2)))
       val dataset = Dataset("cars", "abc", sourceType = "file", source = "cars.csv")
       run.logInput(dataset, context = "training")
       run.deleteTag("a")
@@ -171,6 +173,28 @@ class ClientTest extends ServerSuite {
       assertEquals(client.getMetricHistory(run.runId, "m").timestamps.last, 7L)
       val curve = client.getMetricCurve(run.runId, "m", axis = CurveAxis.Step)
       assertEquals((curve.size, curve.points, curve.last.toList), (2, 2L, List(1.0, 2.0)))
+    }
+  }
+
+  test("options are taken out, and what has no text is refused") {
+    withClient { client =>
+      val params = Map("some" -> Some(1), "deep" -> Some(Some("x")), "list" -> List(1, 2))
+      val runId = client.run("texts", params = params) { run =>
+        run.logParam("one", Some(0.5))
+        run.setTag("tag", Option("t"))
+        for (wrong <- Seq[Any](None, Some(None), Array(1, 2), Some(Array("a")))) {
+          intercept[IllegalArgumentException](run.logParam("p", wrong))
+          intercept[IllegalArgumentException](run.logParams(Map("p" -> wrong)))
+          intercept[IllegalArgumentException](run.setTag("t", wrong))
+          intercept[IllegalArgumentException](client.createRun(params = Map("p" -> wrong)))
+          intercept[IllegalArgumentException](client.setExperimentTag("0", "t", wrong))
+        }
+        run.runId
+      }
+      val found = client.getRun(runId)
+      val wanted = Map("some" -> "1", "deep" -> "x", "list" -> "List(1, 2)", "one" -> "0.5")
+      assertEquals(found.params, wanted)
+      assertEquals(found.tags.get("tag"), Some("t"))
     }
   }
 

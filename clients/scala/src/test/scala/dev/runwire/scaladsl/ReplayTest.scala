@@ -30,7 +30,7 @@ class ReplayTest extends ServerSuite {
 
   /** How many streams the work's writer has had, the one that asks included. */
   private def epoch(client: Client, runId: String, work: String*): Long = {
-    val writer = ReplayableLogger.writerId((runId +: work): _*)
+    val writer = ReplayableLogger.writerId(runId, work: _*)
     val hello = Hello.newBuilder.setWriterId(writer).setReplayable(true)
     val stub = MetricServiceGrpc.newBlockingStub(client.underlying.channel)
     stub.appendFrames(AppendFramesRequest.newBuilder.setHello(hello).build).getWelcome.getEpoch
@@ -48,8 +48,14 @@ class ReplayTest extends ServerSuite {
         }
       assertEquals(client.replay(runId, "app", "1", "2") { log => work(log, 0 until Steps); "done" }, "done")
       assertWhole(client, runId)
-      client.replay(runId, "app", "1", "2")(work(_, 0 until Steps))
+      val taken = intercept[IllegalStateException] {
+        client.replay(runId, "app", "1", "2")(_.logMetric("lost", 1, 1))
+      }
+      assert(taken.getMessage.startsWith("app/1/2: "), taken.getMessage)
+      client.replayAttempt("another", runId, "app", "1", "2")(work(_, 0 until Steps))
       assertWhole(client, runId)
+      client.replay(runId, "app", "1", "2", "second")(_.logMetric("kept", 1, 1))
+      assertEquals(client.getMetricHistory(runId, "kept").size, 1)
     }
   }
 
@@ -86,8 +92,8 @@ class ReplayTest extends ServerSuite {
     withClient { first =>
       withClient { second =>
         val runId = first.createRun("race").runId
-        val attempts = Seq(first, second, first).map { client =>
-          Future(client.replay(runId, "app")(work(_, 0 until Steps)))
+        val attempts = Seq(first -> "1", second -> "2", first -> "3").map { case (client, attempt) =>
+          Future(client.replayAttempt(attempt, runId, "app")(work(_, 0 until Steps)))
         }
         attempts.foreach(Await.result(_, 60.seconds))
         assertWhole(first, runId)

@@ -10,8 +10,10 @@ import org.apache.spark.TaskContext
 /** A run that the tasks of a Spark job log to: what travels to the executors.
   *
   * A task may be done more than once: it fails and is tried again, its executor is lost, a slow one gets a
-  * rival. So tasks log as replayable writers, named by application, stage and partition, which are the same
-  * in each attempt. Whatever an attempt logs that another has logged before is stored once.
+  * rival. So tasks log as replayable writers, named by application, stage, partition, and whether it is the
+  * first log of the task, the second ..., which are the same in each attempt. Whatever an attempt logs that
+  * another has logged before is stored once. Data that is not cached is computed by each job that needs it,
+  * in another stage, and so logged by each.
   *
   * @param address
   *   the server
@@ -22,7 +24,8 @@ import org.apache.spark.TaskContext
   */
 final case class TaskRun(address: String, runId: String, application: String) {
 
-  /** Logs from within a task. All attempts at the task must log the same records in the same order.
+  /** Logs from within a task, on its own thread. All attempts at the task must log the same records in the
+    * same order.
     *
     * @param body
     *   what to log; when it has ended, all of it is on the server's disk
@@ -31,7 +34,10 @@ final case class TaskRun(address: String, runId: String, application: String) {
     */
   def log[A](body: ReplayLogger => A): A = {
     val task = TaskContext.get()
-    Executor.client(address).replay(runId, application, s"${task.stageId()}", s"${task.partitionId()}")(body)
+    val name = Seq(task.stageId(), task.partitionId(), Executor.nextLog(task)).map(_.toString)
+    Executor
+      .client(address)
+      .replayAttempt(task.taskAttemptId().toString, runId, application, name: _*)(body)
   }
 }
 
@@ -63,9 +69,20 @@ object TaskRun {
   }
 }
 
-/** What an executor has once, however many tasks it runs: a client for each server. */
+/** What an executor has once, however many tasks it runs: a client for each server, and how often each task
+  * that runs has logged.
+  */
 private object Executor {
   private val clients = TrieMap.empty[String, Client]
+  private val logs = TrieMap.empty[Long, Int]
+
+  def nextLog(task: TaskContext): Int = {
+    val attempt = task.taskAttemptId()
+    val number = logs.getOrElse(attempt, 0)
+    if (number == 0) task.addTaskCompletionListener[Unit](_ => logs -= attempt)
+    logs(attempt) = number + 1
+    number
+  }
 
   def client(address: String): Client = synchronized {
     clients.getOrElseUpdate(address, TaskRun.connect(address))

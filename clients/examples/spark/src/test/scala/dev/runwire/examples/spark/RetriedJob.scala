@@ -35,6 +35,7 @@ object RetriedJob {
         if (number == 0 && step == 2600) failWithin(task)
       }
     }
+    run.log(_.logMetric(s"again-$task", 1.0, 0))
     if (number == 0 && task == 1) throw new IllegalStateException("failed when all was logged")
     number
   }

@@ -74,7 +74,7 @@ class SparkIT extends munit.FunSuite {
 
   /** How many streams a work's writer has had, the one that asks included. */
   private def epoch(runId: String, work: String*): Long = {
-    val writer = ReplayableLogger.writerId((runId +: work): _*)
+    val writer = ReplayableLogger.writerId(runId, work: _*)
     val hello = Hello.newBuilder.setWriterId(writer).setReplayable(true)
     val stub = MetricServiceGrpc.newBlockingStub(client.underlying.channel)
     stub.appendFrames(AppendFramesRequest.newBuilder.setHello(hello).build).getWelcome.getEpoch
@@ -87,8 +87,10 @@ class SparkIT extends munit.FunSuite {
     assert(line(said, "attempts").matches("[1-9] [1-9] [1-9] \\d"), said)
     val shaded = "runwire-client-shaded-.*\\.jar dev\\.runwire\\.shaded\\.io\\.grpc\\..* old-protobuf\\.jar"
     assert(line(said, "classes").matches(shaded), said)
-    for (task <- 0 until RetriedJob.Tasks)
+    for (task <- 0 until RetriedJob.Tasks) {
       assertEquals(steps(runId, s"m-$task"), (0L until RetriedJob.Steps.toLong).toSeq)
+      assertEquals(steps(runId, s"again-$task"), Seq(0L))
+    }
   }
 
   test("of two attempts at once the older is fenced, and the job is whole") {
@@ -101,7 +103,7 @@ class SparkIT extends munit.FunSuite {
     val over = client.getMetricHistory(runId, "over")
     assertEquals((over.steps.toSet, over.values.toSet), (Set(0L, 1L), Set(0.0, 1.0)), "attempts, executors")
     // The older, the newer, the older again when it was told, and who asks: of the only stage's only partition.
-    assert(epoch(runId, line(said, "application"), "0", "0") >= 4, "nobody was fenced")
+    assert(epoch(runId, line(said, "application"), "0", "0", "0") >= 4, "nobody was fenced")
   }
 
   test("the example logs from all its tasks to one run") {

@@ -1,0 +1,119 @@
+package dev.runwire.client;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Arguments that are wrong are errors of the line that has them, before anything is sent. */
+class ArgumentsTest {
+  private static final String RUN = "1".repeat(32);
+
+  @TempDir Path folder;
+
+  private RunwireClient client;
+
+  @BeforeEach
+  void connect() {
+    client =
+        RunwireClient.builder().address("127.0.0.1:1").spoolDir(folder.resolve("spool")).build();
+  }
+
+  @AfterEach
+  void nothingWasStarted() {
+    client.close();
+    assertFalse(Files.exists(folder.resolve("spool")));
+  }
+
+  private static void isNamed(String what, Executable call) {
+    assertEquals(what, assertThrows(NullPointerException.class, call).getMessage());
+  }
+
+  @Test
+  void nullsOfCallsAreNamed() {
+    isNamed("runId", () -> client.getRun(null));
+    isNamed("mask", () -> client.getRun(RUN, null));
+    isNamed("runId", () -> client.updateRun(null, RunStatus.RUNNING, "name"));
+    isNamed("runId", () -> client.deleteRun(null));
+    isNamed("runId", () -> client.restoreRun(null));
+    isNamed("runId", () -> client.finishRun(null));
+    isNamed("status", () -> client.finishRun(RUN, null));
+    isNamed("search", () -> client.searchRuns(null));
+    isNamed("name", () -> client.createExperiment(null));
+    isNamed("tags", () -> client.createExperiment("name", null));
+    isNamed("experimentId", () -> client.getExperiment(null));
+    isNamed("name", () -> client.getExperimentByName(null));
+    isNamed("name", () -> client.getOrCreateExperiment(null));
+    isNamed("experimentId", () -> client.renameExperiment(null, "name"));
+    isNamed("name", () -> client.renameExperiment("1", null));
+    isNamed("experimentId", () -> client.deleteExperiment(null));
+    isNamed("experimentId", () -> client.restoreExperiment(null));
+    isNamed("experimentId", () -> client.setExperimentTag(null, "key", 1));
+    isNamed("key", () -> client.setExperimentTag("1", null, 1));
+    isNamed("the value of key is null", () -> client.setExperimentTag("1", "key", null));
+    isNamed("key", () -> client.deleteExperimentTag("1", null));
+    isNamed("runId", () -> client.getMetricHistory(null, "key"));
+    isNamed("key", () -> client.getMetricHistory(RUN, null));
+    isNamed("options", () -> client.getMetricCurve(RUN, "key", null));
+    isNamed("spec", () -> client.watchMetrics(null).close());
+    isNamed("olderThan", () -> client.purge(null));
+    isNamed("timeout", () -> client.withTimeout(null));
+    isNamed("runId", () -> client.async().getRun(null));
+    isNamed("spec", () -> client.async().createRun(null));
+    isNamed("name", () -> client.async().getOrCreateExperiment(null));
+  }
+
+  @Test
+  void nullsOfRunsAreNamed() {
+    isNamed("function", () -> client.call("name", null));
+    isNamed("action", () -> client.run("name", null));
+    isNamed("spec", () -> client.run((RunSpec) null, run -> {}));
+    isNamed("name", () -> client.run((String) null, run -> {}));
+    isNamed("spec", () -> client.createRun(null));
+    isNamed("spec", () -> client.beginRun(null));
+    isNamed("spec", () -> client.startRun((RunSpec) null));
+    isNamed("runId", () -> client.resumeRun(null));
+    isNamed("runId", () -> client.keepAlive(null));
+    isNamed("writerId", () -> client.replayableLogger(null, RUN));
+  }
+
+  @Test
+  void nullsOfLoggingAreNamed() {
+    isNamed("runId", () -> client.logger(null));
+    RunLogger logger = client.logger(RUN);
+    isNamed("key", () -> logger.logMetric(null, 1));
+    isNamed("metrics", () -> logger.logMetrics(null));
+    isNamed("the value of m is null", () -> logger.logMetrics(nothing()));
+    isNamed("key", () -> logger.logSeries(null, new double[1]));
+    isNamed("values", () -> logger.logSeries("m", null));
+    isNamed("batch", () -> logger.logBatch(null));
+    isNamed("inputs", () -> logger.logInputs(null));
+    isNamed("key", () -> logger.logParam(null, 1));
+    isNamed("params", () -> logger.logParams(null));
+    isNamed("tags", () -> logger.setTags(null));
+    isNamed("key", () -> logger.deleteTag(null));
+    isNamed("timeout", () -> logger.flush(null));
+  }
+
+  @Test
+  void arraysAreNoTexts() {
+    RunLogger logger = client.logger(RUN);
+    assertThrows(IllegalArgumentException.class, () -> logger.logParam("p", new int[] {1}));
+    assertThrows(
+        IllegalArgumentException.class, () -> logger.setTags(Map.of("t", new String[] {"a"})));
+  }
+
+  private static Map<String, Double> nothing() {
+    return new HashMap<>(Collections.singletonMap("m", null));
+  }
+}
