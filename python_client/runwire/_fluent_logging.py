@@ -7,8 +7,15 @@ from typing import Any
 
 from runwire._requests import Pairs
 from runwire._session import SESSION
+from runwire.client import Client
 from runwire.entities import Dataset, DatasetInput
 from runwire.tracking import current_run_id
+
+
+def _current(run_id: str | None = None) -> tuple[Client, str]:
+    """Finds the run to log to, started if there is none, and the client that it has."""
+    run = run_id or current_run_id()
+    return SESSION.client_of(run), run
 
 
 def log_param(key: str, value: Any) -> Any:
@@ -21,7 +28,8 @@ def log_param(key: str, value: Any) -> Any:
     Returns:
         The value as it was given.
     """
-    return SESSION.open_client.log_param(current_run_id(), key, value)
+    client, run = _current()
+    return client.log_param(run, key, value)
 
 
 def log_params(params: Pairs, run_id: str | None = None) -> None:
@@ -31,7 +39,8 @@ def log_params(params: Pairs, run_id: str | None = None) -> None:
         params: A dict, or a list of `Param`.
         run_id: The run; None for the current one.
     """
-    SESSION.open_client.log_params(current_run_id(run_id), params)
+    client, run = _current(run_id)
+    client.log_params(run, params)
 
 
 def log_metric(
@@ -49,7 +58,8 @@ def log_metric(
     Raises:
         TypeError: The value is no number, or the step no int; nothing is sent.
     """
-    SESSION.open_client.log_metric(run_id or current_run_id(), key, value, timestamp, step)
+    client, run = _current(run_id)
+    client.log_metric(run, key, value, timestamp, step)
 
 
 def log_series(
@@ -68,7 +78,8 @@ def log_series(
         TypeError: A value is no number, or a step no int.
         ValueError: The lengths differ.
     """
-    SESSION.open_client.log_series(current_run_id(run_id), key, values, steps, timestamps)
+    client, run = _current(run_id)
+    client.log_series(run, key, values, steps, timestamps)
 
 
 def log_metrics(
@@ -88,7 +99,8 @@ def log_metrics(
     Raises:
         TypeError: A value is no number, or the step no int; nothing is sent.
     """
-    SESSION.open_client.log_metrics(current_run_id(run_id), metrics, timestamp, step)
+    client, run = _current(run_id)
+    client.log_metrics(run, metrics, timestamp, step)
 
 
 def log_batch(
@@ -102,7 +114,8 @@ def log_batch(
         tags: A dict, or a list of `RunTag`.
         run_id: The run; None for the current one.
     """
-    SESSION.open_client.log_batch(current_run_id(run_id), metrics, params, tags)
+    client, run = _current(run_id)
+    client.log_batch(run, metrics, params, tags)
 
 
 def set_tag(key: str, value: Any) -> None:
@@ -112,7 +125,8 @@ def set_tag(key: str, value: Any) -> None:
         key: The tag's key.
         value: Its value, sent as `str(value)`.
     """
-    SESSION.open_client.set_tag(current_run_id(), key, value)
+    client, run = _current()
+    client.set_tag(run, key, value)
 
 
 def set_tags(tags: Pairs) -> None:
@@ -121,7 +135,8 @@ def set_tags(tags: Pairs) -> None:
     Args:
         tags: A dict, or a list of `RunTag`.
     """
-    SESSION.open_client.set_tags(current_run_id(), tags)
+    client, run = _current()
+    client.set_tags(run, tags)
 
 
 def delete_tag(key: str) -> None:
@@ -133,7 +148,8 @@ def delete_tag(key: str) -> None:
     Raises:
         NotFound: The run has no such tag (TAG_NOT_FOUND).
     """
-    SESSION.open_client.delete_tag(current_run_id(), key)
+    client, run = _current()
+    client.delete_tag(run, key)
 
 
 def log_input(dataset: Dataset, context: str | None = None) -> None:
@@ -143,7 +159,8 @@ def log_input(dataset: Dataset, context: str | None = None) -> None:
         dataset: The data set; `dataset_from_arrays` makes one.
         context: What the run uses it for, such as `training`.
     """
-    SESSION.open_client.log_inputs(current_run_id(), [DatasetInput(dataset, context or "")])
+    client, run = _current()
+    client.log_inputs(run, [DatasetInput(dataset, context or "")])
 
 
 def flush(timeout: float | None = None) -> None:
@@ -155,4 +172,5 @@ def flush(timeout: float | None = None) -> None:
     Raises:
         RunwireError: Something is not delivered, or was rejected.
     """
-    SESSION.client().flush(timeout)
+    for client in SESSION.clients():
+        client.flush(timeout)

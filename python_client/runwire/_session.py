@@ -72,7 +72,8 @@ class Session:
         self._address: str | None = None
         self._named = self._resolved = ""
         self._client: Client | None = None
-        self._open: dict[str, None] = {}
+        # The client of each open run. It stays with it when the session moves.
+        self._open: dict[str, Client] = {}
         self._environment_run_used = False
         self._termination_hooked = False
         self.experiment_id: str | None = None
@@ -91,7 +92,10 @@ class Session:
         return self._resolved
 
     def move(self, address: str) -> None:
-        """Goes to another server; the experiment is forgotten, being one of the old server's."""
+        """Goes to another server; the experiment is forgotten, being one of the old server's.
+
+        Runs that are open go on where they are.
+        """
         resolved = _resolved(address)
         with self._lock:
             old, self._client = self._client, None
@@ -99,7 +103,7 @@ class Session:
             self._resolved = resolved
             self.experiment_id = self.experiment_name = None
             if old is not None:
-                old.close()
+                self._leave(old)
 
     def client(self) -> Client:
         """Returns the client, made at the first use and when the address or the mode changes."""
@@ -109,7 +113,7 @@ class Session:
                 if found.address == parse_address(self.address).text and found.mode == self.mode:
                     return found
                 self._client = None
-                found.close()
+                self._leave(found)
             # Not by default: a spool of offline runs is for whatever server it is delivered to.
             named = self._address or os.environ.get("RUNWIRE_TRACKING_URI")
             made = self._client = Client(self.address if named else None, mode=self.mode)
@@ -121,10 +125,28 @@ class Session:
         """The environment's mode."""
         return os.environ.get("RUNWIRE_MODE") or "online"
 
-    @property
-    def open_client(self) -> Client:
-        """The client as it is: what logging asks for, for which the address is too dear to look at."""
-        return self._client or self.client()
+    def _leave(self, client: Client) -> None:
+        """Closes a client that is not the session's any more, unless runs are open that have it."""
+        with self._lock:
+            needed = client is self._client or client in self._open.values()
+        if not needed:
+            client.close()
+
+    def client_of(self, run_id: str) -> Client:
+        """Returns the client of a run; for one that is not open here the session's.
+
+        That is taken as it is: each call that logs asks, and the address is too dear to look at.
+        """
+        return self._open.get(run_id) or self._client or self.client()
+
+    def starting_client(self) -> Client:
+        """Returns the client of a new run: that of the current run, inside which it is, or the session's."""
+        return self.client_of(self.stack[-1].info.run_id) if self.stack else self.client()
+
+    def clients(self) -> list[Client]:
+        """Returns the clients with which something may have been logged."""
+        with self._lock:
+            return list(dict.fromkeys((self.client(), *self._open.values())))
 
     def _forked(self) -> None:
         """In a forked child: leaves it to the parent to end the runs that are open."""
@@ -150,13 +172,13 @@ class Session:
             self._environment_run_used = found is not None
             return found
 
-    def push(self, run: Run) -> ActiveRun:
-        """Makes a run this thread's current one."""
+    def push(self, run: Run, client: Client) -> ActiveRun:
+        """Makes a run of a client this thread's current one."""
         active = ActiveRun(run.info, run.data, run.inputs)
         self._local.stack.append(active)
         self._local.last = run.info.run_id
         with self._lock:
-            self._open[run.info.run_id] = None
+            self._open[run.info.run_id] = client
         if not self._termination_hooked:
             self._termination_hooked = True
             at_termination(self._terminated, _TERMINATION_SECONDS + 1)
@@ -172,8 +194,11 @@ class Session:
         run_id = self._local.stack.pop().info.run_id
         self._local.last = run_id
         with self._lock:
-            self._open.pop(run_id, None)
-        self.client().set_terminated(run_id, status)
+            client = self._open.pop(run_id, None) or self.client()
+        try:
+            client.set_terminated(run_id, status)
+        finally:
+            self._leave(client)
 
     def end_through(self, run_id: str, status: str) -> None:
         """Ends a run with those that were started inside it; one that is closed already stays so."""
@@ -186,17 +211,18 @@ class Session:
 
     def _end_open(self, status: str) -> None:
         with self._lock:
-            runs, self._open = list(self._open), {}
-            client = self._client
-        for run_id in reversed(runs if client else []):
-            assert client is not None
+            runs, self._open = list(self._open.items()), {}
+        for run_id, client in reversed(runs):
             _unasked.end(client, run_id, status)
 
     def _terminated(self) -> None:
         """Ends the runs that are open as KILLED, and has what was logged delivered, or at least spooled."""
-        self._end_open(RunStatus.KILLED)
+        clients = dict.fromkeys(self._open.values())
         if self._client is not None:
-            self._client._pipeline.close_at_exit(_TERMINATION_SECONDS)
+            clients[self._client] = None
+        self._end_open(RunStatus.KILLED)
+        for client in clients:
+            client._pipeline.close_at_exit(_TERMINATION_SECONDS / len(clients))
 
 
 # The one module-level state of the client: a fluent layer has to remember what the last call meant.

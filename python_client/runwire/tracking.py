@@ -26,13 +26,14 @@ from runwire._session import (
     get_or_create_experiment,
     source_tags,
 )
+from runwire.client import Client
 from runwire.entities import Experiment, MetricHistory, Run, RunStatus, ViewType
 
 _DEFAULT_EXPERIMENT = "0"
 
 
 def set_tracking_uri(uri: str) -> None:
-    """Sets the server that everything goes to from now on.
+    """Sets the server that everything goes to from now on; runs that are open go on where they are.
 
     Args:
         uri: `runwire://host:port`, `runwires://host:port`, `unix:path` or `host:port`.
@@ -125,34 +126,36 @@ def start_run(
     if description is not None:
         given["mlflow.note.content"] = description
     resumed = run_id or SESSION.environment_run()
+    client = SESSION.starting_client()
     if resumed is not None:
-        return SESSION.push(_resume(resumed, run_name, given))
+        return SESSION.push(_resume(client, resumed, run_name, given), client)
     parent = parent_run_id or (SESSION.stack[-1].info.run_id if SESSION.stack else None)
     if experiment_id is None and SESSION.stack:
         # A parent is of the same experiment.
         experiment_id = SESSION.stack[-1].info.experiment_id or None
     every = {**source_tags(), **given}
-    if SESSION.client().mode == "offline":
-        return SESSION.push(_begin(experiment_id, run_name, parent, every))
-    run = SESSION.client().create_run(
+    if client.mode == "offline":
+        return SESSION.push(_begin(client, experiment_id, run_name, parent, every), client)
+    run = client.create_run(
         experiment_id or _experiment_id(), run_name=run_name, parent_run_id=parent, tags=every
     )
-    SESSION.client().keep_alive(run.info.run_id)
-    return SESSION.push(run)
+    client.keep_alive(run.info.run_id)
+    return SESSION.push(run, client)
 
 
-def _begin(experiment_id: str | None, run_name: str | None, parent: str | None, tags: dict[str, Any]) -> Run:
+def _begin(
+    client: Client, experiment_id: str | None, run_name: str | None, parent: str | None, tags: dict[str, Any]
+) -> Run:
     """Begins a run without a server."""
     experiment_id = experiment_id or SESSION.experiment_id
     name = None
     if experiment_id is None:
         name = SESSION.experiment_name or os.environ.get("RUNWIRE_EXPERIMENT") or None
         experiment_id = None if name else _DEFAULT_EXPERIMENT
-    return _unasked.begin(SESSION.client(), experiment_id, name, run_name, parent, tags)
+    return _unasked.begin(client, experiment_id, name, run_name, parent, tags)
 
 
-def _resume(run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
-    client = SESSION.client()
+def _resume(client: Client, run_id: str, run_name: str | None, tags: dict[str, Any]) -> Run:
     if client.mode == "offline":
         return _unasked.resume(client, run_id, run_name, tags)
     client.update_run(run_id, RunStatus.RUNNING, run_name)

@@ -14,9 +14,11 @@ from typing import Any
 
 import pandas
 import pytest
+from tests.support.server import ServerProcess
 
 import runwire
 from runwire import Client, errors
+from runwire._session import SESSION
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +94,32 @@ def test_a_mistyped_status_leaves_the_run_open(status: str, error: type[Exceptio
         assert runwire.active_run() is not None
         runwire.end_run("FAILED")
     assert runwire.get_run(run.info.run_id).info.status == "FAILED"
+
+
+def test_an_open_run_goes_on_where_it_is_when_the_session_moves(server: Any, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "other") as other:
+        with runwire.start_run() as run:
+            runwire.log_metric("loss", 1.0)
+            before = SESSION.client()
+            runwire.set_tracking_uri(other.address)
+            runwire.log_metric("loss", 2.0, step=1)
+            with runwire.start_run(nested=True) as inner:
+                runwire.log_param("where", "inner")
+            runwire.log_param("where", "outer")
+            runwire.flush()
+            with Client(server.address) as client:
+                assert client.get_run(run.info.run_id).data.params == {"where": "outer"}
+        # Nobody needs the old client any more.
+        with pytest.raises(ValueError, match="closed"):
+            before.get_run(run.info.run_id)
+        with runwire.start_run() as new:
+            runwire.log_metric("loss", 3.0)
+        assert runwire.get_run(new.info.run_id).data.metrics == {"loss": 3.0}
+        with Client(server.address) as client:
+            found = client.get_run(run.info.run_id)
+            assert (found.info.status, found.data.metrics) == ("FINISHED", {"loss": 2.0})
+            assert client.get_run(inner.info.run_id).info.parent_run_id == run.info.run_id
+        runwire.set_tracking_uri(server.address)
 
 
 def test_a_second_run_must_be_nested() -> None:
