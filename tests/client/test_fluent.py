@@ -316,7 +316,8 @@ import runwire
 from runwire._session import SESSION
 with runwire.start_run():
     SESSION._client.close()
-    SESSION._client = runwire.Client("runwire://127.0.0.1:1", timeout=0.3)
+    dead = SESSION._client = runwire.Client("runwire://127.0.0.1:1", timeout=0.3)
+    SESSION._open = dict.fromkeys(SESSION._open, dead)
     SESSION._address = "runwire://127.0.0.1:1"
     1 / 0
 """
