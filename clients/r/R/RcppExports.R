@@ -17,6 +17,10 @@ channel_open <- function(target, secure, local, tls_ca, token, connect_timeout, 
     .Call(`_runwire_channel_open`, target, secure, local, tls_ca, token, connect_timeout, user_agent)
 }
 
+channel_close <- function(channel) {
+    .Call(`_runwire_channel_close`, channel)
+}
+
 call_unary <- function(schema, channel, service, method, request, timeout) {
     .Call(`_runwire_call_unary`, schema, channel, service, method, request, timeout)
 }

@@ -40,7 +40,17 @@ state_folder <- function() {
   if (file.access(there, 2) == 0) {
     return(file.path(home, "runwire"))
   }
-  file.path(dirname(tempdir()), paste0("runwire-state-", file.info(tempdir())$uid))
+  own_folder(file.path(dirname(tempdir()), paste0("runwire-state-", file.info(tempdir())$uid)))
+}
+
+# Makes a folder where everybody may, which others could have made before to read what comes there.
+own_folder <- function(path) {
+  dir.create(path, showWarnings = FALSE, mode = "0700")
+  found <- file.info(path)
+  alone <- isTRUE(found$isdir) && identical(Sys.readlink(path), "") &&
+    found$uid == file.info(tempdir())$uid && bitwAnd(as.integer(found$mode), 63L) == 0
+  if (!alone) value_error(path, " is not a folder of this user alone")
+  path
 }
 
 delivery_options <- function(client) {
@@ -109,6 +119,8 @@ runwire_close <- function(client, timeout = NULL) {
 
 end_client <- function(client) {
   client$closed <- TRUE
+  # Many clients, one after the other, would keep their connections until R collects them.
+  if (!is.null(client$channel)) checked(channel_close(client$channel))
   client$channel <- NULL
   if (exists(client$key, envir = the$clients, inherits = FALSE)) rm(list = client$key, envir = the$clients)
   if (identical(the$session$client, client)) the$session$client <- NULL

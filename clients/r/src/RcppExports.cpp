@@ -60,6 +60,16 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// channel_close
+SEXP channel_close(SEXP channel);
+RcppExport SEXP _runwire_channel_close(SEXP channelSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type channel(channelSEXP);
+    rcpp_result_gen = Rcpp::wrap(channel_close(channel));
+    return rcpp_result_gen;
+END_RCPP
+}
 // call_unary
 SEXP call_unary(SEXP schema, SEXP channel, std::string service, std::string method, SEXP request, double timeout);
 RcppExport SEXP _runwire_call_unary(SEXP schemaSEXP, SEXP channelSEXP, SEXP serviceSEXP, SEXP methodSEXP, SEXP requestSEXP, SEXP timeoutSEXP) {
@@ -483,6 +493,7 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_message_to_raw", (DL_FUNC) &_runwire_message_to_raw, 3},
     {"_runwire_message_from_raw", (DL_FUNC) &_runwire_message_from_raw, 3},
     {"_runwire_channel_open", (DL_FUNC) &_runwire_channel_open, 7},
+    {"_runwire_channel_close", (DL_FUNC) &_runwire_channel_close, 1},
     {"_runwire_call_unary", (DL_FUNC) &_runwire_call_unary, 6},
     {"_runwire_stream_open", (DL_FUNC) &_runwire_stream_open, 6},
     {"_runwire_stream_read", (DL_FUNC) &_runwire_stream_read, 3},

@@ -78,6 +78,15 @@ SEXP channel_open(std::string target, bool secure, bool local, std::string tls_c
 }
 
 // [[Rcpp::export(rng = false)]]
+SEXP channel_close(SEXP channel) {
+  return guarded([&] {
+    held_by<HeldChannel>(channel);
+    runwire::release<HeldChannel>(channel);
+    return R_NilValue;
+  });
+}
+
+// [[Rcpp::export(rng = false)]]
 SEXP call_unary(SEXP schema, SEXP channel, std::string service, std::string method, SEXP request,
                 double timeout) {
   return interruptible([&]() -> SEXP {

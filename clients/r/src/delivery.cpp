@@ -103,6 +103,8 @@ void Delivery::stop() {
     inner_->guard.changed.notify_all();
   }
   inner_->thread.join();
+  // Not when R collects the client: connections are dear.
+  inner_->channel.reset();
 }
 
 // Makes the thread of an open stream look for something to say; the guard is held.

@@ -55,17 +55,18 @@ Held& held_by(SEXP pointer) {
   return found;
 }
 
+// Lets go of what a value holds now, and not when R collects it.
+template <typename Held>
+void release(SEXP pointer) {
+  auto* mine = static_cast<Held*>(R_ExternalPtrAddr(pointer));
+  R_ClearExternalPtr(pointer);
+  if (mine != nullptr) let_go(mine);
+}
+
 template <typename Held>
 SEXP hold(std::unique_ptr<Held> held) {
   Kept found(R_MakeExternalPtr(held.release(), R_NilValue, R_NilValue));
-  R_RegisterCFinalizerEx(
-      found,
-      [](SEXP pointer) {
-        auto* mine = static_cast<Held*>(R_ExternalPtrAddr(pointer));
-        R_ClearExternalPtr(pointer);
-        if (mine != nullptr) let_go(mine);
-      },
-      FALSE);
+  R_RegisterCFinalizerEx(found, release<Held>, FALSE);
   return found;
 }
 

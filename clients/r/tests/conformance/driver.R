@@ -205,7 +205,7 @@ ops <- list(
   watch_until = function(a) watch_until(watches[[a$watch]], a$points, a$timeout),
   watch_close = function(a) nothing(close(watches[[a$watch]]$watch)),
   server_info = function(a) {
-    found <- runwire_server_info(client = client_of(a))
+    found <- unclass(runwire_server_info(client = client_of(a)))
     found$features <- array_of(found$features)
     found$limits <- lapply(found$limits, decimal)
     found

@@ -71,3 +71,16 @@ test_that("without RUNWIRE_SPOOL_DIR spools lie in ./runwire-offline offline", {
   expect_identical(script$end(), 0L)
   expect_match(list.files(file.path(folder, "runwire-offline")), "^[0-9a-f]{32}$")
 })
+
+test_that("state that is not at home lies in a folder of the user alone", {
+  folder <- tempfile("state")
+  made <- runwire:::own_folder(folder)
+  expect_identical(as.character(file.info(made)$mode), "700")
+  expect_identical(runwire:::own_folder(folder), folder)
+  Sys.chmod(folder, "0750")
+  expect_error(runwire:::own_folder(folder), "not a folder of this user alone")
+  Sys.chmod(folder, "0700")
+  link <- tempfile("link")
+  file.symlink(folder, link)
+  expect_error(runwire:::own_folder(link), "not a folder of this user alone")
+})

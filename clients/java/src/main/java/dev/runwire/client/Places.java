@@ -1,10 +1,18 @@
 package dev.runwire.client;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.attribute.PosixFileAttributes;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Locale;
+import java.util.Set;
 
 /** Where the server is, and where a client keeps what is not delivered. */
 final class Places {
@@ -106,7 +114,7 @@ final class Places {
     if (Files.isWritable(there)) {
       return home.resolve("runwire").toAbsolutePath();
     }
-    return temporaryState();
+    return own(temporaryState());
   }
 
   /** The user's folder for state where the home has none. */
@@ -116,11 +124,36 @@ final class Places {
     return Paths.get(temporary, "runwire-state-" + userId()).toAbsolutePath();
   }
 
+  /** Makes a folder where everybody may, which others could have made before to read what comes. */
+  static Path own(Path folder) {
+    Set<PosixFilePermission> alone = PosixFilePermissions.fromString("rwx------");
+    try {
+      try {
+        Files.createDirectory(folder, PosixFilePermissions.asFileAttribute(alone));
+      } catch (FileAlreadyExistsException there) {
+        PosixFileAttributes found =
+            Files.readAttributes(folder, PosixFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+        if (!found.isDirectory()
+            || !alone.containsAll(found.permissions())
+            || !Files.getAttribute(folder, "unix:uid", LinkOption.NOFOLLOW_LINKS).equals(uid())) {
+          throw new AccessDeniedException(
+              folder.toString(), null, "it is not a folder of this user alone");
+        }
+      }
+      return folder;
+    } catch (IOException error) {
+      throw new UncheckedIOException(error);
+    }
+  }
+
+  /** The user's number. Java does not tell it, and a process's entry is its user's. */
+  private static Object uid() throws IOException {
+    return Files.getAttribute(Paths.get("/proc/self"), "unix:uid");
+  }
+
   private static String userId() {
     try {
-      // Java does not tell it, and a process's entry is its user's.
-      int id = (Integer) Files.getAttribute(Paths.get("/proc/self"), "unix:uid");
-      return Integer.toUnsignedString(id);
+      return Integer.toUnsignedString((Integer) uid());
     } catch (IOException | UnsupportedOperationException none) {
       return System.getProperty("user.name", "user");
     }

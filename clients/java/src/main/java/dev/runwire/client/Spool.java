@@ -159,7 +159,9 @@ final class Spool implements Frames {
 
   private void beginSegment() throws IOException {
     // A part of what is free, so that acknowledgements free some.
-    long free = Math.max(LEAST_OF_FREE, Files.getFileStore(folder).getUsableSpace() / 4);
+    // Not asked of the file store, for which Java looks through the mounts: a container may hide
+    // them.
+    long free = Math.max(LEAST_OF_FREE, folder.toFile().getUsableSpace() / 4);
     Path path = folder.resolve(String.format("%016x.segment", cut.sequence + 1));
     byte[] data = Segments.head(writerId, cut, address);
     FileChannel made = Segments.open(path, StandardOpenOption.TRUNCATE_EXISTING);

@@ -3,11 +3,13 @@ package dev.runwire.client;
 import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
@@ -111,6 +113,18 @@ class EnvironmentTest {
     String number = said(Map.of("LC_ALL", "C"), "id", "-u");
     String printed = said(Map.of("TMPDIR", folder.toString()), PrintsState.class);
     assertEquals(folder.resolve("runwire-state-" + number).toString(), printed);
+  }
+
+  @Test
+  void stateThatIsNotAtHomeIsInAFolderOfTheUserAlone() throws IOException {
+    Path made = Places.own(folder.resolve("made"));
+    assertEquals("rwx------", PosixFilePermissions.toString(Files.getPosixFilePermissions(made)));
+    assertEquals(made, Places.own(made));
+    Files.setPosixFilePermissions(made, PosixFilePermissions.fromString("rwxr-x---"));
+    assertThrows(UncheckedIOException.class, () -> Places.own(made));
+    Path elsewhere = Places.own(folder.resolve("elsewhere"));
+    Path link = Files.createSymbolicLink(folder.resolve("link"), elsewhere);
+    assertThrows(UncheckedIOException.class, () -> Places.own(link));
   }
 
   /** Starts two runs, and prints their ids. */
