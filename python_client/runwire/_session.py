@@ -108,15 +108,15 @@ class Session:
     def client(self) -> Client:
         """Returns the client, made at the first use and when the address or the mode changes."""
         with self._lock:
-            found = self._client
+            address, found = self.address, self._client
             if found is not None:
-                if found.address == parse_address(self.address).text and found.mode == self.mode:
+                if found.address == parse_address(address).text and found.mode == self.mode:
                     return found
                 self._client = None
                 self._leave(found)
             # Not by default: a spool of offline runs is for whatever server it is delivered to.
             named = self._address or os.environ.get("RUNWIRE_TRACKING_URI")
-            made = self._client = Client(self.address if named else None, mode=self.mode)
+            made = self._client = Client(address if named else None, mode=self.mode)
             made._pipeline.at_exit_first(self._at_exit)
             return made
 

@@ -91,7 +91,7 @@ class AsyncTest {
       client.logger(runId).logSeries("m", new double[] {1, 2});
       assertEquals(client.getRun(runId), async.getRun(runId).join());
       assertEquals(
-          "MetricHistory[runId=" + runId + ", key=m, size=2]",
+          "MetricHistory[runId=" + runId + ", key=m, 2 points]",
           async.getMetricHistory(runId, "m", null, null).join().toString());
       CurveOptions options = new CurveOptions();
       assertEquals(

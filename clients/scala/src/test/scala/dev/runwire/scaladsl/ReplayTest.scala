@@ -104,8 +104,8 @@ class ReplayTest extends ServerSuite {
   test("all that a run logs can be replayed") {
     withClient { client =>
       val runId = client.createRun("whole").runId
-      for (_ <- 1 to 2)
-        client.replay(runId, "app") { log =>
+      for (attempt <- Seq("first", "second"))
+        client.replayAttempt(attempt, runId, "app") { log =>
           log.logSeries("s", Array(1.0, 2.0), Array(5L, 6L))
           log.logBatch(Seq(Metric("b", 1, 3)), Map("p" -> 1), Map("t" -> "u"))
           log.logParams(Map("q" -> 2))
