@@ -39,6 +39,8 @@ class SparkIT extends munit.FunSuite {
     val builder = new ProcessBuilder((Seq(s"../$name", version) ++ arguments): _*)
     builder.environment.put("RUNWIRE_TRACKING_URI", client.address)
     builder.environment.put("RUNWIRE_SPOOL_DIR", folder.resolve("spools").toString)
+    // A job is over before it pays to compile its code well.
+    builder.environment.put("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     builder
   }
 
