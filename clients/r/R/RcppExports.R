@@ -93,8 +93,8 @@ pipeline_open <- function(given) {
     .Call(`_runwire_pipeline_open`, given)
 }
 
-log_point <- function(pipeline, run_id, key, value, step, timestamp) {
-    .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
+log_point <- function(holder, run_id, key, value, step, timestamp) {
+    .Call(`_runwire_log_point`, holder, run_id, key, value, step, timestamp)
 }
 
 log_row <- function(pipeline, run_id, metrics, step, timestamp) {

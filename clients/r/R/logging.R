@@ -40,15 +40,16 @@
 #' unlink(folder, recursive = TRUE)
 #' @export
 runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
-  # A training loop pays for this at each point: nothing here looks for methods, and there are few calls. Whether that is
-  # a client at all is looked at when it has no pipeline.
+  # A training loop pays for this at each point: nothing here looks for methods, and there are few calls.
   session <- the$session
   if (is.null(run_id) && is.null(run_id <- session$run_id)) run_id <- runwire_start_run(client = client)$run_id
-  pipeline <- if (is.null(client)) session$pipeline else if (is.environment(client)) .subset2(client, "pipeline")
-  if (is.null(pipeline)) pipeline <- given_client(client)$pipeline
-  if (is.list(timestamp)) timestamp <- plain_times(timestamp)
-  found <- .Call(`_runwire_log_point`, pipeline, run_id, key, value, step, timestamp)
-  if (!is.null(found)) checked(found)
+  if (!is.null(timestamp)) timestamp <- plain_times(timestamp)
+  holder <- if (is.null(client)) session else client
+  found <- .Call(`_runwire_log_point`, holder, run_id, key, value, step, timestamp)
+  if (!is.null(found)) {
+    if (isFALSE(found)) found <- log_point(given_client(client), run_id, key, value, step, timestamp)
+    checked(found)
+  }
   invisible(NULL)
 }
 

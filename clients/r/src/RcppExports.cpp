@@ -277,17 +277,17 @@ BEGIN_RCPP
 END_RCPP
 }
 // log_point
-SEXP log_point(SEXP pipeline, SEXP run_id, SEXP key, SEXP value, SEXP step, SEXP timestamp);
-RcppExport SEXP _runwire_log_point(SEXP pipelineSEXP, SEXP run_idSEXP, SEXP keySEXP, SEXP valueSEXP, SEXP stepSEXP, SEXP timestampSEXP) {
+SEXP log_point(SEXP holder, SEXP run_id, SEXP key, SEXP value, SEXP step, SEXP timestamp);
+RcppExport SEXP _runwire_log_point(SEXP holderSEXP, SEXP run_idSEXP, SEXP keySEXP, SEXP valueSEXP, SEXP stepSEXP, SEXP timestampSEXP) {
 BEGIN_RCPP
     Rcpp::RObject rcpp_result_gen;
-    Rcpp::traits::input_parameter< SEXP >::type pipeline(pipelineSEXP);
+    Rcpp::traits::input_parameter< SEXP >::type holder(holderSEXP);
     Rcpp::traits::input_parameter< SEXP >::type run_id(run_idSEXP);
     Rcpp::traits::input_parameter< SEXP >::type key(keySEXP);
     Rcpp::traits::input_parameter< SEXP >::type value(valueSEXP);
     Rcpp::traits::input_parameter< SEXP >::type step(stepSEXP);
     Rcpp::traits::input_parameter< SEXP >::type timestamp(timestampSEXP);
-    rcpp_result_gen = Rcpp::wrap(log_point(pipeline, run_id, key, value, step, timestamp));
+    rcpp_result_gen = Rcpp::wrap(log_point(holder, run_id, key, value, step, timestamp));
     return rcpp_result_gen;
 END_RCPP
 }

@@ -1,4 +1,6 @@
 // What R calls: the pipeline, and what is logged through it.
+#include <Rversion.h>
+
 #include "arguments.h"
 #include "held.h"
 #include "options.h"
@@ -33,6 +35,18 @@ struct HeldPipeline : runwire::Owned {
 };
 
 Pipeline& pipeline_of(SEXP pointer) { return *held_by<HeldPipeline>(pointer).pipeline; }
+
+// The pipeline of a client or session, and R's NULL where there is none: who asks in R pays more than for the rest of a point.
+SEXP pipeline_in(SEXP holder) {
+  static SEXP name = Rf_install("pipeline");
+  if (TYPEOF(holder) != ENVSXP) return R_NilValue;
+#if R_VERSION >= R_Version(4, 5, 0)
+  return R_getVarEx(name, holder, FALSE, R_NilValue);
+#else
+  SEXP found = Rf_findVarInFrame(holder, name);
+  return found == R_UnboundValue ? R_NilValue : found;
+#endif
+}
 
 SEXP as_result(const runwire::Failure& failure) {
   return failure.ok() ? R_NilValue : runwire::make_failure(failure);
@@ -194,10 +208,12 @@ SEXP pipeline_open(SEXP given) {
   });
 }
 
-// NULL, or a problem: what a training loop pays for a point.
+// NULL, or a problem, or FALSE where there is no pipeline: what a training loop pays for a point.
 // [[Rcpp::export(rng = false)]]
-SEXP log_point(SEXP pipeline, SEXP run_id, SEXP key, SEXP value, SEXP step, SEXP timestamp) {
+SEXP log_point(SEXP holder, SEXP run_id, SEXP key, SEXP value, SEXP step, SEXP timestamp) {
   return interruptible([&]() -> SEXP {
+    SEXP pipeline = pipeline_in(holder);
+    if (pipeline == R_NilValue) return Rf_ScalarLogical(FALSE);
     Pipeline& it = pipeline_of(pipeline);
     std::string name = runwire::text(key, "a metric's key");
     if (Rf_xlength(value) != 1) throw Problem("type", metric(name, "the value must be one number"));
