@@ -110,10 +110,14 @@ class Session:
         with self._lock:
             address, found = self.address, self._client
             if found is not None:
-                if found.address == parse_address(address).text and found.mode == self.mode:
+                here = found.address == parse_address(address).text
+                if here and found.mode == self.mode:
                     return found
                 self._client = None
                 self._leave(found)
+                if not here:
+                    # It is one of the old server's.
+                    self.experiment_id = self.experiment_name = None
             # Not by default: a spool of offline runs is for whatever server it is delivered to.
             named = self._address or os.environ.get("RUNWIRE_TRACKING_URI")
             made = self._client = Client(address if named else None, mode=self.mode)

@@ -122,6 +122,19 @@ def test_an_open_run_goes_on_where_it_is_when_the_session_moves(server: Any, tmp
         runwire.set_tracking_uri(server.address)
 
 
+def test_the_experiment_is_forgotten_with_its_server(server: Any, tmp_path: Path) -> None:
+    code = """
+import os, runwire
+print(runwire.set_experiment("theirs").name)
+os.environ["RUNWIRE_TRACKING_URI"] = os.environ["OTHER"]
+with runwire.start_run() as run:
+    print(run.info.experiment_id)
+"""
+    with ServerProcess(tmp_path / "other") as other:
+        done = script(server, code, OTHER=other.address)
+    assert done.stdout.split() == ["theirs", "0"], done.stderr
+
+
 def test_a_second_run_must_be_nested() -> None:
     with runwire.start_run() as outer:
         with pytest.raises(errors.FailedPrecondition, match="nested=True"):

@@ -52,6 +52,8 @@ session_client <- function() {
       return(found)
     }
     retire_client()
+    # The experiment is one of the old server's.
+    if (!identical(named, session$named)) session$experiment_id <- session$experiment_name <- NULL
   }
   session$named <- session$uri %||% env("RUNWIRE_TRACKING_URI")
   session$client <- runwire_connect(session$named)

@@ -114,6 +114,16 @@ test_that("runs that are open go on at their server while the session moves to a
   }
 })
 
+test_that("the experiment is forgotten with its server", {
+  second <- new_server()
+  new_session(RUNWIRE_TRACKING_URI = shared_address())
+  runwire_set_experiment(paste0("e", runwire:::mint_id()))
+  Sys.setenv(RUNWIRE_TRACKING_URI = second$address)
+  expect_identical(runwire_start_run()$experiment_id, "0")
+  runwire_end_run()
+  runwire_close(runwire:::session_client())
+})
+
 test_that("a status that no run ends with is refused, and the run stays open", {
   client <- fresh_session(shared_client())
   run <- runwire_start_run(client = client)

@@ -171,6 +171,19 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
     underlying.getMetricHistories(runIds.asJava, keys.asJava, Specs.orNull(minStep), Specs.orNull(maxStep))
   )(Convert.histories)
 
+  /** Returns a series in buckets; see [[Client.getMetricCurve]]. */
+  def getMetricCurve(
+      runId: String,
+      key: String,
+      maxPoints: Int = 1000,
+      axis: CurveAxis = CurveAxis.Step,
+      minX: Option[Long] = None,
+      maxX: Option[Long] = None
+  ): Future[MetricCurve] =
+    Convert.future(underlying.getMetricCurve(runId, key, Specs.curve(maxPoints, axis, minX, maxX)))(
+      new MetricCurve(_)
+    )
+
   /** Returns curves; see [[Client.getMetricCurves]]. */
   def getMetricCurves(
       series: Seq[(String, String)],

@@ -41,4 +41,19 @@ class SurfaceTest extends munit.FunSuite {
       assert(!types.exists(name => name.startsWith("io.grpc") || name.startsWith("com.google")), s"$method")
     }
   }
+
+  test("what the client does, the client of futures does too") {
+    // Inherited ones too: Scala 3 leaves the methods of traits there.
+    def names(found: Class[_]): Set[String] =
+      found.getMethods.map(_.getName).filterNot(_.contains("$")).toSet
+    val withoutACall = Set("address", "mode", "withTimeout", "async")
+    val loans = Set("run", "runAsync", "replay", "replayAttempt")
+    val pieceByPiece = Set("experiments", "runs", "watchMetrics")
+    // Private to the package in Scala, public in its bytecode.
+    val inner = Set("underlying", "beginRun", "endRun", "keepAlive")
+    assertEquals(
+      names(classOf[Client]) -- names(classOf[AsyncClient]),
+      withoutACall ++ loans ++ pieceByPiece ++ inner
+    )
+  }
 }
