@@ -41,10 +41,9 @@
 #' @export
 runwire_log_metric <- function(key, value, step = NULL, timestamp = NULL, run_id = NULL, client = NULL) {
   # A training loop pays for this at each point: nothing here looks for methods, and there are few calls.
-  session <- the$session
-  if (is.null(run_id) && is.null(run_id <- session$run_id)) run_id <- runwire_start_run(client = client)$run_id
+  if (is.null(run_id) && is.null(run_id <- the$session$run_id)) run_id <- runwire_start_run(client = client)$run_id
   if (!is.null(timestamp)) timestamp <- plain_times(timestamp)
-  holder <- if (is.null(client)) session else client
+  holder <- if (is.null(client)) the$session else client
   found <- .Call(`_runwire_log_point`, holder, run_id, key, value, step, timestamp)
   if (!is.null(found)) {
     if (isFALSE(found)) found <- log_point(given_client(client), run_id, key, value, step, timestamp)
