@@ -104,7 +104,7 @@ def start(
         data.mkdir()
         try:
             places[peer.name] = stack.enter_context(peers.running(peer, data))
-            known[peer.name] = f"{peer.requirement.split('==')[1]} on sqlite, {peer.durability}"
+            known[peer.name] = peer.promise
         except peers.PeerUnavailable as error:
             known[peer.name] = str(error)
     return places

@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for number in range(options.passes):
             place = folder / str(number)
             place.mkdir()
-            passes += clients(place, options.client, scale)
+            passes += clients(place, options.client, scale, known)
             if not options.no_peers:
-                passes += mlflow(place, scale)
+                passes += mlflow(place, scale, known)
         rows = together(passes)
         if options.json:
             options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
@@ -70,24 +70,29 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def clients(folder: Path, only: str, scale: float) -> Iterator[Figures]:
-    """Measures the clients one after the other, each with a server of its own."""
+def clients(folder: Path, only: str, scale: float, known: dict[str, str]) -> Iterator[Figures]:
+    """Measures the clients one after the other, each with a server of its own; adds what is known of it."""
     for language in languages():
         if only in ("", language):
             say(language)
             build(language)
             with ServerProcess(folder / f"{language}-data") as server:
+                known["Runwire"] = facts.runwire(server.address, None)
                 yield measured(language, server.address, folder / language, scale)
 
 
-def mlflow(folder: Path, scale: float) -> list[Figures]:
-    """Measures MLflow's clients against MLflow's server; those that can not be installed are left out."""
+def mlflow(folder: Path, scale: float, known: dict[str, str]) -> list[Figures]:
+    """Measures MLflow's clients against MLflow's server; those that can not be installed are left out.
+
+    Adds what is known of the server.
+    """
     peer = next(peer for peer in peers.PEERS if peer.name == "MLflow")
     data = folder / "mlflow"
     data.mkdir()
     found: list[Figures] = []
     try:
         with peers.running(peer, data) as address:
+            known[peer.name] = peer.promise
             for name, measure in (("Python", mlflow_python), ("Java", mlflow_java)):
                 say(f"MLflow, {name}")
                 try:

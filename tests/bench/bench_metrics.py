@@ -100,7 +100,7 @@ def prepared(
         data.mkdir()
         try:
             addresses[peer.name] = stack.enter_context(peers.running(peer, data))
-            known[peer.name] = f"{peer.requirement.split('==')[1]} on SQLite, {peer.durability}"
+            known[peer.name] = peer.promise
         except peers.PeerUnavailable as error:
             known[peer.name] = str(error)
     scale, seconds = (0.02, 0.6) if options.quick else (1.0, 2.5)

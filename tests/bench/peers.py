@@ -43,6 +43,11 @@ class Peer:
     environment: dict[str, str]
     durability: str
 
+    @property
+    def promise(self) -> str:
+        """Its version, and what it stores in how safely."""
+        return f"{self.requirement.split('==')[1]} on SQLite, {self.durability}"
+
 
 PEERS = (
     Peer(
