@@ -50,9 +50,9 @@ def lost(rejections: Sequence[frame_pb2.Rejection], ended: Sequence[Lane]) -> er
 
 def told(rejection: frame_pb2.Rejection) -> str:
     """Says in a sentence what was rejected."""
-    what = "1 record" if rejection.records == 1 else f"{rejection.records} records"
+    what = _counted(rejection.records, "record")
     if rejection.points:
-        what += f" with {rejection.points} metric points" if rejection.points > 1 else " with 1 metric point"
+        what += f" with {_counted(rejection.points, 'metric point')}"
     run = f" of run {rejection.run_id}" if rejection.run_id else ""
     return f"the server rejected {what}{run}: {rejection.message} ({rejection.reason})"
 
@@ -60,10 +60,15 @@ def told(rejection: frame_pb2.Rejection) -> str:
 def _ended(lane: Lane) -> str:
     error, spool = lane.over, lane.spool
     assert error is not None
+    are, they, them = ("is", "It is", "it") if spool.undelivered == 1 else ("are", "They are", "them")
     return (
-        f"{spool.undelivered} frames are not delivered: {error.message} ({error.reason}). They are kept in "
-        f"{spool.folder}; `runwire sync --as-new-writer {spool.folder}` delivers them"
+        f"{_counted(spool.undelivered, 'frame')} {are} not delivered: {error.message} ({error.reason}). "
+        f"{they} kept in {spool.folder}; `runwire sync --as-new-writer {spool.folder}` delivers {them}"
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def undelivered(
@@ -89,11 +94,10 @@ def undelivered(
     Returns:
         The error.
     """
-    what, them = ("1 frame waits", "it") if frames == 1 else (f"{frames} frames wait", "them")
-    rest = f"{what} in {where}; `runwire sync {where}` delivers {them} later"
+    wait, them = ("waits", "it") if frames == 1 else ("wait", "them")
+    rest = f"{_counted(frames, 'frame')} {wait} in {where}; `runwire sync {where}` delivers {them} later"
     if memory and stuck:
-        records = "1 record is" if memory == 1 else f"{memory} records are"
-        rest += f". {records} in memory only: {stuck}"
+        rest += f". {_counted(memory, 'record')} {'is' if memory == 1 else 'are'} in memory only: {stuck}"
     if isinstance(cause, errors.ServerUnavailable) and not isinstance(cause, errors.LocalServerFailed):
         text = " ".join(cause.message.split())
         return errors.ServerUnavailable(

@@ -65,9 +65,9 @@ final class Losses {
   private static String told(Rejection rejection) {
     long records = rejection.getRecords();
     long points = rejection.getPoints();
-    String what = records == 1 ? "1 record" : records + " records";
+    String what = counted(records, "record");
     if (points > 0) {
-      what += points == 1 ? " with 1 metric point" : " with " + points + " metric points";
+      what += " with " + counted(points, "metric point");
     }
     String run = rejection.getRunId().isEmpty() ? "" : " of run " + rejection.getRunId();
     return "the server rejected "
@@ -82,16 +82,27 @@ final class Losses {
 
   private static String told(Lane lane) {
     String place = lane.frames.place();
-    return lane.frames.undelivered()
-        + " frames are not delivered: "
+    long frames = lane.frames.undelivered();
+    boolean one = frames == 1;
+    return counted(frames, "frame")
+        + (one ? " is" : " are")
+        + " not delivered: "
         + lane.over.getMessage()
         + " ("
         + lane.over.reason()
-        + "). They are kept in "
+        + "). "
+        + (one ? "It is" : "They are")
+        + " kept in "
         + place
         + "; `runwire sync --as-new-writer "
         + place
-        + "` delivers them";
+        + "` delivers "
+        + (one ? "it" : "them");
+  }
+
+  /** Says how many there are of something whose plural takes an s. */
+  static String counted(long count, String one) {
+    return count + " " + one + (count == 1 ? "" : "s");
   }
 
   /**

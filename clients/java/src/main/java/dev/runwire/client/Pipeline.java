@@ -210,11 +210,24 @@ final class Pipeline {
     Lane lane = lanes.current();
     long frames = lane == null ? 0 : lane.writer.pending();
     String place = place();
+    boolean one = frames == 1;
     String where =
-        frames + " frames wait in " + place + "; `runwire sync " + place + "` delivers them later";
+        Losses.counted(frames, "frame")
+            + (one ? " waits in " : " wait in ")
+            + place
+            + "; `runwire sync "
+            + place
+            + "` delivers "
+            + (one ? "it" : "them")
+            + " later";
     long memory = buffer.size();
     if (memory > 0 && !lanes.stuck().isEmpty()) {
-      where += ". " + memory + " records are in memory only: " + lanes.stuck();
+      where +=
+          ". "
+              + Losses.counted(memory, "record")
+              + (memory == 1 ? " is" : " are")
+              + " in memory only: "
+              + lanes.stuck();
     }
     return where;
   }

@@ -305,7 +305,12 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   }
 
   private RunwireException undelivered(long waited) {
-    String where = memory.undelivered() + " frames wait in memory; do the work again to log them";
+    long frames = memory.undelivered();
+    String where =
+        Losses.counted(frames, "frame")
+            + (frames == 1 ? " waits" : " wait")
+            + " in memory; do the work again to log "
+            + (frames == 1 ? "it" : "them");
     return Losses.undelivered(
         delivery.contact().refusal() != null
             ? delivery.contact().refusal()

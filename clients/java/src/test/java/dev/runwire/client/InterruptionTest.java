@@ -120,7 +120,7 @@ class InterruptionTest {
       // Unless all was folded before anybody had to wait.
       Path spool = Spools.in(folder.resolve("spool")).get(0);
       assertEquals(spool.toString(), early.metadata().get("spool"));
-      assertTrue(early.getMessage().contains("1 frames wait in " + spool), early.getMessage());
+      assertTrue(early.getMessage().contains("1 frame waits in " + spool), early.getMessage());
     }
     assertTrue(Thread.interrupted());
     assertEquals(1, framesOnDisk());
