@@ -19,6 +19,9 @@ R = TypeVar("R")
 # Nothing of these was stored, or a repeat under the same request id gets the first answer.
 # Nobody cancels a call here: CANCELLED is what a server that closes says of calls in flight.
 _REPEATABLE: Final = (errors.Unavailable, errors.Aborted, errors.Cancelled)
+# What the last repeat has for its answer, seconds; a tenth of a call's time if that is less. One without would be
+# done by the server and heard of by nobody, and its DEADLINE_EXCEEDED would hide what the server said before.
+_ROOM: Final = 0.1
 
 
 class Attempts:
@@ -46,6 +49,7 @@ class Attempts:
         self._retry = given.retry
         self._start = now
         self._deadline = now + timeout
+        self._latest = self._deadline - min(_ROOM, timeout / 10)
         # Who joined a folder had its server before him.
         self._reached = reached or given.address.folder is not None
         self._uniform = uniform
@@ -71,11 +75,11 @@ class Attempts:
             return None
         pause = self._uniform(0, backoff(retry, self._count)) + (error.retry_delay or 0)
         if isinstance(error, errors.ServerUnavailable) and not self._reached:
-            left = min(self._start + retry.connect_timeout, self._deadline) - now
+            left = min(self._start + retry.connect_timeout, self._latest) - now
             # One last attempt at the end of the window, so that it is as long as it says.
             return min(pause, left) if left > 0 else None
         self._reached = True
-        return pause if now + pause < self._deadline else None
+        return pause if now + pause < self._latest else None
 
     def final(self, error: errors.RunwireError, now: float) -> errors.RunwireError:
         """Makes the error to raise once there is no further attempt.

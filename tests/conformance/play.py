@@ -221,6 +221,10 @@ class Play:
             case "restart":
                 server.kill()
                 server.start()
+            case "freeze":
+                server.freeze()
+            case "thaw":
+                server.thaw()
             case "backup":
                 server.stop()
                 shutil.copytree(data, copy)

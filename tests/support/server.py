@@ -103,6 +103,17 @@ class ServerProcess:
         os.kill(self.pid, number)
         return self._reap()
 
+    def freeze(self) -> None:
+        """Lets it hang, its connections open, until `thaw`."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
+
+    def thaw(self) -> None:
+        """Lets it go on."""
+        assert self.process
+        os.killpg(self.process.pid, signal.SIGCONT)
+
     def runs(self) -> bool:
         """Tells whether it has not ended by itself."""
         assert self.process

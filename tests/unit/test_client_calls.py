@@ -58,10 +58,17 @@ def test_what_a_repeat_does_not_help_is_final(error: errors.RunwireError) -> Non
     assert attempts().pause(error, 100.0) is None
 
 
-def test_no_attempt_starts_behind_the_deadline() -> None:
+def test_no_repeat_starts_without_time_for_its_answer() -> None:
     call = attempts(timeout=1.0)
     assert call.remaining(100.25) == 0.75
-    assert call.pause(CONFLICT, 100.95) is None
+    assert call.pause(CONFLICT, 100.79) == 0.1
+    assert attempts(timeout=1.0).pause(CONFLICT, 100.81) is None
+    assert attempts(timeout=30.0).pause(CONFLICT, 129.79) == 0.1
+    assert attempts(timeout=30.0).pause(CONFLICT, 129.81) is None
+    soon = errors.Unavailable("m", reason="SERVER_STOPPING", retry_delay=0.02)
+    quick = Retry(initial=0.01, maximum=0.01)
+    assert attempts(timeout=0.5, retry=quick).pause(soon, 100.41) == pytest.approx(0.03)
+    assert attempts(timeout=0.5, retry=quick).pause(soon, 100.43) is None
     waiting = errors.Unavailable("m", reason="SERVER_STOPPING", retry_delay=60.0)
     assert attempts(timeout=1.0).pause(waiting, 100.0) is None
 
@@ -78,6 +85,10 @@ def test_a_server_never_reached_is_given_up_after_the_window() -> None:
     # The last attempt lies at the end of the window.
     assert call.pause(AWAY, 102.9) == pytest.approx(0.1)
     assert call.pause(AWAY, 103.0) is None
+    # Or where it still has time for an answer.
+    short = attempts(timeout=1.0, reached=False, retry=Retry(connect_timeout=3.0))
+    assert short.pause(AWAY, 100.85) == pytest.approx(0.05)
+    assert short.pause(AWAY, 100.9) is None
 
 
 def test_a_server_once_reached_is_waited_for_until_the_deadline() -> None:

@@ -25,11 +25,16 @@ time_left <- function(given) {
   function() max(end - now(), 0.001)
 }
 
+# What the last repeat has for its answer, seconds; a tenth of a call's time if that is less. One without would be done
+# by the server and heard of by nobody, and its DEADLINE_EXCEEDED would hide what the server said before.
+room <- 0.1
+
 # The attempts of one call: how long the next may take, and whether there is one.
 new_attempts <- function(client, timeout, reached = client$reached) {
   retry <- client$settings$retry
   start <- now()
   deadline <- start + timeout
+  latest <- deadline - min(room, timeout / 10)
   count <- 0L
   folder <- client$settings$address$folder
 
@@ -45,29 +50,31 @@ new_attempts <- function(client, timeout, reached = client$reached) {
     # Who joined a folder had its server before.
     joined <- !is.null(folder) && !identical(failure$joined, FALSE)
     if (is_away(failure) && !reached && !joined) {
-      left <- min(start + retry$connect_timeout, deadline) - now()
+      left <- min(start + retry$connect_timeout, latest) - now()
       # One last attempt at the end of the window, so that it is as long as it says.
       return(if (left > 0) min(wait, left))
     }
     reached <<- TRUE
-    if (now() + wait < deadline) wait
+    if (now() + wait < latest) wait
   }
 
   # The error to raise once there is no further attempt.
   final <- function(failure) {
-    # That of a folder says itself where there is no server.
-    if (!is_away(failure) || identical(failure$joined, FALSE)) {
+    address <- client$settings$address$text
+    start_one <- "Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI."
+    if (failure$code == "DEADLINE_EXCEEDED" && !nzchar(failure$reason)) {
+      hint <- if (reached || !is.null(folder)) "" else paste0(" ", start_one)
+      failure$message <- sprintf("no answer from %s in %.1f s.%s", address, now() - start, hint)
+    } else if (is_away(failure) && !identical(failure$joined, FALSE)) {
+      # That of a folder says itself where there is no server.
+      attempts <- if (count == 1L) "1 attempt" else paste(count, "attempts")
+      failure$message <- sprintf(
+        "no Runwire server answers at %s (%s in %.1f s). %s gRPC says: %s",
+        address, attempts, now() - start, start_one, gsub("\\s+", " ", failure$message)
+      )
+    } else {
       return(failure_error(failure))
     }
-    attempts <- if (count == 1L) "1 attempt" else paste(count, "attempts")
-    address <- client$settings$address$text
-    failure$message <- sprintf(
-      paste0(
-        "no Runwire server answers at %s (%s in %.1f s). Start one with `runwire server`, or name another with ",
-        "RUNWIRE_TRACKING_URI. gRPC says: %s"
-      ),
-      address, attempts, now() - start, gsub("\\s+", " ", failure$message)
-    )
     failure$metadata <- c(address = address)
     failure_error(failure)
   }

@@ -38,3 +38,15 @@ test_that("settings that make no sense are refused where they are made", {
   expect_identical(runwire_retry(max_attempts = 3L)$max_attempts, 3L)
   expect_identical(runwire_retry()$max_attempts, Inf)
 })
+
+test_that("no repeat begins without time for its answer", {
+  client <- new_client("127.0.0.1:1", retry = runwire_retry(initial = 0.001, maximum = 0.001))
+  pause <- function(timeout, delay) {
+    failure <- list(code = "ABORTED", reason = "STORAGE_CONFLICT", message = "m", retry_delay = delay)
+    runwire:::new_attempts(client, timeout, reached = TRUE)$pause(failure)
+  }
+  expect_equal(pause(30, 20), 20, tolerance = 0.001)
+  expect_null(pause(30, 29.91))
+  expect_equal(pause(0.9, 0.1), 0.1, tolerance = 0.1)
+  expect_null(pause(0.9, 0.82))
+})

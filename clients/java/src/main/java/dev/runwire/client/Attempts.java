@@ -16,9 +16,18 @@ final class Attempts {
   // However short the pauses are meant to be, a server that is away is not called in a circle.
   private static final long LEAST = TimeUnit.MILLISECONDS.toNanos(1);
 
+  // What the last repeat has for its answer; a tenth of a call's time if that is less. One without
+  // would be done by the server and heard of by nobody, and its DEADLINE_EXCEEDED would hide what
+  // the server said before.
+  private static final long ROOM = TimeUnit.MILLISECONDS.toNanos(100);
+
+  private static final String START =
+      "Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI.";
+
   private final Settings given;
   private final long start;
   private final long deadline;
+  private final long latest;
   private boolean reached;
   private int count;
 
@@ -26,6 +35,7 @@ final class Attempts {
     this.given = given;
     this.start = now;
     this.deadline = now + timeout;
+    this.latest = deadline - Math.min(ROOM, timeout / 10);
     this.reached = reached;
   }
 
@@ -51,31 +61,41 @@ final class Attempts {
     long pause = drawn(retry, count) + asked;
     if (error instanceof ServerUnavailableException && !reached) {
       long window = Values.nanoseconds("connectTimeout", retry.connectTimeout());
-      long left = Math.min(start + window, deadline) - now;
+      long left = Math.min(start + window, latest) - now;
       // One last attempt at the end of the window, so that it is as long as it says.
       return left > 0 ? Math.min(pause, left) : NONE;
     }
     reached = true;
-    return now + pause < deadline ? pause : NONE;
+    return now + pause < latest ? pause : NONE;
   }
 
   /** Makes the error to throw once there is no further attempt. */
   RunwireException last(RunwireException error, long now) {
-    if (!(error instanceof ServerUnavailableException) || given.address.folder != null) {
+    boolean joined = given.address.folder != null;
+    double lasted = Values.seconds(now - start);
+    if (error instanceof DeadlineExceededException && !Sender.isAnswer(error)) {
+      String hint = reached || joined ? "" : " " + START;
+      return new DeadlineExceededException(
+          told(error, "no answer from %s in %.1f s.%s", given.address.text, lasted, hint));
+    }
+    if (!(error instanceof ServerUnavailableException) || joined) {
       return error;
     }
-    String attempts = count == 1 ? "1 attempt" : count + " attempts";
-    String message =
-        String.format(
-            Locale.ROOT,
-            "no Runwire server answers at %s (%s in %.1f s). Start one with `runwire server`, or"
-                + " name another with RUNWIRE_TRACKING_URI. gRPC says: %s",
-            given.address.text,
-            attempts,
-            Values.seconds(now - start),
-            error.getMessage().replaceAll("\\s+", " "));
     return new ServerUnavailableException(
-        new Failure(message).fact("address", given.address.text).cause(error));
+        told(
+            error,
+            "no Runwire server answers at %s (%s in %.1f s). %s gRPC says: %s",
+            given.address.text,
+            Losses.counted(count, "attempt"),
+            lasted,
+            START,
+            error.getMessage().replaceAll("\\s+", " ")));
+  }
+
+  private Failure told(RunwireException cause, String format, Object... facts) {
+    return new Failure(String.format(Locale.ROOT, format, facts))
+        .fact("address", given.address.text)
+        .cause(cause);
   }
 
   /** Bounds the pause behind an attempt, nanoseconds. */

@@ -1,6 +1,7 @@
 package dev.runwire.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -31,5 +32,21 @@ class RetryTest {
     assertTrue(Attempts.drawn(forever, 1000) > 0);
     Retry brief = retry.initial(Duration.ofNanos(1)).maximum(Duration.ofNanos(1));
     assertEquals(1_000_000, Attempts.drawn(brief, 1));
+  }
+
+  /** Says whether a call is repeated whose first attempt failed at a time, both in nanoseconds. */
+  private static boolean isRepeated(long timeout, long failed) {
+    Retry brief = new Retry().initial(Duration.ofNanos(1)).maximum(Duration.ofNanos(1));
+    Settings given = new Settings(RunwireClient.builder().address("host").retry(brief));
+    RunwireException error = new AbortedException(new Failure("other transactions"));
+    return new Attempts(given, timeout, 0, true).pause(error, failed) != Attempts.NONE;
+  }
+
+  @Test
+  void noRepeatBeginsWithoutTimeForItsAnswer() {
+    assertTrue(isRepeated(30_000_000_000L, 29_898_000_000L));
+    assertFalse(isRepeated(30_000_000_000L, 29_899_000_000L));
+    assertTrue(isRepeated(500_000_000L, 448_000_000L));
+    assertFalse(isRepeated(500_000_000L, 449_000_000L));
   }
 }
