@@ -19,8 +19,8 @@ R = TypeVar("R")
 # Nothing of these was stored, or a repeat under the same request id gets the first answer.
 # Nobody cancels a call here: CANCELLED is what a server that closes says of calls in flight.
 _REPEATABLE: Final = (errors.Unavailable, errors.Aborted, errors.Cancelled)
-# What the last repeat has for its answer, seconds; a tenth of a call's time if that is less. One without would be
-# done by the server and heard of by nobody, and its DEADLINE_EXCEEDED would hide what the server said before.
+# What the last repeat has for its answer, seconds; a tenth of a call's time if that is less. Without it the
+# repeat would be done and heard of by nobody, and its DEADLINE_EXCEEDED would hide what was said before.
 _ROOM: Final = 0.1
 
 
