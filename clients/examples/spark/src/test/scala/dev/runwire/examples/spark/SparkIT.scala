@@ -26,7 +26,12 @@ class SparkIT extends munit.FunSuite {
 
   override def beforeAll(): Unit = {
     server = new ServerProcess(folder.resolve("server")).start()
-    client = Runwire.connect(s"runwire://${server.address}", spoolDir = Some(folder.resolve("spools")))
+    client = Runwire.connect(
+      s"runwire://${server.address}",
+      spoolDir = Some(folder.resolve("spools")),
+      // The first connection loads a lot of classes, and a machine that tests share may be slow.
+      retry = Retry(connectTimeout = 30.seconds)
+    )
   }
 
   override def afterAll(): Unit = {
