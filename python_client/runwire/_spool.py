@@ -38,7 +38,7 @@ from runwire._segments import (
     head,
     write_whole,
 )
-from runwire._spool_lock import lock
+from runwire._spool_lock import lock, unlock
 from runwire._spool_notes import NAMES, Notes
 from runwire._spool_reader import Reader
 from runwire._writer import START, Cut, Mark
@@ -131,7 +131,7 @@ class Spool:
         try:
             return cls._recovered(folder, held, limit)
         except BaseException:
-            os.close(held)
+            unlock(held)
             raise
 
     @classmethod
@@ -396,5 +396,5 @@ class Spool:
         self._reader.close()
         self.notes.close()
         if self._lock_file >= 0:
-            os.close(self._lock_file)
+            unlock(self._lock_file)
             self._lock_file = -1

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
+
+# The locks that this process holds: its id, and their files. Whoever closes any descriptor of a file ends
+# the record locks that its process has on it, so nobody opens these again.
+_HELD: set[tuple[int, int, int]] = set()
 
 
 class Held(Exception):
@@ -27,13 +32,17 @@ def lock(folder: Path) -> int:
         folder: The spool.
 
     Returns:
-        A file that holds the lock until it is closed.
+        A file that holds the lock until `unlock` closes it.
 
     Raises:
-        Held: Another process has it.
+        Held: Another process has it, or this one.
         OSError: There is no such folder, or it can not be written.
     """
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = folder / "lock"
+    with contextlib.suppress(FileNotFoundError):
+        if _mark(path.stat()) in _HELD:
+            raise Held(folder, str(os.getpid()))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Record locks are all that the JVM has; the two kinds do not see each other.
@@ -44,4 +53,19 @@ def lock(folder: Path) -> int:
         raise Held(folder, pid) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    _HELD.add(_mark(os.fstat(descriptor)))
     return descriptor
+
+
+def unlock(descriptor: int) -> None:
+    """Lets go of a spool.
+
+    Args:
+        descriptor: What `lock` returned, here or in the process that this one was forked from.
+    """
+    _HELD.discard(_mark(os.fstat(descriptor)))
+    os.close(descriptor)
+
+
+def _mark(file: os.stat_result) -> tuple[int, int, int]:
+    return os.getpid(), file.st_dev, file.st_ino

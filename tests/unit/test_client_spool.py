@@ -184,7 +184,16 @@ except Held as held:
     again = Spool.open(writing.spool.folder, BIG)
     with pytest.raises(Held, match=str(os.getpid())):
         Spool.open(writing.spool.folder, BIG)
+    # Nor has that look taken away the record lock, which is all that the JVM knows.
+    code = f"""
+import fcntl
+with open({str(writing.spool.folder / "lock")!r}, "r+b") as file:
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+"""
+    taken = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in taken.stderr
     again.release()
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_full_disk_leaves_no_part_of_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
