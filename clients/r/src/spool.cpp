@@ -30,13 +30,23 @@ constexpr size_t kAckedBytes = 16;
 // frames back.
 const char* const kFiles[] = {"rejections", "aside", "successor", "successor.new", "acked", "lock"};
 
-File lock(const std::string& folder) {
-  File found = File::open(folder + "/lock", O_RDWR | O_CREAT);
-  // Clients whose runtime has no flock hold a record lock.
+// Clients whose runtime has no flock hold a record lock. Here it is one of the open file: one of the process would end
+// as soon as this process closes the file again, having looked whether somebody holds a spool of its own.
+bool take_record_lock(int descriptor) {
   struct flock whole = {};
   whole.l_type = F_WRLCK;
   whole.l_whence = SEEK_SET;
-  bool taken = ::flock(found.descriptor(), LOCK_EX | LOCK_NB) == 0 && ::fcntl(found.descriptor(), F_SETLK, &whole) == 0;
+#ifdef F_OFD_SETLK
+  if (::fcntl(descriptor, F_OFD_SETLK, &whole) == 0) return true;
+  // A kernel that does not know it.
+  if (errno != EINVAL) return false;
+#endif
+  return ::fcntl(descriptor, F_SETLK, &whole) == 0;
+}
+
+File lock(const std::string& folder) {
+  File found = File::open(folder + "/lock", O_RDWR | O_CREAT);
+  bool taken = ::flock(found.descriptor(), LOCK_EX | LOCK_NB) == 0 && take_record_lock(found.descriptor());
   if (!taken) {
     // File systems may have no locks at all, which is no other process.
     if (errno != EWOULDBLOCK && errno != EAGAIN && errno != EACCES) failed(folder + "/lock");

@@ -1,12 +1,20 @@
+# A program or library of lines of C, in a folder of its own.
+compiled <- function(name, lines, ...) {
+  folder <- tempfile("compiled")
+  dir.create(folder)
+  source <- file.path(folder, "source.c")
+  writeLines(lines, source)
+  compiler <- strsplit(system2(file.path(R.home("bin"), "R"), c("CMD", "config", "CC"), stdout = TRUE), " ")[[1]]
+  made <- file.path(folder, name)
+  processx::run(compiler[1], c(compiler[-1], "-o", made, source, ...))
+  made
+}
+
 # Has the disk fail in scripts, through a library that is loaded in front of the system's. `arm(part)` has writes fail as on
 # a full disk, in files whose paths have that part, until `disarm()`; `locks = FALSE` is a file system without locks;
 # `$synced()` says which files were synced.
 new_faults <- function(locks = TRUE) {
-  folder <- tempfile("faults")
-  dir.create(folder)
-  source <- file.path(folder, "faults.c")
-  library <- file.path(folder, "faults.so")
-  writeLines(c(
+  library <- compiled("faults.so", c(
     "#define _GNU_SOURCE",
     "#include <dlfcn.h>",
     "#include <errno.h>",
@@ -63,9 +71,8 @@ new_faults <- function(locks = TRUE) {
     "  fclose(log);",
     "  return next(file);",
     "}"
-  ), source)
-  compiler <- strsplit(system2(file.path(R.home("bin"), "R"), c("CMD", "config", "CC"), stdout = TRUE), " ")[[1]]
-  processx::run(compiler[1], c(compiler[-1], "-shared", "-fPIC", "-o", library, source, "-ldl"))
+  ), "-shared", "-fPIC", "-ldl")
+  folder <- dirname(library)
   self <- new.env()
   full <- file.path(folder, "full")
   log <- file.path(folder, "synced")

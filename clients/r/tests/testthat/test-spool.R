@@ -193,3 +193,29 @@ test_that("a set of keys whose last piece is too small for a group is named by g
   expect_lt(sum(file.size(segments_of(spool))), 5e6)
   runwire_close(client)
 })
+
+test_that("looking for what earlier processes left takes no lock of this process away", {
+  # All that the JVM knows: a record lock.
+  program <- compiled("taken", c(
+    "#include <fcntl.h>",
+    "#include <unistd.h>",
+    "int main(int count, char **given) {",
+    "  struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};",
+    "  return fcntl(open(given[1], O_RDWR), F_SETLK, &whole) == 0;",
+    "}"
+  ))
+  spool <- tempfile("spool")
+  clients <- lapply(1:2, function(i) runwire_connect(shared_address(), spool_dir = spool))
+  for (client in clients) {
+    # A client looks behind the first batch that it folds; the second one is folded after that.
+    for (i in 1:2) {
+      runwire_begin_run("0", client = client)
+      runwire_flush(client = client)
+    }
+  }
+  expect_match(runwire_sync(spool, address = shared_address())$problem, "is in use by process")
+  for (path in Sys.glob(file.path(spool, "*", "lock"))) {
+    expect_identical(processx::run(program, path, error_on_status = FALSE)$status, 0L)
+  }
+  for (client in clients) runwire_close(client)
+})
