@@ -316,7 +316,8 @@ client.log_metric(client.begin_run("0"), "m", 1)
 print(time.time(), flush=True)
 """
     done = script(server, code, RUNWIRE_SPOOL_DIR=str(tmp_path / "kept"))
-    assert time.time() - float(done.stdout) < 6
+    # An exit may take 60 s where there is hope.
+    assert time.time() - float(done.stdout) < 20
     assert done.returncode == 0
     assert str(tmp_path / "kept") in done.stderr
     assert "runwire sync" in done.stderr

@@ -235,7 +235,7 @@ client.log_series(run, "m", range(1000))
     server.kill()
     start = time.monotonic()
     _, err = process.communicate("\n", timeout=30)
-    assert 3.5 < time.monotonic() - start < 9
+    assert 3.5 < time.monotonic() - start < 30
     assert process.returncode == 0
     assert "giving up in" in err
     assert str(running.spools) in err

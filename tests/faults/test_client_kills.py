@@ -114,7 +114,8 @@ def test_a_flush_into_a_black_hole_ends_in_time(
         began = os.times().elapsed
         with pytest.raises(RunwireError, match="spool"):
             client.flush(2)
-        assert os.times().elapsed - began < 3.5
+        # Long before a stream without an answer is given up.
+        assert os.times().elapsed - began < 10
         proxy.calm = True
         client.flush(60)
         client.close()

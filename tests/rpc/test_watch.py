@@ -258,7 +258,7 @@ def test_news_comes_soon_after_the_answer(api: Api) -> None:
             answered = time.perf_counter()
             watch.points(1)
             late.append(watch.moment - answered)
-    assert sorted(late)[len(late) // 2] < 0.1
+    assert sorted(late)[len(late) // 2] < 0.5
 
 
 def test_a_cursor_outlives_restarts(database_server: ServerProcess) -> None:
@@ -339,7 +339,7 @@ def test_two_servers_of_one_database(postgres: Postgres, tmp_path: Path) -> None
             for watch in watches:
                 assert watch.points(1) == expected[-1:]
                 late.append(watch.moment - answered)
-        assert sorted(late)[len(late) // 2] < 0.1
+        assert sorted(late)[len(late) // 2] < 0.5
         # A cursor of the one is good for the other.
         with watching(channels[1], run_id, cursor=watches[0].first.cursor) as again:
             assert again.points(30) == expected

@@ -88,10 +88,10 @@ def test_an_idle_server_leaves(tmp_path: Path, socket: Path, listening: str) -> 
 
 
 def test_calls_keep_a_server(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "data", "--idle-exit", "0.5") as server:
+    with ServerProcess(tmp_path / "data", "--idle-exit", "1.5") as server:
         with grpc.insecure_channel(server.address) as channel:
             runs = run_pb2_grpc.RunServiceStub(channel)
-            until = time.monotonic() + 2
+            until = time.monotonic() + 3
             while time.monotonic() < until:
                 assert runs.CreateRun(run_pb2.CreateRunRequest(experiment_id="0")).run.run_id
         assert server.wait() == 0
@@ -99,7 +99,7 @@ def test_calls_keep_a_server(tmp_path: Path) -> None:
 
 def test_who_joins_keeps_a_server(tmp_path: Path, socket: Path) -> None:
     """As long as somebody has the start lock, or has just had it, the server stays."""
-    with ServerProcess(tmp_path / "data", "--idle-exit", "0.3", "--unix-socket", str(socket)) as server:
+    with ServerProcess(tmp_path / "data", "--idle-exit", "1.5", "--unix-socket", str(socket)) as server:
         lock = tmp_path / "data" / START_LOCK
         with subprocess.Popen(
             ["flock", "--shared", str(lock), "sh", "-c", "echo in; read line"],
@@ -110,7 +110,7 @@ def test_who_joins_keeps_a_server(tmp_path: Path, socket: Path) -> None:
             assert joining.stdout
             assert joining.stdout.readline() == "in\n"
             # It would have gone in this time.
-            with ServerProcess(tmp_path / "brief", "--idle-exit", "0.3") as brief:
+            with ServerProcess(tmp_path / "brief", "--idle-exit", "1.5") as brief:
                 assert brief.wait() == 0
             assert server.process
             assert server.process.poll() is None
