@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -18,6 +21,40 @@ def test_protos_pass_buf_lint() -> None:
     command = [ROOT / ".venv/bin/buf", "lint", ROOT / "protos"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def broken_promises(protos: Path) -> str:
+    """Names what protos have that breaks the image of those that were promised."""
+    command = [ROOT / ".venv/bin/buf", "breaking", protos, "--against", ROOT / "protos/image.binpb"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert (done.returncode == 0) == (done.stdout == "")
+    return done.stdout
+
+
+def test_protos_break_nothing_that_was_promised() -> None:
+    assert broken_promises(ROOT / "protos") == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "said"),
+    [
+        ("run.proto", "  string run_id = 1;\n", "", "was deleted"),
+        ("metric.proto", "sfixed64 min_step = 3;", "int64 min_step = 3;", "changed type"),
+        ("error.proto", "ERROR_REASON_RUN_DELETED = 13;", "ERROR_REASON_RUN_GONE = 13;", "changed name"),
+        ("server.proto", "  rpc Purge(PurgeRequest) returns (PurgeResponse);", "", "was deleted"),
+        ("frame.proto", "dev.runwire.v1", "dev.runwire.v9", "java_package"),
+    ],
+)
+def test_the_image_holds_what_was_promised(
+    tmp_path: Path, file: str, before: str, after: str, said: str
+) -> None:
+    protos = shutil.copytree(ROOT / "protos", tmp_path / "protos")
+    changed = protos / "runwire/v1" / file
+    text = changed.read_text()
+    assert before in text
+    changed.write_text(text.replace(before, after, 1))
+    assert said in broken_promises(protos)
 
 
 def test_every_proto_names_its_java_package() -> None:
