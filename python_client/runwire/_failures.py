@@ -12,6 +12,7 @@ from runwire.v1 import frame_pb2
 
 _CLASSES: Final[dict[str, type[errors.RunwireError]]] = {
     "EXPERIMENT_NOT_FOUND": errors.NotFound,
+    "INTERNAL": errors.InternalError,
     "INVALID_FIELD": errors.InvalidArgument,
     "LIMIT_EXCEEDED": errors.ResourceExhausted,
     "MALFORMED_MESSAGE": errors.InvalidArgument,

@@ -11,6 +11,7 @@ import pytest
 from tests.conformance.cases import expand
 from tests.conformance.drivers import Driver, build
 from tests.conformance.table import outcome_table, write
+from tests.faults.environments import environment_of
 from tests.support.server import ServerProcess
 
 _ID = re.compile(r"test_conformance\.py::test_case\[(\w+)-(\w+)-")
@@ -113,7 +114,7 @@ def own_server(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], ServerProc
     def make(given: dict[str, Any]) -> ServerProcess:
         known = {"folder": str(tmp_path), "tests": str(Path(__file__).resolve().parents[1] / "client")}
         options = expand(list(given.get("options", ())), known)
-        environment = dict(given.get("env", {}))
+        environment = environment_of(given["planted"]) if "planted" in given else {}
         for name, content in given.get("files", {}).items():
             (tmp_path / name).write_text(content)
         server = ServerProcess(tmp_path / "server", *options, environment=environment)

@@ -15,6 +15,7 @@ std::string code_of(const std::string& reason) {
   if (reason == "INVALID_FIELD" || reason == "MALFORMED_MESSAGE") return "INVALID_ARGUMENT";
   if (reason == "LIMIT_EXCEEDED" || reason == "MESSAGE_TOO_LARGE") return "RESOURCE_EXHAUSTED";
   if (reason == "RUN_EXISTS") return "ALREADY_EXISTS";
+  if (reason == "INTERNAL") return "INTERNAL";
   return "FAILED_PRECONDITION";
 }
 

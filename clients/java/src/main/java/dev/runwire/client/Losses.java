@@ -24,6 +24,8 @@ final class Losses {
         return StatusCode.RESOURCE_EXHAUSTED;
       case "RUN_EXISTS":
         return StatusCode.ALREADY_EXISTS;
+      case "INTERNAL":
+        return StatusCode.INTERNAL;
       default:
         return StatusCode.FAILED_PRECONDITION;
     }
