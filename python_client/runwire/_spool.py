@@ -38,7 +38,7 @@ from runwire._segments import (
     head,
     write_whole,
 )
-from runwire._spool_lock import lock, unlock
+from runwire._spool_lock import lock, make, unlock
 from runwire._spool_notes import NAMES, Notes
 from runwire._spool_reader import Reader
 from runwire._writer import START, Cut, Mark
@@ -106,8 +106,7 @@ class Spool:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Nobody looks into it before the lock is held: names with a dot are not spools.
         folder = root / f".{writer_id}"
-        folder.mkdir(mode=0o700)
-        held = lock(folder)
+        held = make(folder)
         if not hidden:
             folder = folder.rename(root / writer_id)
         return cls(folder, writer_id, address, held, limit, START, START)

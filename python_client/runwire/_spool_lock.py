@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
+
+# What says that somebody else has the lock; a file system that has no locks, or no room, says something else.
+_TAKEN: Final = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
 
 # The locks that this process holds: its id, and their files. Whoever closes any descriptor of a file ends
 # the record locks that its process has on it, so nobody opens these again.
@@ -44,17 +49,47 @@ def lock(folder: Path) -> int:
             raise Held(folder, str(os.getpid()))
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        _take(descriptor, folder)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    _HELD.add(_mark(os.fstat(descriptor)))
+    return descriptor
+
+
+def _take(descriptor: int, folder: Path) -> None:
+    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Record locks are all that the JVM has; the two kinds do not see each other.
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        pid = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise Held(folder, pid) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    _HELD.add(_mark(os.fstat(descriptor)))
-    return descriptor
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        raise Held(folder, os.pread(descriptor, 32, 0).decode(errors="replace").strip()) from None
+
+
+def make(folder: Path) -> int:
+    """Makes the folder of a spool, and takes it for this process.
+
+    Args:
+        folder: The folder, which is not there yet.
+
+    Returns:
+        As `lock` does.
+
+    Raises:
+        OSError: It can not be made; nothing of it is there then.
+    """
+    folder.mkdir(mode=0o700)
+    try:
+        return lock(folder)
+    except BaseException:
+        # The next try makes another one.
+        (folder / "lock").unlink(missing_ok=True)
+        folder.rmdir()
+        raise
 
 
 def unlock(descriptor: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -45,6 +46,16 @@ _KINDS: Final = (
     "waits",
 )
 _OWN: Final = frozenset({"op", "args", "on", "expect", "error", "save", "send", "timeout", "within", "about"})
+
+
+def _is_locked(path: Path) -> bool:
+    """Tells whether a process has the record lock of a spool, which is all that the JVM sees."""
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 class StepFailed(AssertionError):
@@ -361,6 +372,7 @@ class Play:
         spools = [contents(copy / path.name) for path in found if not path.name.startswith(".")]
         modes = sorted({oct(path.stat().st_mode & 0o777) for path in root.rglob("*")})
         seen = {"spools": spools, "hidden": hidden, "modes": modes, "names": [path.name for path in found]}
+        seen["locked"] = [_is_locked(path / "lock") for path in found]
         self._check(step, {**seen, "segments": len(list(root.glob("*/*.segment")))})
 
     def _threads_step(self, step: dict[str, Any]) -> None:

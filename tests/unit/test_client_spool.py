@@ -196,6 +196,25 @@ with open({str(writing.spool.folder / "lock")!r}, "r+b") as file:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_spool_that_can_not_be_made_leaves_nothing_behind(tmp_path: Path) -> None:
+    # No file may have a byte: so does a full disk let folders be made, and nothing be written.
+    code = """
+import os, resource, sys
+from pathlib import Path
+from runwire._spool import Spool
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+before = os.listdir("/proc/self/fd")
+for number in range(3):
+    try:
+        Spool.create(Path(sys.argv[1]), f"{number:032x}", "", 1 << 20)
+    except OSError:
+        print("refused", len(os.listdir("/proc/self/fd")) - len(before), os.listdir(sys.argv[1]))
+"""
+    command = [sys.executable, "-c", code, tmp_path]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "refused 0 []\n" * 3
+
+
 def test_a_full_disk_leaves_no_part_of_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writing = Writing(tmp_path)
     writing.add(b"first")
