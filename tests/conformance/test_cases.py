@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from tests.conformance.cases import load
 from tests.conformance.compare import differences, error_differences
+from tests.conformance.conftest import Outcomes
 from tests.conformance.drivers import languages
 from tests.conformance.table import expected_table, known_failures, title, written
 
@@ -19,6 +21,41 @@ NOT_MET = {
     "WRITER_FENCED",
     "UNSPECIFIED",
 }
+# All that is looked at in a step, by what it is known by.
+SAID = {
+    "op": "op args on expect error save timeout within about",
+    "receive": "receive on expect error save timeout",
+    "waits": "waits on",
+    "server": "server",
+    "proxy": "proxy count",
+    "driver": "driver name code stderr timeout",
+    "sync": "sync address as_new_writer code expect save",
+    "spool": "spool expect save",
+    "threads": "threads on",
+    "fence": "fence frames",
+    "copy": "copy to",
+    "tear": "tear bytes",
+    "refuse": "refuse method message metadata retry_delay count",
+    "calls": "calls expect save",
+}
+# Ops whose answer is not waited for, a driver that starts, and the sync of a driver.
+SENT, STARTED, SYNCED = (
+    "op args on send",
+    "driver name language env",
+    "sync by address as_new_writer expect error",
+)
+ERROR = {"kind", "code", "reason", "fields", "metadata", "message"}
+
+
+def looked_at(step: dict[str, Any]) -> set[str]:
+    """Returns what a step may say: whatever else it said would be passed over."""
+    if step.get("send") or step.get("op") == "exit":
+        return set(SENT.split())
+    if step.get("driver") == "start":
+        return set(STARTED.split())
+    if "by" in step:
+        return set(SYNCED.split())
+    return set(next(said for kind, said in SAID.items() if kind in step).split())
 
 
 def test_names_are_unique() -> None:
@@ -27,6 +64,21 @@ def test_names_are_unique() -> None:
 
 def test_there_are_enough() -> None:
     assert len(CASES) >= 150
+
+
+def test_all_that_a_step_says_is_looked_at() -> None:
+    steps = [(title(case), step) for case in CASES for step in case.steps]
+    assert [(name, step) for name, step in steps if step.keys() - looked_at(step)] == []
+    assert [(name, step) for name, step in steps if step.keys() >= {"expect", "error"}] == []
+    assert [(name, step) for name, step in steps if step.get("error", {}).keys() - ERROR] == []
+
+
+def test_an_error_is_named_by_code_and_reason_and_a_broken_field_by_its_path() -> None:
+    errors = [(title(case), step["error"]) for case in CASES for step in case.steps if "error" in step]
+    own = [(name, error) for name, error in errors if error.get("kind") != "argument"]
+    assert [(name, error) for name, error in own if not error.keys() >= {"code", "reason"}] == []
+    broken = [(name, error) for name, error in own if error["reason"] == "INVALID_FIELD"]
+    assert [(name, error) for name, error in broken if "fields" not in error] == []
 
 
 def test_the_table_in_the_readme_is_current(pytestconfig: pytest.Config) -> None:
@@ -85,6 +137,14 @@ def test_every_method_is_called() -> None:
     files = (experiment_pb2, metric_pb2, run_pb2, server_pb2)
     services = [one for file in files for one in file.DESCRIPTOR.services_by_name.values()]
     assert {method.name for service in services for method in service.methods} - called == set()
+
+
+def test_a_known_failure_is_no_pass_in_the_table(pytestconfig: pytest.Config) -> None:
+    gathered = Outcomes(pytestconfig)
+    for outcome in ("passed", "skipped", "failed"):
+        name = f"tests/conformance/test_conformance.py::test_case[python-logging-{outcome}]"
+        gathered.pytest_runtest_logreport(pytest.TestReport(name, ("", None, ""), {}, outcome, None, "call"))
+    assert gathered.found == {("python", "logging"): [True, False, False]}
 
 
 def test_the_comparer_tells_differences() -> None:

@@ -237,7 +237,9 @@ ops <- list(
   raw = function(a) {
     requests <- lapply(a$requests, function(hex) {
       digits <- strsplit(hex, "")[[1]]
-      as.raw(strtoi(paste0(digits[c(TRUE, FALSE)], digits[c(FALSE, TRUE)]), 16L))
+      # A request may be empty.
+      first <- seq_along(digits) %% 2 == 1
+      as.raw(strtoi(paste0(digits[first], digits[!first]), 16L))
     })
     found <- runwire_call_raw(a$method, requests, client = client_of(a))
     list(responses = lapply(found, function(one) paste(as.character(one), collapse = "")))
