@@ -83,6 +83,8 @@ def _function(
     lines += ["@param client A client; `NULL` for that of the session."]
     for i, field in enumerate(request.field):
         text = " ".join(comments.get((_MESSAGE, place, _FIELD, i), "").split())
+        # What R adds: a call that is repeated counts once.
+        text += " `NULL`: one that is made up for the call." if field.name == "request_id" else ""
         lines.append(f"@param {field.name} {_kind(field)}. {_escaped(text)}")
     if method.server_streaming:
         lines.append("@param on_message Called with each message of the answer; `FALSE` ends the call.")

@@ -164,8 +164,9 @@ collect_stream <- function(stream) {
   }
 }
 
-# What the generated functions of raw calls do.
+# What the generated functions of raw calls do. A call is repeated where that may help, and must count once then.
 raw_call <- function(service, method, request, client, timeout) {
+  if ("request_id" %in% names(request) && is.null(request$request_id)) request$request_id <- request_id()
   send(given_client(client), service, method, request, timeout)
 }
 

@@ -9,7 +9,7 @@
 #' @param client A client; `NULL` for that of the session.
 #' @param name A string. Required. 1 to 500 characters; no control characters.
 #' @param tags A list of lists, each a `Tag`. Optional. At most 1,000 tags with distinct keys.
-#' @param request_id A string. Optional. Idempotency key, a UUIDv7 by custom: 1 to 64 of `A-Z a-z 0-9 - _`. A repeat with the same payload within 24 hours gets the first answer. Empty: no such protection.
+#' @param request_id A string. Optional. Idempotency key, a UUIDv7 by custom: 1 to 64 of `A-Z a-z 0-9 - _`. A repeat with the same payload within 24 hours gets the first answer. Empty: no such protection. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `CreateExperimentResponse`.
 #' @family raw calls
@@ -65,7 +65,7 @@ rpc_search_experiments <- function(filter = NULL, order_by = NULL, view = NULL, 
 #' @param experiment_id A string. Required. The experiment to change.
 #' @param name A string. Optional. The new name, when update_mask has `name`.
 #' @param update_mask A character vector. Required. The fields to change: `name`.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `UpdateExperimentResponse`.
 #' @family raw calls
@@ -82,7 +82,7 @@ rpc_update_experiment <- function(experiment_id = NULL, name = NULL, update_mask
 #'
 #' @param client A client; `NULL` for that of the session.
 #' @param experiment_id A string. Required. The experiment to delete.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `DeleteExperimentResponse`.
 #' @family raw calls
@@ -99,7 +99,7 @@ rpc_delete_experiment <- function(experiment_id = NULL, request_id = NULL, clien
 #'
 #' @param client A client; `NULL` for that of the session.
 #' @param experiment_id A string. Required. The experiment to restore.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `RestoreExperimentResponse`.
 #' @family raw calls
@@ -117,7 +117,7 @@ rpc_restore_experiment <- function(experiment_id = NULL, request_id = NULL, clie
 #' @param client A client; `NULL` for that of the session.
 #' @param experiment_id A string. Required. The experiment to tag.
 #' @param tags A list of lists, each a `Tag`. Required. 1 to 1,000 tags with distinct keys.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `SetExperimentTagsResponse`.
 #' @family raw calls
@@ -135,7 +135,7 @@ rpc_set_experiment_tags <- function(experiment_id = NULL, tags = NULL, request_i
 #' @param client A client; `NULL` for that of the session.
 #' @param experiment_id A string. Required. The experiment.
 #' @param key A string. Required. The tag's key.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `DeleteExperimentTagResponse`.
 #' @family raw calls
@@ -160,7 +160,7 @@ rpc_delete_experiment_tag <- function(experiment_id = NULL, key = NULL, request_
 #' @param status A name of `RunStatus`. Optional. RUNNING (the default) or SCHEDULED.
 #' @param params A list of lists, each a `Param`. Optional. At most 1,000 with distinct keys.
 #' @param tags A list of lists, each a `Tag`. Optional. At most 1,000 with distinct keys.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `CreateRunResponse`.
 #' @family raw calls
@@ -235,7 +235,7 @@ rpc_search_runs <- function(experiment_ids = NULL, filter = NULL, order_by = NUL
 #' @param name A string. Optional. The new name, when update_mask has `name`; 1 to 500 characters.
 #' @param status A name of `RunStatus`. Optional. The new status, when update_mask has `status`. RUNNING and SCHEDULED clear the end time: the run goes on.
 #' @param update_mask A character vector. Required. The fields to change: `name`, `status`.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `UpdateRunResponse`.
 #' @family raw calls
@@ -254,7 +254,7 @@ rpc_update_run <- function(run_id = NULL, name = NULL, status = NULL, update_mas
 #' @param run_id A string. Required. The run to end.
 #' @param status A name of `RunStatus`. Optional. FINISHED (the default), FAILED or KILLED.
 #' @param end_time A time. Optional. 1970 or later, kept to the millisecond. Absent: now, by the server's clock.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `FinishRunResponse`.
 #' @family raw calls
@@ -271,7 +271,7 @@ rpc_finish_run <- function(run_id = NULL, status = NULL, end_time = NULL, reques
 #'
 #' @param client A client; `NULL` for that of the session.
 #' @param run_id A string. Required. The run to delete.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `DeleteRunResponse`.
 #' @family raw calls
@@ -288,7 +288,7 @@ rpc_delete_run <- function(run_id = NULL, request_id = NULL, client = NULL, time
 #'
 #' @param client A client; `NULL` for that of the session.
 #' @param run_id A string. Required. The run to restore.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `RestoreRunResponse`.
 #' @family raw calls
@@ -308,7 +308,7 @@ rpc_restore_run <- function(run_id = NULL, request_id = NULL, client = NULL, tim
 #' @param blocks A list of lists, each a `Block`. Optional. Metric points.
 #' @param params A list of lists, each a `Param`. Optional. Params, with distinct keys.
 #' @param tags A list of lists, each a `Tag`. Optional. Tags, with distinct keys.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `LogBatchResponse`.
 #' @family raw calls
@@ -326,7 +326,7 @@ rpc_log_batch <- function(run_id = NULL, blocks = NULL, params = NULL, tags = NU
 #' @param client A client; `NULL` for that of the session.
 #' @param run_id A string. Required. The run to tag.
 #' @param tags A list of lists, each a `Tag`. Required. 1 to 1,000 tags with distinct keys.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `SetRunTagsResponse`.
 #' @family raw calls
@@ -344,7 +344,7 @@ rpc_set_run_tags <- function(run_id = NULL, tags = NULL, request_id = NULL, clie
 #' @param client A client; `NULL` for that of the session.
 #' @param run_id A string. Required. The run.
 #' @param key A string. Required. The tag's key.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `DeleteRunTagResponse`.
 #' @family raw calls
@@ -362,7 +362,7 @@ rpc_delete_run_tag <- function(run_id = NULL, key = NULL, request_id = NULL, cli
 #' @param client A client; `NULL` for that of the session.
 #' @param run_id A string. Required. The run that reads the data sets.
 #' @param inputs A list of lists, each a `DatasetInput`. Required. 1 to 100 inputs.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `LogInputsResponse`.
 #' @family raw calls
@@ -500,7 +500,7 @@ rpc_get_server_info <- function(client = NULL, timeout = NULL) {
 #'
 #' @param client A client; `NULL` for that of the session.
 #' @param older_than A number of seconds. Optional. Only what was deleted at least this long ago. Absent or zero: all that is deleted.
-#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest.
+#' @param request_id A string. Optional. Idempotency key, see CreateExperimentRequest. `NULL`: one that is made up for the call.
 #' @param timeout Seconds that the call may take; `NULL` for the client's.
 #' @return A named list, the `PurgeResponse`.
 #' @family raw calls

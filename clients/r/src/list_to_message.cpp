@@ -17,6 +17,7 @@ namespace {
 }
 
 double double_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
+  if (is_integer64(value)) wrong(field, "a number that is a double", value);
   if (TYPEOF(value) == REALSXP) return REAL(value)[place];
   if (TYPEOF(value) == INTSXP && !Rf_isFactor(value)) {
     int found = INTEGER(value)[place];

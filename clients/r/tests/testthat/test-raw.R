@@ -42,3 +42,36 @@ test_that("objects print, format and become data frames", {
   expect_output(print(runwire_search_runs("0", max_results = 2, client = client)), "runs?>")
   runwire_close(client)
 })
+
+test_that("a generated function that changes something counts once, also when its answer is lost and it is repeated", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  sent <- list()
+  note <- function(...) sent <<- list(...)
+  suppressMessages(trace(
+    "send", bquote(.(note)(client, service, method, request)), where = asNamespace("runwire"), print = FALSE
+  ))
+  block <- list(keys = "m", range = list(first = 0, stride = 1), timestamps_ms = 1, values = 0.5)
+  rpc_log_batch(run_id = run_id, blocks = list(block), client = client)
+  suppressMessages(untrace("send", where = asNamespace("runwire")))
+  # As a repeat does.
+  do.call(runwire:::send, sent)
+  expect_identical(runwire_get_metric_history(run_id, "m", client = client)$value, 0.5)
+  # Who names one goes by it.
+  rpc_log_batch(run_id = run_id, blocks = list(block), request_id = "own", client = client)
+  rpc_log_batch(run_id = run_id, blocks = list(block), request_id = "own", client = client)
+  expect_identical(nrow(runwire_get_metric_history(run_id, "m", client = client)), 2L)
+  runwire_close(client)
+})
+
+test_that("generated functions refuse integer64 where a double is wanted", {
+  seven <- structure(readBin(as.raw(c(7, rep(0, 7))), "double", endian = "little"), class = "integer64")
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  block <- list(keys = "m", range = list(first = seven), timestamps_ms = seven, values = seven)
+  expect_error(
+    rpc_log_batch(run_id = run_id, blocks = list(block), client = client), "values must be a number",
+    class = "runwire_type_error"
+  )
+  runwire_close(client)
+})
