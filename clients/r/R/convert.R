@@ -94,8 +94,9 @@ as_text <- function(value, what) {
   if (is.na(value) && !is.nan(value)) {
     return("NA")
   }
-  if (is.double(value) && is.null(attributes(value))) {
-    return(exact_text(value))
+  # One with a name, as of coef(), is the same number.
+  if (is.double(value) && !is.object(value)) {
+    return(exact_text(as.double(value)))
   }
   as.character(value)
 }
@@ -105,7 +106,7 @@ exact_text <- function(value) {
     return(format(value, scientific = FALSE, trim = TRUE))
   }
   for (digits in 15:17) {
-    found <- formatC(value, digits = digits, width = 1, format = "g")
+    found <- formatC(value, digits = digits, width = 1, format = "g", decimal.mark = ".")
     if (!is.finite(value) || as.numeric(found) == value) {
       return(found)
     }

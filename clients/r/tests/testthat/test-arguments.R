@@ -226,3 +226,13 @@ test_that("a curve without points, or without numbers, can be drawn", {
   }
   runwire_close(client)
 })
+
+test_that("numbers as params have all their digits, with names and whatever the decimal mark", {
+  text <- function(value) unname(runwire:::as_pairs("param", list(p = value)))
+  expect_identical(text(c(wt = 1 / 3)), "0.3333333333333333")
+  expect_identical(text(c(n = 1e5)), "100000")
+  expect_identical(text(matrix(0.1)), "0.1")
+  old <- options(OutDec = ",")
+  withr_defer(options(old), environment())
+  for (value in list(0.1, c(wt = 1 / 3), 1e300, 123456.789, 3)) expect_identical(as.numeric(text(value)), unname(value))
+})
