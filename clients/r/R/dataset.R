@@ -32,12 +32,21 @@ runwire_dataset_from_data_frame <- function(data, name, source = "", source_type
   }
   types <- vapply(data, function(column) class(column)[1], "")
   columns <- paste0("{\"name\":", json_text(names(data)), ",\"type\":", json_text(types), "}", collapse = ",")
-  # XDR and format version 3 are the same on every machine; the first 14 bytes tell of the version of R.
-  bytes <- serialize(lapply(as.list(data), unclass), NULL, version = 3, xdr = TRUE)[-(1:14)]
+  # XDR and format version 2 are the same on every machine, in every locale and for 1:3 and c(1L, 2L, 3L); the first 14
+  # bytes tell of the version of R.
+  plain <- stats::setNames(lapply(as.list(data), plain_column), enc2utf8(names(data)))
+  bytes <- serialize(plain, NULL, version = 2, xdr = TRUE)[-(1:14)]
   runwire_dataset(
     name, digest16(bytes), source_type, source, paste0("{\"columns\":[", columns, "]}"),
     sprintf("{\"shape\":[%d,%d]}", nrow(data), ncol(data)), context
   )
+}
+
+# A column without its class, and with its texts in one encoding.
+plain_column <- function(column) {
+  column <- unclass(column)
+  if (is.character(attr(column, "levels"))) attr(column, "levels") <- enc2utf8(attr(column, "levels"))
+  if (is.character(column)) enc2utf8(column) else column
 }
 
 json_text <- function(text) {

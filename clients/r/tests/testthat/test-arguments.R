@@ -236,3 +236,20 @@ test_that("numbers as params have all their digits, with names and whatever the 
   withr_defer(options(old), environment())
   for (value in list(0.1, c(wt = 1 / 3), 1e300, 123456.789, 3)) expect_identical(as.numeric(text(value)), unname(value))
 })
+
+test_that("a data set's digest is that of its contents, however R holds them", {
+  digest <- function(...) runwire_dataset_from_data_frame(data.frame(...), "d")$digest
+  # The one is a range that knows its ends, the other three numbers.
+  expect_identical(digest(a = 1:3), digest(a = c(1L, 2L, 3L)))
+  latin <- "caf\xe9"
+  Encoding(latin) <- "latin1"
+  expect_identical(digest(a = latin), digest(a = enc2utf8(latin)))
+  expect_identical(digest(a = factor(latin)), digest(a = factor(enc2utf8(latin))))
+  expect_false(digest(a = 1:3) == digest(a = 2:4))
+  script <- new_script(
+    "cat('digest', runwire_dataset_from_data_frame(data.frame(a = c('x', 'y')), 'd')$digest, '\\n')",
+    LC_ALL = "C"
+  )
+  script$end()
+  expect_identical(trimws(script$told("digest")), digest(a = c("x", "y")))
+})
