@@ -98,8 +98,8 @@ batch_metrics <- function(metrics) {
       type_error("a data frame of metrics needs the columns key and value")
     }
     points <- list(
-      key = as.character(metrics$key), value = metrics$value, step = metrics$step,
-      timestamp = plain_times(metrics$timestamp)
+      key = as.character(metrics[["key"]]), value = metrics[["value"]], step = metrics[["step"]],
+      timestamp = plain_times(metrics[["timestamp"]])
     )
   } else if (inherits(metrics, "runwire_metric_block")) {
     blocks <- list(metrics)

@@ -253,3 +253,18 @@ test_that("a data set's digest is that of its contents, however R holds them", {
   script$end()
   expect_identical(trimws(script$told("digest")), digest(a = c("x", "y")))
 })
+
+test_that("a frame of metrics is asked for no column that it does not have", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  # As those of the tidyverse do.
+  registerS3method("$", "strict_frame", function(x, name) {
+    if (!name %in% names(x)) warning("there is no column ", name)
+    unclass(x)[[name]]
+  })
+  frame <- data.frame(key = "m", value = 1)
+  class(frame) <- c("strict_frame", class(frame))
+  expect_silent(runwire_log_batch(frame, run_id = run_id, client = client))
+  expect_identical(runwire_get_run(run_id, client = client)$metrics, c(m = 1))
+  runwire_close(client)
+})
