@@ -153,6 +153,11 @@ runwire::BatchBlock read_block(SEXP block, int64_t present) {
   found.column.steps = runwire::integers(member(block, "steps"), metric(first, "step"));
   SEXP times = member(block, "timestamps"), values = member(block, "values");
   auto rows = static_cast<R_xlen_t>(found.column.steps.size());
+  auto width = static_cast<R_xlen_t>(found.keys.size());
+  bool timed = times == R_NilValue || Rf_xlength(times) == 1 || Rf_xlength(times) == rows;
+  if (Rf_xlength(values) != rows * width || !timed) {
+    throw Problem("value", "a block must be as runwire_metric_block() made it, and not be changed afterwards");
+  }
   for (R_xlen_t row = 0; row < rows; row++) {
     R_xlen_t at = Rf_xlength(times) == 1 ? 0 : row;
     found.column.times.push_back(times == R_NilValue ? present : time_at(times, at, metric(first, "timestamp")));

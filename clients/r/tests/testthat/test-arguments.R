@@ -268,3 +268,20 @@ test_that("a frame of metrics is asked for no column that it does not have", {
   expect_identical(runwire_get_run(run_id, client = client)$metrics, c(m = 1))
   runwire_close(client)
 })
+
+test_that("a block that was changed after it was made is refused", {
+  client <- runwire_connect(mode = "offline", spool_dir = tempfile("spool"))
+  run_id <- runwire_begin_run("0", client = client)
+  made <- runwire_metric_block(c("a", "b"), matrix(1:4, 2), steps = 1:2, timestamps = 1:2)
+  changes <- list(list(steps = 1:1000), list(keys = letters), list(values = 1), list(timestamps = c(1, 2, 3)))
+  for (change in changes) {
+    block <- made
+    block[names(change)] <- change
+    expect_error(
+      runwire_log_batch(block, run_id = run_id, client = client), "a block must be as runwire_metric_block",
+      class = "runwire_value_error"
+    )
+  }
+  runwire_log_batch(made, run_id = run_id, client = client)
+  runwire_close(client)
+})
