@@ -142,9 +142,10 @@ find_settings <- function(address, token, tls_ca, timeout, retry, mode) {
   if (isTRUE(where$secure) && !is.null(authority) && !file.exists(authority)) {
     value_error("the file of certificates ", authority, " can not be read")
   }
+  trusted <- if (isTRUE(where$secure) && !is.null(authority)) readLines(authority, warn = FALSE)
   list(
     address = where, token = find_token(token), timeout = seconds(timeout), retry = retry,
-    tls_ca = if (isTRUE(where$secure) && !is.null(authority)) paste(readLines(authority), collapse = "\n") else ""
+    tls_ca = paste(trusted, collapse = "\n")
   )
 }
 
@@ -159,7 +160,7 @@ find_token <- function(token) {
 # The channel, opened at the first use; that of a folder leads to the server that has the folder open now. A failure if
 # the folder has none, which is an attempt that failed: one may be starting.
 channel_of <- function(client, timeout) {
-  if (client$closed) value_error("the client is closed")
+  check_open(client)
   if (is.null(client$channel)) {
     found <- open_channel(client, timeout)
     if (is_failure(found)) {
@@ -200,6 +201,8 @@ check_online <- function(client, method) {
     ))
   }
 }
+
+check_open <- function(client) if (client$closed) value_error("the client is closed")
 
 check_client <- function(client) {
   if (!inherits(client, "runwire_client")) {

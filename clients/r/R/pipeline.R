@@ -75,7 +75,10 @@ open_pipeline <- function(client) {
 }
 
 # Waits until what was logged is delivered, and leaves it to a flush to tell of rejections.
-deliver <- function(client, timeout) checked(pipeline_deliver(client$pipeline, timeout, FALSE))
+deliver <- function(client, timeout) {
+  check_open(client)
+  checked(pipeline_deliver(client$pipeline, timeout, FALSE))
+}
 
 #' Wait for the delivery of what was logged
 #'

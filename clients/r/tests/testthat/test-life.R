@@ -177,3 +177,17 @@ test_that("what a call waits for and the call itself share one timeout", {
   expect_gt(took, 3)
   expect_lt(took, 7)
 })
+
+test_that("a closed client says so at once, also where it has not delivered everything", {
+  retry <- runwire_retry(connect_timeout = 0.3)
+  client <- runwire_connect("127.0.0.1:1", spool_dir = tempfile("spool"), retry = retry)
+  run_id <- runwire_begin_run("0", client = client)
+  expect_error(runwire_close(client), class = "runwire_server_unavailable")
+  uses <- list(
+    function() runwire_flush(client = client), function() runwire_get_run(run_id, client = client),
+    function() runwire_log_metric("m", 1, run_id = run_id, client = client),
+    function() runwire_call_raw("/runwire.v1.ServerService/GetServerInfo", list(raw()), client = client)
+  )
+  for (use in uses) expect_error(use(), "the client is closed", class = "runwire_value_error")
+  expect_null(runwire_close(client))
+})
