@@ -111,6 +111,8 @@ struct ServerStream::Inner {
   bool finishing = false;
   bool ended = false;
   int waiting = 0;
+  // When somebody last looked for an interrupt.
+  std::chrono::steady_clock::time_point looked;
 
   void read() {
     reading = true;
@@ -192,6 +194,15 @@ ServerStream::Read ServerStream::read(double patience, const Interrupted& interr
   Inner& it = *inner_;
   auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(std::min(patience, 1e8));
   for (;;) {
+    // By the clock, and not where nothing has come for a while: a server may have much to say.
+    auto present = std::chrono::steady_clock::now();
+    if (present - it.looked >= std::chrono::duration<double>(kSlice)) {
+      it.looked = present;
+      if (interrupted()) {
+        cancel();
+        throw Interruption();
+      }
+    }
     if (it.arrived) {
       it.arrived = false;
       *message = to_bytes(it.message);
@@ -203,13 +214,9 @@ ServerStream::Read ServerStream::read(double patience, const Interrupted& interr
     bool ok;
     if (it.queue.AsyncNext(&tag, &ok, after(kSlice)) == grpc::CompletionQueue::GOT_EVENT) {
       it.handle(tag, ok);
-      continue;
+    } else if (std::chrono::steady_clock::now() >= end) {
+      return Read::kNothingYet;
     }
-    if (interrupted()) {
-      cancel();
-      throw Interruption();
-    }
-    if (std::chrono::steady_clock::now() >= end) return Read::kNothingYet;
   }
 }
 

@@ -256,3 +256,29 @@ test_that("a block that ends by infinite recursion is FAILED", {
   for (id in ids) expect_identical(runwire_get_run(id, client = reader)$status, "FAILED")
   runwire_close(reader)
 })
+
+test_that("an interrupt ends a call whose answers do not stop coming", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_log_series("m", stats::runif(1000), run_id = run_id, client = client)
+  runwire_flush(client = client)
+  script <- new_script(c(
+    "client <- runwire_connect()",
+    "wanted <- list(run_ids = Sys.getenv('RUN'))",
+    "request <- runwire:::message_to_raw(runwire:::the$schema, 'GetMetricHistoryRequest', wanted)",
+    "channel <- runwire:::channel_of(client, 10)",
+    "path <- '/runwire.v1.MetricService/GetMetricHistory'",
+    "ended <- 'no'",
+    "found <- tryCatch({",
+    "  tools::pskill(Sys.getpid(), tools::SIGINT)",
+    "  runwire:::call_bytes(channel, path, list(request), 60)",
+    "  ended <- 'yes'",
+    "}, interrupt = function(e) 'interrupted')",
+    "cat('found', found, '\\n')",
+    "cat('ended', ended, '\\n')"
+  ), here(), RUN = run_id)
+  expect_identical(script$end(), 0L)
+  expect_identical(trimws(script$told("found")), "interrupted")
+  expect_identical(trimws(script$told("ended")), "no")
+  runwire_close(client)
+})
