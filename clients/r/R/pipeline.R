@@ -130,23 +130,40 @@ end_client <- function(client) {
   checked(pipeline_end(client$pipeline))
 }
 
-# As the session ends: runs that are open end, and what was logged is delivered or said to be not.
+# As the session ends: runs that are open end, and what was logged is delivered or said to be not. All clients share the
+# time that this may take, and an interrupt ends the waiting for all of them.
 close_at_exit <- function() {
-  session_runs <- the$session$stack
+  session_runs <- rev(the$session$stack)
   set_stack(the$session, list())
-  for (name in ls(the$clients)) {
-    client <- the$clients[[name]]
-    # A forked child leaves it to the parent.
-    if (!is_here(client$pipeline)) next
-    for (run in rev(session_runs)) {
-      if (identical(attr(run, "client"), client)) {
-        try(log_finish(client, run$run_id, status_at_end(run$run_id), NULL), silent = TRUE)
-      }
-    }
-    found <- try(checked(pipeline_deliver(client$pipeline, client$spool$shutdown_timeout, TRUE)), silent = TRUE)
-    if (!inherits(found, "try-error")) found <- try(checked(pipeline_lost(client$pipeline)), silent = TRUE)
-    if (inherits(found, "try-error")) {
-      cat("runwire: ", conditionMessage(attr(found, "condition")), "\n", sep = "", file = base::stderr())
+  # A forked child leaves it to the parent.
+  clients <- Filter(function(client) is_here(client$pipeline), mget(ls(the$clients), envir = the$clients))
+  for (run in session_runs) {
+    try(log_finish(attr(run, "client"), run$run_id, status_at_end(run$run_id), NULL), silent = TRUE)
+  }
+  began <- now()
+  stopped <- FALSE
+  for (client in clients) {
+    patience <- client$spool$shutdown_timeout
+    # What was logged last is on its way to the spool still.
+    least <- min(patience, 1)
+    wait <- function(seconds) checked(pipeline_deliver(client$pipeline, seconds, TRUE))
+    found <- tryCatch(
+      {
+        # R itself keeps interrupts away from what is done at the end of a session.
+        tryCatch(
+          allowInterrupts(wait(if (stopped) least else max(patience - (now() - began), least))),
+          interrupt = function(e) {
+            stopped <<- TRUE
+            wait(least)
+          }
+        )
+        checked(pipeline_lost(client$pipeline))
+      },
+      error = identity
+    )
+    if (inherits(found, "error")) {
+      # Whoever read stderr may be gone, and the other clients are to end all the same.
+      try(cat("runwire: ", conditionMessage(found), "\n", sep = "", file = base::stderr()), silent = TRUE)
     }
     try(end_client(client), silent = TRUE)
   }

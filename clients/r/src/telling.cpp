@@ -2,9 +2,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 
 #include "problem.h"
+#include "signals.h"
 
 namespace runwire {
 
@@ -22,9 +24,17 @@ std::string code_of(const std::string& reason) {
 }  // namespace
 
 void say(const std::string& text) {
+  // R's own console functions are for R's thread alone.
   std::string line = concat({"runwire: ", text, "\n"});
-  // R's own console functions are for R's thread alone. A message that stderr does not take is not worth a failure.
-  if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+  // A message that stderr does not take is not worth a failure. R makes an error of SIGPIPE, which would jump past what
+  // is held here.
+  SignalsBlocked blocked;
+  if (::write(STDERR_FILENO, line.data(), line.size()) >= 0 || errno != EPIPE) return;
+  sigset_t broken, pending;
+  sigemptyset(&broken);
+  sigaddset(&broken, SIGPIPE);
+  int taken;
+  if (sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1) sigwait(&broken, &taken);
 }
 
 std::string with_decimals(double number) {

@@ -282,3 +282,46 @@ test_that("an interrupt ends a call whose answers do not stop coming", {
   expect_identical(trimws(script$told("ended")), "no")
   runwire_close(client)
 })
+
+test_that("a session ends also where nobody reads what it says at its end", {
+  path <- tempfile(fileext = ".R")
+  writeLines(c(
+    "library(runwire)",
+    "for (i in 1:2) {",
+    "  client <- runwire_connect('127.0.0.1:1', shutdown_timeout = 3, retry = runwire_retry(connect_timeout = 60))",
+    "  run_id <- runwire_begin_run('0', client = client)",
+    "}",
+    "cat('ready\\n')"
+  ), path)
+  spool <- tempfile("spool")
+  process <- processx::process$new(
+    file.path(R.home("bin"), "Rscript"), c("--vanilla", path),
+    stdout = "|", stderr = "|", cleanup_tree = TRUE,
+    env = c("current", R_LIBS = paste(.libPaths(), collapse = ":"), RUNWIRE_SPOOL_DIR = spool)
+  )
+  withr_defer(process$kill_tree(), environment())
+  close(process$get_error_connection())
+  process$wait(60000)
+  expect_false(process$is_alive())
+  # What was not delivered is there, and nobody has it.
+  outcome <- runwire_sync(spool, address = shared_address())
+  expect_identical(outcome$problem, c("", ""))
+  expect_identical(outcome$left, c(0, 0))
+})
+
+test_that("an interrupt ends the waiting at the end of a session, and all clients share its time", {
+  retry <- "retry <- runwire_retry(connect_timeout = 300)"
+  connect <- "client <- runwire_connect('127.0.0.1:1', shutdown_timeout = SECONDS, retry = retry)"
+  begin <- "run_id <- runwire_begin_run('0', client = client)"
+  lines <- function(count, seconds) rep(c(retry, sub("SECONDS", seconds, connect), begin), count)
+  spool <- tempfile("spool")
+  script <- new_script(lines(2, 200), spool = spool)
+  expect_true(script$says("giving up in"))
+  script$process$interrupt()
+  expect_identical(script$end(100), 0L)
+  expect_true(script$says("1 frame waits in"))
+  expect_identical(runwire_sync(spool, address = shared_address())$left, c(0, 0))
+  began <- Sys.time()
+  expect_identical(new_script(lines(10, 4))$end(100), 0L)
+  expect_lt(as.numeric(Sys.time() - began, units = "secs"), 30)
+})
