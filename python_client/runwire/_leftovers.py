@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
 from runwire._rules import ID
 from runwire._spool import NO_LIMIT, Spool
-from runwire._spool_lock import Held, lock, unlock
+from runwire._spool_lock import Held, lock
 
 # Larger ones are taken for undelivered without reading them.
 _MOST_READ: Final = 64 * 1024 * 1024
@@ -64,7 +65,7 @@ def _left(folder: Path) -> bool:
 
 def _is_held(folder: Path) -> bool:
     try:
-        unlock(lock(folder))
+        os.close(lock(folder))
     except Held:
         return True
     return False

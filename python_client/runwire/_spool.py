@@ -38,7 +38,7 @@ from runwire._segments import (
     head,
     write_whole,
 )
-from runwire._spool_lock import lock, make, unlock
+from runwire._spool_lock import lock, make
 from runwire._spool_notes import NAMES, Notes
 from runwire._spool_reader import Reader
 from runwire._writer import START, Cut, Mark
@@ -130,7 +130,7 @@ class Spool:
         try:
             return cls._recovered(folder, held, limit)
         except BaseException:
-            unlock(held)
+            os.close(held)
             raise
 
     @classmethod
@@ -395,5 +395,5 @@ class Spool:
         self._reader.close()
         self.notes.close()
         if self._lock_file >= 0:
-            unlock(self._lock_file)
+            os.close(self._lock_file)
             self._lock_file = -1

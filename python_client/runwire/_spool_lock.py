@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
+import struct
 from pathlib import Path
 from typing import Final
 
 # What says that somebody else has the lock; a file system that has no locks, or no room, says something else.
 _TAKEN: Final = (errno.EACCES, errno.EAGAIN, errno.EWOULDBLOCK)
-
-# The locks that this process holds: its id, and their files. Whoever closes any descriptor of a file ends
-# the record locks that its process has on it, so nobody opens these again.
-_HELD: set[tuple[int, int, int]] = set()
 
 
 class Held(Exception):
@@ -37,17 +33,13 @@ def lock(folder: Path) -> int:
         folder: The spool.
 
     Returns:
-        A file that holds the lock until `unlock` closes it.
+        A file that holds the lock until it is closed.
 
     Raises:
         Held: Another process has it, or this one.
         OSError: There is no such folder, or it can not be written.
     """
-    path = folder / "lock"
-    with contextlib.suppress(FileNotFoundError):
-        if _mark(path.stat()) in _HELD:
-            raise Held(folder, str(os.getpid()))
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         _take(descriptor, folder)
         os.ftruncate(descriptor, 0)
@@ -55,7 +47,6 @@ def lock(folder: Path) -> int:
     except BaseException:
         os.close(descriptor)
         raise
-    _HELD.add(_mark(os.fstat(descriptor)))
     return descriptor
 
 
@@ -63,11 +54,21 @@ def _take(descriptor: int, folder: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Record locks are all that the JVM has; the two kinds do not see each other.
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take_record_lock(descriptor)
     except OSError as error:
         if error.errno not in _TAKEN:
             raise
         raise Held(folder, os.pread(descriptor, 32, 0).decode(errors="replace").strip()) from None
+
+
+def _take_record_lock(descriptor: int) -> None:
+    # One of the open file, where the system has such: one of the process would end as soon as it closes the
+    # file again, having looked whether somebody holds a spool of its own.
+    if hasattr(fcntl, "F_OFD_SETLK"):
+        whole = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, whole)
+    else:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def make(folder: Path) -> int:
@@ -90,17 +91,3 @@ def make(folder: Path) -> int:
         (folder / "lock").unlink(missing_ok=True)
         folder.rmdir()
         raise
-
-
-def unlock(descriptor: int) -> None:
-    """Lets go of a spool.
-
-    Args:
-        descriptor: What `lock` returned, here or in the process that this one was forked from.
-    """
-    _HELD.discard(_mark(os.fstat(descriptor)))
-    os.close(descriptor)
-
-
-def _mark(file: os.stat_result) -> tuple[int, int, int]:
-    return os.getpid(), file.st_dev, file.st_ino

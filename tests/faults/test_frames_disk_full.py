@@ -13,7 +13,7 @@ from tests.faults.environments import environment_of
 from tests.faults.frame_ledger import compare
 from tests.faults.frame_plan import Plan
 from tests.rpc.asking import failure_of
-from tests.support.frames import Frame, FrameStream, new_id
+from tests.support.frames import FrameStream, new_id
 from tests.support.mounts import mounted
 from tests.support.server import ServerProcess
 
@@ -59,17 +59,19 @@ def fill(channel: grpc.Channel, plan: Plan) -> int:
     A hello is a write too: none, if there was no room for that.
     """
     had = 0
-    with pytest.raises(grpc.RpcError) as ended, FrameStream(channel, plan.writer_id) as stream:
-        crc = 0
-        source = plan.frames(0, 0)
-        while had < stream.welcome.committed_sequence:
-            had, crc = (frame := next(source)).sequence, frame.crc
-        assert crc == stream.welcome.committed_crc
-        stream.declare(plan.wide)
-        for frame in source:
-            stream.deliver(frame)
-            had = frame.sequence
-    refused = failure_of(ended.value)
+    try:
+        with FrameStream(channel, plan.writer_id) as stream:
+            crc = 0
+            source = plan.frames(0, 0)
+            while had < stream.welcome.committed_sequence:
+                had, crc = (frame := next(source)).sequence, frame.crc
+            assert crc == stream.welcome.committed_crc
+            stream.declare(plan.wide)
+            for frame in source:
+                stream.deliver(frame)
+                had = frame.sequence
+    except grpc.RpcError as error:
+        refused = failure_of(error)
     assert refused.reason == "STORAGE_FULL"
     assert refused.retry
     return had
