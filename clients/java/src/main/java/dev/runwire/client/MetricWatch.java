@@ -18,8 +18,9 @@ import java.util.concurrent.TimeUnit;
  * or repeat. The first event comes at once, and may be empty; it says that the watch is in place.
  *
  * <p>{@link #hasNext} waits for an event. It throws {@link NotFoundException} when a watched run
- * was purged, and {@link InvalidArgumentException} if the server can make nothing of the cursor.
- * Apart from {@link #close}, it is for one thread.
+ * was purged, {@link InvalidArgumentException} if the server can make nothing of the cursor, and
+ * {@link CancelledException} when the thread is interrupted. Apart from {@link #close}, it is for
+ * one thread.
  */
 public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   private final Core core;
@@ -130,7 +131,11 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   }
 
   private void pause(RunwireException given) {
-    RunwireException error = interrupted(given);
+    if (given instanceof CancelledException && Thread.currentThread().isInterrupted()) {
+      // It broke here, and is no server that went away.
+      throw given;
+    }
+    RunwireException error = broken(given);
     core.link.lost(error);
     long now = System.nanoTime();
     if (attempts == null) {
@@ -150,7 +155,7 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   }
 
   /** Takes a stream that broke, in whatever words, for a server that went away. */
-  private static RunwireException interrupted(RunwireException error) {
+  private static RunwireException broken(RunwireException error) {
     boolean broke =
         error instanceof InternalException
             || error instanceof UnknownException

@@ -9,6 +9,7 @@ import java.lang.reflect.Field;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
@@ -86,6 +87,20 @@ class InterruptionTest {
       assertEquals(0, sync.waitFor(), said);
       try (RunwireClient reader = online(server)) {
         assertEquals(1, reader.getRun(runId).metrics().get("m").count());
+      }
+    }
+  }
+
+  @Test
+  void anInterruptedWatchIsNoServerThatWentAway() {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client = online(server)) {
+      String runId = client.createRun(new RunSpec()).runId();
+      try (MetricWatch watch = client.watchMetrics(new WatchSpec().runIds(List.of(runId)))) {
+        watch.next();
+        interrupted(watch::hasNext);
+        client.logger(runId).logMetric("m", 1);
+        assertEquals(runId, watch.next().blocks().get(0).runId());
       }
     }
   }
