@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
 
 /**
  * A run that was started here, and is ended here.
@@ -108,24 +109,30 @@ public final class ActiveRun implements RunLogger, AutoCloseable {
    *     RunwireClient#flush()}
    */
   public void finish(RunStatus status) {
-    if (end(status)) {
+    if (end(status, core.pipeline::finish)) {
       flush();
     }
   }
 
-  private boolean end(RunStatus status) {
+  private boolean end(RunStatus status, Consumer<LogRecord> to) {
     LogRecord record = Records.finish(runId(), status, null);
     if (!ended.compareAndSet(false, true)) {
       return false;
     }
+    try {
+      to.accept(record);
+    } catch (RuntimeException refused) {
+      // Then it goes on, and can be ended again.
+      ended.set(false);
+      throw refused;
+    }
     core.ended(this);
-    core.pipeline.finish(record);
     return true;
   }
 
-  /** Ends the run without waiting, as the process ends. */
+  /** Ends the run without waiting, as the client or the process ends. */
   void kill() {
-    end(RunStatus.KILLED);
+    end(RunStatus.KILLED, core.pipeline::kill);
   }
 
   /** Ends the run as FAILED, unless {@link #finish} has ended it. */

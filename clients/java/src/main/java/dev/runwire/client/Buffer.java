@@ -123,6 +123,24 @@ final class Buffer {
     add(record, record.data.length, 0, 0);
   }
 
+  /** Adds a record even where there is no room, for who does not wait. */
+  void recordAtOnce(LogRecord record) {
+    Ring to = ring;
+    if (to == null) {
+      to = open();
+    }
+    lock.lock();
+    try {
+      bytes += record.data.length;
+    } finally {
+      lock.unlock();
+    }
+    to.add(record, 0, 0, 0);
+    if (idle) {
+      wake();
+    }
+  }
+
   private void add(Object item, long weight, long step, long time) {
     Ring to = ring;
     if (to == null) {

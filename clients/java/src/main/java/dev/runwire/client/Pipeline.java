@@ -108,6 +108,16 @@ final class Pipeline {
   /** Adds the end of a run. */
   void finish(LogRecord record) {
     buffer.record(record);
+    ended(record);
+  }
+
+  /** Adds the end of a run even where there is no room, which may never come. */
+  void kill(LogRecord record) {
+    buffer.recordAtOnce(record);
+    ended(record);
+  }
+
+  private void ended(LogRecord record) {
     beating.remove(record.runId);
     buffer.forget(record.runId);
   }

@@ -160,6 +160,28 @@ class FaultsTest {
   }
 
   @Test
+  void anEndThatFoundNoRoomCanBeSaidAgain() {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client =
+            builder(server.address()).spoolBytes(200_000).onSpoolFull(OnSpoolFull.ERROR).build()) {
+      ActiveRun run = client.startRun("full");
+      server.kill();
+      assertThrows(
+          ResourceExhaustedException.class,
+          () -> {
+            for (int i = 0; i < 10_000_000; i++) {
+              run.logMetric("m", i, i * 3L % 7);
+            }
+          });
+      assertThrows(ResourceExhaustedException.class, run::finish);
+      server.start();
+      client.flush();
+      run.finish();
+      assertEquals(RunStatus.FINISHED, client.getRun(run.runId()).status());
+    }
+  }
+
+  @Test
   void aReplayedTaskDoublesNothing(ServerProcess server) {
     try (RunwireClient client = builder(server.address()).build()) {
       String runId = client.createRun(new RunSpec()).runId();

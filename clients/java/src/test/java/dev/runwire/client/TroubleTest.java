@@ -238,6 +238,29 @@ class TroubleTest {
   }
 
   @Test
+  void whoClosesDoesNotWaitForRoom() throws Exception {
+    RunwireClient client = away().spoolBytes(4096).build();
+    String runId = client.beginRun(new RunSpec().experimentId("0"));
+    ActiveRun open = new ActiveRun(client.core, runId, "open");
+    Thread logging =
+        new Thread(
+            () ->
+                assertThrows(
+                    IllegalStateException.class,
+                    () -> {
+                      while (true) {
+                        open.logMetric("m", 1);
+                      }
+                    }));
+    logging.start();
+    while (client.core.pipeline.buffer().size() < 100_000) {
+      Thread.sleep(10);
+    }
+    assertThrows(RunwireException.class, () -> client.close(Duration.ofSeconds(1)));
+    logging.join();
+  }
+
+  @Test
   void callsThatWaitForTheNextAttemptEndWithTheClient() throws Exception {
     List<CompletableFuture<?>> calls = new ArrayList<>();
     Duration pause = Duration.ofSeconds(2);
