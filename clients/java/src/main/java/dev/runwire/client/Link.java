@@ -27,6 +27,7 @@ final class Link {
   // The answers of reads may be large; a trailer may hold 20 violations.
   private static final int RECEIVE_BYTES = 64 * 1024 * 1024;
   private static final int METADATA_BYTES = 64 * 1024;
+  private static final long LOOK = TimeUnit.MILLISECONDS.toNanos(20);
 
   private final Settings given;
   private final List<ManagedChannel> channels = new ArrayList<>();
@@ -135,21 +136,29 @@ final class Link {
     // Loads the classes that a connection takes, which is no time that the server lets pass.
     channel.getState(true);
     long deadline = System.nanoTime() + nanoseconds;
-    while (true) {
-      ConnectivityState state = channel.getState(true);
-      if (state != ConnectivityState.IDLE && state != ConnectivityState.CONNECTING) {
-        return;
-      }
+    ConnectivityState state = channel.getState(true);
+    while (state == ConnectivityState.IDLE || state == ConnectivityState.CONNECTING) {
       CountDownLatch changed = new CountDownLatch(1);
       channel.notifyWhenStateChanged(state, changed::countDown);
-      try {
-        if (!changed.await(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
-          throw new ServerUnavailableException(new Failure("the connection is not made in time"));
-        }
-      } catch (InterruptedException interrupted) {
-        Thread.currentThread().interrupt();
-        throw new CancelledException(new Failure("the thread was interrupted").cause(interrupted));
+      ConnectivityState before = state;
+      while (state == before) {
+        await(changed, deadline);
+        state = channel.getState(true);
       }
+    }
+  }
+
+  /** Waits for a change, and not long: this may be the thread that would tell of it. */
+  private static void await(CountDownLatch changed, long deadline) {
+    long left = deadline - System.nanoTime();
+    if (left <= 0) {
+      throw new ServerUnavailableException(new Failure("the connection is not made in time"));
+    }
+    try {
+      changed.await(Math.min(left, LOOK), TimeUnit.NANOSECONDS);
+    } catch (InterruptedException interrupted) {
+      Thread.currentThread().interrupt();
+      throw new CancelledException(new Failure("the thread was interrupted").cause(interrupted));
     }
   }
 

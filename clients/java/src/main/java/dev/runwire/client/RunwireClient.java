@@ -227,7 +227,8 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
      * Says where gRPC runs its callbacks.
      *
      * @param given the executor; by default gRPC's own. It must not run tasks in the thread that
-     *     hands them over
+     *     hands them over, and needs a thread that does not itself wait for this client: such a
+     *     callback says that what was logged is delivered
      * @return this
      */
     public Builder executor(Executor given) {

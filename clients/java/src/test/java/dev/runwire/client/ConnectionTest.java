@@ -69,6 +69,16 @@ class ConnectionTest {
   }
 
   @Test
+  void theThreadThatRunsCallbacksMayCall(ServerProcess server) throws Exception {
+    ExecutorService executor = Executors.newSingleThreadExecutor();
+    try (RunwireClient client = builder().address(server.address()).executor(executor).build()) {
+      assertEquals("sqlite", executor.submit(client::serverInfo).get().database());
+    } finally {
+      executor.shutdown();
+    }
+  }
+
+  @Test
   void runsThatAreOpenWhenTheClientIsClosedAreKilled(ServerProcess server) {
     try (RunwireClient other = builder().address(server.address()).build()) {
       ActiveRun run;
