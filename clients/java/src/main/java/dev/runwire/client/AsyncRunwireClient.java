@@ -8,7 +8,6 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.function.Function;
 
 /**
@@ -67,17 +66,18 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the experiment; empty if there is none
    */
   public CompletableFuture<Optional<Experiment>> getExperimentByName(String name) {
-    return send(Requests.getExperimentByName(name))
-        .handle(
-            (found, error) -> {
-              if (error == null) {
-                return Optional.of(found);
-              }
-              if (error instanceof NotFoundException) {
-                return Optional.empty();
-              }
-              throw new CompletionException(error);
-            });
+    CompletableFuture<Experiment> asked = send(Requests.getExperimentByName(name));
+    CompletableFuture<Optional<Experiment>> result = new CompletableFuture<>();
+    asked.whenComplete(
+        (found, error) -> {
+          if (error == null || error instanceof NotFoundException) {
+            result.complete(Optional.ofNullable(found));
+          } else {
+            result.completeExceptionally(error);
+          }
+        });
+    Sender.ifCancelled(result, () -> asked.cancel(true));
+    return result;
   }
 
   /**

@@ -8,10 +8,12 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Supplier;
 
 /**
  * Sends calls, and repeats them as need be: the core that the blocking and the async client share.
@@ -20,7 +22,7 @@ final class Sender {
   private final Settings given;
   private final Link link;
   private final Pipeline pipeline;
-  private final Executor waiting;
+  private final ExecutorService waiting;
   private volatile boolean reached;
 
   /**
@@ -28,7 +30,7 @@ final class Sender {
    *
    * @param waiting runs what waits for the delivery of logs on behalf of async calls
    */
-  Sender(Settings given, Link link, Pipeline pipeline, Executor waiting) {
+  Sender(Settings given, Link link, Pipeline pipeline, ExecutorService waiting) {
     this.given = given;
     this.link = link;
     this.pipeline = pipeline;
@@ -124,13 +126,34 @@ final class Sender {
     return attempts.result;
   }
 
-  /** Has something done on a thread that may wait. */
-  <R> CompletableFuture<R> later(java.util.function.Supplier<R> what) {
+  /** Has something done on a thread that may wait; cancelling the future interrupts it. */
+  <R> CompletableFuture<R> later(Supplier<R> what) {
+    CompletableFuture<R> result = new CompletableFuture<>();
     try {
-      return CompletableFuture.supplyAsync(what, waiting);
+      Future<?> work = waiting.submit(() -> finish(result, what));
+      ifCancelled(result, () -> work.cancel(true));
     } catch (RejectedExecutionException closed) {
-      return CompletableFuture.failedFuture(Link.closed());
+      result.completeExceptionally(Link.closed());
     }
+    return result;
+  }
+
+  private static <R> void finish(CompletableFuture<R> result, Supplier<R> what) {
+    try {
+      result.complete(what.get());
+    } catch (RuntimeException | Error error) {
+      result.completeExceptionally(error);
+    }
+  }
+
+  /** Has something done when a caller cancels a future. */
+  static void ifCancelled(CompletableFuture<?> result, Runnable what) {
+    result.whenComplete(
+        (value, error) -> {
+          if (result.isCancelled()) {
+            what.run();
+          }
+        });
   }
 
   /** One call of the async client, with its repeats. */
@@ -145,13 +168,14 @@ final class Sender {
     AsyncAttempts(Call<Q, A, R> call, Deadline deadline) {
       this.call = call;
       this.deadline = deadline;
-      result.whenComplete(
-          (value, error) -> {
-            ClientCall<Q, A> running = current;
-            if (result.isCancelled() && running != null) {
-              running.cancel("cancelled by the caller", null);
-            }
-          });
+      ifCancelled(result, this::cancel);
+    }
+
+    private void cancel() {
+      ClientCall<Q, A> running = current;
+      if (running != null) {
+        running.cancel("cancelled by the caller", null);
+      }
     }
 
     void behindLogs() {
@@ -185,6 +209,11 @@ final class Sender {
         CallOptions options = options(attempts.remaining(System.nanoTime()));
         ClientCall<Q, A> made = link.channel().newCall(call.method, options);
         current = made;
+        if (result.isDone()) {
+          // It was cancelled while the connection was made.
+          cancel();
+          return;
+        }
         if (call.isStreaming()) {
           ClientCalls.asyncServerStreamingCall(made, call.request, this);
         } else {

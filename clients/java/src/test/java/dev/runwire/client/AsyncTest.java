@@ -3,16 +3,37 @@ package dev.runwire.client;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.runwire.v1.ExperimentServiceGrpc;
+import dev.runwire.v1.GetExperimentRequest;
+import dev.runwire.v1.GetExperimentResponse;
+import io.grpc.CallOptions;
+import io.grpc.ClientCall;
+import io.grpc.ConnectivityState;
+import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.Grpc;
+import io.grpc.InsecureChannelCredentials;
+import io.grpc.InsecureServerCredentials;
+import io.grpc.ManagedChannel;
+import io.grpc.MethodDescriptor;
+import io.grpc.Server;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 @ExtendWith(ServerExtension.class)
 @Timeout(120)
@@ -71,12 +92,148 @@ class AsyncTest {
       calls.add(client.async().createRun(new RunSpec()));
     }
     for (CompletableFuture<?> call : calls) {
-      Throwable error = call.handle((made, failed) -> failed).get(30, TimeUnit.SECONDS).getCause();
+      Throwable error = call.handle((made, failed) -> failed).get(30, TimeUnit.SECONDS);
       assertTrue(error instanceof RunwireException, String.valueOf(error));
     }
     // Sixteen at a time, each with 2 s of its own, they would take 26.
     assertTrue(System.nanoTime() - start < TimeUnit.SECONDS.toNanos(15));
     client.close();
+  }
+
+  @Test
+  void allFuturesFailInTheSameWay(ServerProcess server) {
+    try (RunwireClient client = connect(server)) {
+      AsyncRunwireClient async = client.async();
+      String none = "0".repeat(32);
+      for (CompletableFuture<?> call :
+          List.of(async.getRun(none), async.resumeRun(none), async.getExperimentByName(" "))) {
+        Throwable error = call.handle((found, failed) -> failed).join();
+        assertTrue(error instanceof RunwireException, String.valueOf(error));
+      }
+    }
+  }
+
+  /** Never answers, and notes that a call came, and that its caller gave it up. */
+  private static final class Silent extends ExperimentServiceGrpc.ExperimentServiceImplBase {
+    final CountDownLatch came = new CountDownLatch(1);
+    final CountDownLatch cancelled = new CountDownLatch(1);
+
+    @Override
+    public void getExperiment(
+        GetExperimentRequest request, StreamObserver<GetExperimentResponse> answer) {
+      ((ServerCallStreamObserver<?>) answer).setOnCancelHandler(cancelled::countDown);
+      came.countDown();
+    }
+  }
+
+  private static Arguments call(
+      String name, Function<AsyncRunwireClient, CompletableFuture<?>> call) {
+    return Arguments.of(name, call);
+  }
+
+  static Stream<Arguments> calls() {
+    return Stream.of(
+        call("one call", client -> client.getExperiment("1")),
+        call("one call, and its answer changed", client -> client.getExperimentByName("a")),
+        call("several calls", client -> client.getOrCreateExperiment("a")));
+  }
+
+  @ParameterizedTest(name = "{0}")
+  @MethodSource("calls")
+  void cancellingAFutureCancelsItsCall(
+      String name, Function<AsyncRunwireClient, CompletableFuture<?>> call) throws Exception {
+    Silent service = new Silent();
+    Server server =
+        Grpc.newServerBuilderForPort(0, InsecureServerCredentials.create())
+            .addService(service)
+            .build()
+            .start();
+    try (RunwireClient client =
+        RunwireClient.builder()
+            .address("runwire://127.0.0.1:" + server.getPort())
+            .spoolDir(folder.resolve("spool"))
+            .timeout(Duration.ofMinutes(10))
+            .build()) {
+      CompletableFuture<?> asked = call.apply(client.async());
+      service.came.await();
+      asked.cancel(true);
+      assertTrue(service.cancelled.await(20, TimeUnit.SECONDS));
+    } finally {
+      server.shutdownNow();
+    }
+  }
+
+  /** A channel that is ready once somebody says so, and notes that a call is cancelled. */
+  private static final class Late extends ManagedChannel {
+    final ManagedChannel real =
+        Grpc.newChannelBuilder("127.0.0.1:1", InsecureChannelCredentials.create()).build();
+    final CountDownLatch asked = new CountDownLatch(1);
+    final CompletableFuture<ConnectivityState> state = new CompletableFuture<>();
+    final CountDownLatch cancelled = new CountDownLatch(1);
+
+    @Override
+    public ConnectivityState getState(boolean connect) {
+      asked.countDown();
+      return state.join();
+    }
+
+    @Override
+    public <Q, A> ClientCall<Q, A> newCall(MethodDescriptor<Q, A> method, CallOptions options) {
+      return new SimpleForwardingClientCall<>(real.newCall(method, options)) {
+        @Override
+        public void cancel(String message, Throwable cause) {
+          cancelled.countDown();
+          super.cancel(message, cause);
+        }
+      };
+    }
+
+    @Override
+    public String authority() {
+      return real.authority();
+    }
+
+    @Override
+    public ManagedChannel shutdown() {
+      real.shutdown();
+      return this;
+    }
+
+    @Override
+    public ManagedChannel shutdownNow() {
+      real.shutdownNow();
+      return this;
+    }
+
+    @Override
+    public boolean isShutdown() {
+      return real.isShutdown();
+    }
+
+    @Override
+    public boolean isTerminated() {
+      return real.isTerminated();
+    }
+
+    @Override
+    public boolean awaitTermination(long timeout, TimeUnit unit) throws InterruptedException {
+      return real.awaitTermination(timeout, unit);
+    }
+  }
+
+  @Test
+  void cancellingAFutureCancelsWhatWaitsForAConnection() throws Exception {
+    Late channel = new Late();
+    try (RunwireClient client =
+        RunwireClient.builder().channel(channel).spoolDir(folder.resolve("spool")).build()) {
+      CompletableFuture<?> call = client.async().serverInfo();
+      channel.asked.await();
+      call.cancel(true);
+      channel.state.complete(ConnectivityState.READY);
+      assertTrue(channel.cancelled.await(20, TimeUnit.SECONDS));
+    } finally {
+      channel.shutdownNow();
+    }
   }
 
   @Test
