@@ -29,7 +29,7 @@ final class Core {
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closed = new CountDownLatch(1);
   private final ExecutorService waiting;
-  private final Thread hook = new Thread(this::atExit, "runwire-exit");
+  private final Thread hook = Threads.daemon(this::atExit, "runwire-exit");
 
   Core(Settings given) {
     this.given = given;
@@ -44,17 +44,11 @@ final class Core {
             IDLE_SECONDS,
             TimeUnit.SECONDS,
             new LinkedBlockingQueue<>(),
-            Core::waitingThread);
+            task -> Threads.daemon(task, "runwire-waiting"));
     made.allowCoreThreadTimeOut(true);
     waiting = made;
     sender = new Sender(given, link, pipeline, waiting);
     Runtime.getRuntime().addShutdownHook(hook);
-  }
-
-  private static Thread waitingThread(Runnable task) {
-    Thread made = new Thread(task, "runwire-waiting");
-    made.setDaemon(true);
-    return made;
   }
 
   void opened(ActiveRun run) {
@@ -135,7 +129,7 @@ final class Core {
    * spooled.
    */
   private void atExit() {
-    Thread worker = waitingThread(this::endAll);
+    Thread worker = Threads.daemon(this::endAll, "runwire-waiting");
     worker.start();
     try {
       // What is logged may wait for room that there never is.

@@ -41,8 +41,7 @@ final class Delivery {
     this.link = link;
     this.guard = guard;
     this.contact = new Contact(given);
-    this.thread = new Thread(this::run, "runwire-delivery");
-    thread.setDaemon(true);
+    this.thread = Threads.daemon(this::run, "runwire-delivery");
   }
 
   void start() {

@@ -33,8 +33,7 @@ final class Folding {
     this.cutter = cutter;
     this.pulse = pulse;
     this.leftovers = new Leftovers(given.spoolRoot);
-    this.thread = new Thread(this::run, "runwire-folding");
-    thread.setDaemon(true);
+    this.thread = Threads.daemon(this::run, "runwire-folding");
   }
 
   void start() {

@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.logging.LogManager;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
@@ -103,6 +104,51 @@ class InterruptionTest {
         assertEquals(runId, watch.next().blocks().get(0).runId());
       }
     }
+  }
+
+  /** Runs a program that leaves a run open, and ends as build tools do that run it. */
+  static final class LikeABuildTool {
+    public static void main(String[] arguments) throws InterruptedException {
+      // Build tools have it before; its hook would be of the group that is destroyed.
+      LogManager.getLogManager();
+      ThreadGroup group = new ThreadGroup("program");
+      Thread program = new Thread(group, () -> leaveOpen(Path.of(arguments[0])));
+      program.start();
+      program.join();
+      group.interrupt();
+      try {
+        group.destroy();
+      } catch (IllegalThreadStateException alive) {
+        System.out.println("threads are left in the group");
+      }
+    }
+
+    private static void leaveOpen(Path spool) {
+      RunwireClient client =
+          RunwireClient.builder()
+              .mode(Mode.OFFLINE)
+              .spoolDir(spool)
+              .shutdownTimeout(Duration.ofSeconds(5))
+              .build();
+      client.startRun("open").flush();
+    }
+  }
+
+  @Test
+  void whatABuildToolInterruptsIsEndedAllTheSame() throws Exception {
+    Process tool =
+        new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                LikeABuildTool.class.getName(),
+                folder.resolve("spool").toString())
+            .redirectErrorStream(true)
+            .start();
+    String said = new String(tool.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, tool.waitFor(), said);
+    // The beginning, and the end.
+    assertEquals(2, framesOnDisk(), said);
   }
 
   @Test
