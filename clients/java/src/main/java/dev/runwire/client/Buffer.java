@@ -114,8 +114,7 @@ final class Buffer {
     }
   }
 
-  void row(KeySet keys, double[] values, long step, long time) {
-    Row row = new Row(keys, values);
+  void row(Row row, long step, long time) {
     add(row, row.weight(), step, time);
   }
 

@@ -1,11 +1,8 @@
 package dev.runwire.client;
 
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.ConcurrentModificationException;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 
 /** Logs to a run by way of the client's buffer. */
 final class BufferedLogger implements RunLogger {
@@ -39,28 +36,12 @@ final class BufferedLogger implements RunLogger {
   @Override
   public void logMetrics(Map<String, ? extends Number> metrics, long step, long timestamp) {
     checkTime(timestamp);
-    if (Objects.requireNonNull(metrics, "metrics").isEmpty()) {
-      return;
+    Row row = Row.of(keys, metrics);
+    if (row.keys.width() == 1) {
+      buffer.point(keys.single(row.keys.keys.get(0)), row.values[0], step, timestamp);
+    } else if (row.keys.width() > 1) {
+      buffer.row(row, step, timestamp);
     }
-    KeySet row = keys.row(new ArrayList<>(metrics.keySet()));
-    double[] values = values(row, metrics);
-    if (values.length == 1) {
-      buffer.point(keys.single(row.keys.get(0)), values[0], step, timestamp);
-    } else {
-      buffer.row(row, values, step, timestamp);
-    }
-  }
-
-  static double[] values(KeySet row, Map<String, ? extends Number> metrics) {
-    double[] values = new double[row.width()];
-    int i = 0;
-    for (Map.Entry<String, ? extends Number> metric : metrics.entrySet()) {
-      if (i == values.length) {
-        throw new ConcurrentModificationException("the metrics changed while they were logged");
-      }
-      values[i++] = Values.number(metric.getKey(), metric.getValue());
-    }
-    return values;
   }
 
   @Override

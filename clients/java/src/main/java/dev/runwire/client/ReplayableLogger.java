@@ -176,16 +176,16 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   public void logMetrics(Map<String, ? extends Number> metrics, long step, long timestamp) {
     checkOpen();
     BufferedLogger.checkTime(timestamp);
-    if (Objects.requireNonNull(metrics, "metrics").isEmpty()) {
-      return;
-    }
-    if (metrics.size() > MOST_ROW_KEYS) {
+    Row row = Row.of(keys, metrics);
+    int width = row.keys.width();
+    if (width > MOST_ROW_KEYS) {
       throw new IllegalArgumentException(
-          "logMetrics takes at most " + MOST_ROW_KEYS + " metrics here, and got " + metrics.size());
+          "logMetrics takes at most " + MOST_ROW_KEYS + " metrics here, and got " + width);
     }
-    KeySet row = keys.row(new ArrayList<>(metrics.keySet()));
-    fold.row(new Row(row, BufferedLogger.values(row, metrics)), step, timestamp);
-    count(POINT_BYTES * row.width());
+    if (width > 0) {
+      fold.row(row, step, timestamp);
+      count(POINT_BYTES * width);
+    }
   }
 
   @Override

@@ -7,11 +7,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.AbstractMap;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
@@ -238,6 +242,30 @@ class ClientTest {
       event = event.blocks().isEmpty() ? watch.next() : event;
       assertArrayEquals(new long[] {2}, event.blocks().get(0).steps());
     }
+  }
+
+  /** Metrics of which another thread takes one away while they are read. */
+  private static final class Shrinking extends AbstractMap<String, Double> {
+    private final Map<String, Double> all = new TreeMap<>(Map.of("a", 1.0, "b", 2.0, "c", 3.0));
+
+    @Override
+    public Set<String> keySet() {
+      Set<String> found = new TreeSet<>(all.keySet());
+      all.remove("a");
+      return found;
+    }
+
+    @Override
+    public Set<Map.Entry<String, Double>> entrySet() {
+      return all.entrySet();
+    }
+  }
+
+  @Test
+  void metricsThatChangeWhileTheyAreLoggedKeepTheirNames() {
+    String runId = client.createRun(spec("changing")).runId();
+    client.logger(runId).logMetrics(new Shrinking());
+    assertEquals(3, client.getRun(runId).metrics().get("c").value());
   }
 
   @Test
