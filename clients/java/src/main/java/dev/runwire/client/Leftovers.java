@@ -59,8 +59,9 @@ final class Leftovers {
         size += Files.size(segment);
       }
       return size > MOST_READ || new LeftSpool(spool).isNeeded();
-    } catch (IOException gone) {
-      // A process that ends removes its spool, and `runwire sync` does.
+    } catch (IOException | RuntimeException unreadable) {
+      // A process that ends removes its spool, and `runwire sync` does; and what nobody can read is
+      // no reason to stop.
       return false;
     }
   }

@@ -46,6 +46,14 @@ final class SpoolNotes {
     } catch (IOException full) {
       // A mark that a full disk does not take is a longer welcome, and no loss. Opened anew the
       // next time: the thread may have been interrupted, which closes a channel.
+      forget();
+    }
+  }
+
+  private void forget() {
+    try {
+      close();
+    } catch (IOException failed) {
       markFile = null;
     }
   }

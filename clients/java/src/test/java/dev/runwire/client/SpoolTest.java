@@ -134,6 +134,34 @@ class SpoolTest {
     assertEquals("", offered());
   }
 
+  @Test
+  void spoolsThatNobodyCanReadAreNoReasonToStop() throws IOException {
+    Path strange = Files.createDirectory(root.resolve(Ids.hex()));
+    ByteArrayOutputStream segment = new ByteArrayOutputStream();
+    segment.writeBytes(Segments.MAGIC);
+    segment.writeBytes(Segments.entry(Segments.HEAD, new byte[3]));
+    Files.write(strange.resolve("0000000000000001.segment"), segment.toByteArray());
+    assertEquals("", offered());
+  }
+
+  @Test
+  void aMarkThatTheDiskDoesNotTakeLeavesNoFileOpen() throws IOException {
+    SpoolNotes notes = new SpoolNotes(root);
+    Files.createSymbolicLink(root.resolve("acked"), Path.of("/dev/full"));
+    notes.acknowledge(new Mark(1, 1));
+    long files = files();
+    for (int i = 0; i < 100; i++) {
+      notes.acknowledge(new Mark(i, i));
+    }
+    assertTrue(files() < files + 50);
+  }
+
+  private static long files() throws IOException {
+    try (Stream<Path> open = Files.list(Path.of("/proc/self/fd"))) {
+      return open.count();
+    }
+  }
+
   /** Writes a spool until its input ends, and dies. */
   static final class Writes {
     public static void main(String[] arguments) throws IOException {
