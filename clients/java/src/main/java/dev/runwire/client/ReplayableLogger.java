@@ -168,8 +168,15 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   public void logMetric(String key, double value, long step, long timestamp) {
     checkOpen();
     BufferedLogger.checkTime(timestamp);
-    fold.point(keys.single(key), value, step, timestamp);
-    count(POINT_BYTES);
+    KeySet series = keys.single(key);
+    long names = names(series);
+    fold.point(series, value, step, timestamp);
+    count(POINT_BYTES + names);
+  }
+
+  /** Counts the bytes of the names in a block, if one begins with the next point. */
+  private static long names(KeySet of) {
+    return of.column == null ? Wire.names(of.keys).length : 0;
   }
 
   @Override
@@ -183,8 +190,9 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
           "logMetrics takes at most " + MOST_ROW_KEYS + " metrics here, and got " + width);
     }
     if (width > 0) {
+      long names = names(row.keys);
       fold.row(row, step, timestamp);
-      count(POINT_BYTES * width);
+      count((long) POINT_BYTES * width + names);
     }
   }
 

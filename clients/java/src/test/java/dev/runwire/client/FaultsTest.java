@@ -13,6 +13,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -68,8 +70,8 @@ class FaultsTest {
     }
   }
 
-  private static java.util.Map<String, String> wide() {
-    java.util.Map<String, String> tags = new java.util.TreeMap<>();
+  private static Map<String, String> wide() {
+    Map<String, String> tags = new TreeMap<>();
     for (int i = 0; i < 20; i++) {
       tags.put("t" + i, "x".repeat(8000));
     }
@@ -204,6 +206,26 @@ class FaultsTest {
       MetricHistory history = client.getMetricHistory(runId, "m");
       assertArrayEquals(LongStream.range(0, 3000).toArray(), history.steps());
       assertEquals("true", client.getRun(runId).params().get("done"));
+    }
+  }
+
+  @Test
+  void aReplayedTaskMayHaveManyLongNames(ServerProcess server) {
+    try (RunwireClient client = builder(server.address()).build()) {
+      String runId = client.createRun(new RunSpec()).runId();
+      String writer = ReplayableLogger.writerId("application-4", runId);
+      String long240 = "ü".repeat(240);
+      try (ReplayableLogger logger = client.replayableLogger(writer, runId)) {
+        for (int i = 0; i < 600; i++) {
+          Map<String, Integer> row = new TreeMap<>();
+          for (int k = 0; k < 8; k++) {
+            row.put(long240 + i + "-" + k, i);
+          }
+          logger.logMetrics(row, i);
+        }
+        logger.complete();
+      }
+      assertEquals(599, client.getMetricHistory(runId, long240 + "599-7").value(0));
     }
   }
 
