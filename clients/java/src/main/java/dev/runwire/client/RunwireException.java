@@ -47,7 +47,8 @@ public abstract class RunwireException extends RuntimeException {
   /**
    * Makes the exception of what a raw call threw.
    *
-   * @param thrown a {@code StatusRuntimeException} or {@code StatusException} of gRPC
+   * @param thrown a {@code StatusRuntimeException} or {@code StatusException} of gRPC, or what has
+   *     one as its cause, as futures throw it
    * @return the exception, of the class of its code, with the details that the server sent
    */
   public static RunwireException of(Throwable thrown) {

@@ -7,8 +7,6 @@ import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
 import io.grpc.Metadata;
 import io.grpc.Status;
-import io.grpc.StatusException;
-import io.grpc.StatusRuntimeException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -25,14 +23,7 @@ final class Statuses {
     if (error instanceof RunwireException) {
       return (RunwireException) error;
     }
-    Status status = Status.fromThrowable(error);
-    Metadata trailers = null;
-    if (error instanceof StatusRuntimeException) {
-      trailers = ((StatusRuntimeException) error).getTrailers();
-    } else if (error instanceof StatusException) {
-      trailers = ((StatusException) error).getTrailers();
-    }
-    return toException(status, trailers);
+    return toException(Status.fromThrowable(error), Status.trailersFromThrowable(error));
   }
 
   static RunwireException toException(Status status, Metadata trailers) {

@@ -5,6 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.runwire.v1.GetRunRequest;
+import dev.runwire.v1.RunServiceGrpc;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.AbstractMap;
@@ -17,6 +19,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -266,6 +269,17 @@ class ClientTest {
     String runId = client.createRun(spec("changing")).runId();
     client.logger(runId).logMetrics(new Shrinking());
     assertEquals(3, client.getRun(runId).metrics().get("c").value());
+  }
+
+  @Test
+  void rawCallsFailAsOthersDo() {
+    RunServiceGrpc.RunServiceFutureStub raw = RunServiceGrpc.newFutureStub(client.channel());
+    GetRunRequest request = GetRunRequest.newBuilder().setRunId("0".repeat(32)).build();
+    ExecutionException thrown =
+        assertThrows(ExecutionException.class, () -> raw.getRun(request).get());
+    RunwireException error = RunwireException.of(thrown);
+    assertEquals("RUN_NOT_FOUND", error.reason());
+    assertTrue(error instanceof NotFoundException);
   }
 
   @Test
