@@ -1,5 +1,6 @@
 package dev.runwire.client;
 
+import com.google.protobuf.Message;
 import io.grpc.MethodDescriptor;
 import java.util.List;
 import java.util.function.Function;
@@ -29,13 +30,15 @@ final class Call<Q, A, R> {
     this.behindLogs = behindLogs;
   }
 
-  static <Q, A, R> Call<Q, A, R> unary(
+  static <Q extends Message, A, R> Call<Q, A, R> unary(
       MethodDescriptor<Q, A> method, Q request, Function<A, R> convert) {
+    Rules.encodable(request);
     return new Call<>(method, request, answers -> convert.apply(answers.get(0)), true);
   }
 
-  static <Q, A, R> Call<Q, A, R> streaming(
+  static <Q extends Message, A, R> Call<Q, A, R> streaming(
       MethodDescriptor<Q, A> method, Q request, Function<List<A>, R> convert) {
+    Rules.encodable(request);
     return new Call<>(method, request, convert, true);
   }
 

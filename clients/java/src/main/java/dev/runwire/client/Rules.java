@@ -1,5 +1,7 @@
 package dev.runwire.client;
 
+import com.google.protobuf.Descriptors.FieldDescriptor;
+import com.google.protobuf.Message;
 import dev.runwire.v1.Dataset;
 import dev.runwire.v1.DatasetInput;
 import java.util.HashSet;
@@ -170,6 +172,33 @@ final class Rules {
         }
         i++;
       }
+    }
+  }
+
+  /** Checks all texts of a request, in whatever field. */
+  static void encodable(Message request) {
+    encodable(request, "");
+  }
+
+  private static void encodable(Message message, String before) {
+    for (Map.Entry<FieldDescriptor, Object> field : message.getAllFields().entrySet()) {
+      String name = before + field.getKey().getName();
+      if (!field.getKey().isRepeated()) {
+        encodable(field.getValue(), name);
+        continue;
+      }
+      int i = 0;
+      for (Object one : (List<?>) field.getValue()) {
+        encodable(one, name + "[" + i++ + "]");
+      }
+    }
+  }
+
+  private static void encodable(Object value, String field) {
+    if (value instanceof String) {
+      checkEncodable((String) value, field);
+    } else if (value instanceof Message) {
+      encodable((Message) value, field + ".");
     }
   }
 

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -111,6 +112,24 @@ class ArgumentsTest {
     assertThrows(IllegalArgumentException.class, () -> logger.logParam("p", new int[] {1}));
     assertThrows(
         IllegalArgumentException.class, () -> logger.setTags(Map.of("t", new String[] {"a"})));
+  }
+
+  private static void isNoText(String field, Executable call) {
+    InvalidArgumentException error = assertThrows(InvalidArgumentException.class, call);
+    assertEquals("INVALID_FIELD", error.reason());
+    assertEquals(field, error.violations().get(0).field());
+  }
+
+  @Test
+  void halfACharacterIsNoText() {
+    String cut = "\ud83d\ude00".substring(0, 1);
+    isNoText("name", () -> client.createExperiment(cut));
+    isNoText("tags[0].value", () -> client.setExperimentTag("1", "key", cut));
+    isNoText("params[0].value", () -> client.createRun(new RunSpec().params(Map.of("p", cut))));
+    isNoText("mask.tag_keys[0]", () -> client.getRun(RUN, new RunMask().tagKeys(List.of(cut))));
+    isNoText("filter", () -> client.searchRuns(new RunSearch().filter("name = '" + cut + "'")));
+    isNoText("keys[0]", () -> client.getMetricHistory(RUN, cut));
+    isNoText("params[0].value", () -> client.logger(RUN).logParam("p", cut));
   }
 
   private static Map<String, Double> nothing() {
