@@ -16,6 +16,12 @@ import java.util.Objects;
  * at once.
  */
 public final class Batch {
+  // Of each about the most: a point in a block of its own beside its key, a char of a key, a pair
+  // of long texts.
+  private static final int POINT_BYTES = 64;
+  private static final int CHAR_BYTES = 3;
+  private static final int PAIR_BYTES = 32 * 1024;
+
   private final Map<String, String> params = new LinkedHashMap<>();
   private final Map<String, String> tags = new LinkedHashMap<>();
   private final List<Rows> blocks = new ArrayList<>();
@@ -25,6 +31,7 @@ public final class Batch {
   private final Map<String, Double> row = new LinkedHashMap<>();
   private long rowStep;
   private long rowTime;
+  private long weight;
 
   /** Makes an empty batch. */
   public Batch() {}
@@ -69,6 +76,7 @@ public final class Batch {
     rowStep = step;
     rowTime = timestamp;
     row.put(key, value);
+    weight += weight(key);
     return this;
   }
 
@@ -102,6 +110,8 @@ public final class Batch {
     Arrays.stream(timestamps).forEach(block.times::add);
     Arrays.stream(values).forEach(block.values::add);
     blocks.add(block);
+    keys.forEach(key -> weight += weight(key));
+    weight += (long) Double.BYTES * (values.length + 2 * steps.length);
     last.clear();
     return this;
   }
@@ -172,6 +182,18 @@ public final class Batch {
     block.times.add(rowTime);
     block.values.addAll(row.values());
     row.clear();
+  }
+
+  private static long weight(String key) {
+    return POINT_BYTES + (long) CHAR_BYTES * key.length();
+  }
+
+  /**
+   * Bounds the bytes of what was added by keys and numbers, which are the same whenever the same
+   * calls fill a batch: texts may be longer then, and times that differ part what shared a block.
+   */
+  long weight() {
+    return weight + (long) PAIR_BYTES * (params.size() + tags.size());
   }
 
   Map<String, String> params() {

@@ -30,8 +30,8 @@ import java.util.concurrent.TimeUnit;
  * <p>It is named by the work, not by the process. Whoever logs the same calls in the same order
  * under the same name makes the same frames, for these are cut by what is in them, never by time;
  * the server takes each once, whoever was faster. So the work has to be deterministic in what it
- * logs: its keys, its steps and the number of its points, and where it flushes. Times and values
- * may differ; those that arrived first stay.
+ * logs: its keys, its steps and the number of its points, and where it flushes. Times, values and
+ * the texts of params and tags may differ; those that arrived first stay.
  *
  * <p>The name has to be unlike that of all other work on the run, or the server takes what is
  * logged second for a repeat of what was logged first, and drops it. A task that logs twice does
@@ -198,22 +198,24 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
 
   @Override
   public void logSeries(String key, double[] values, long[] steps, long[] timestamps) {
-    Records.series(runId(), key, values, steps, timestamps, this::add);
+    Records.series(runId(), key, values, steps, timestamps, made -> add(made, made.data.length));
   }
 
   @Override
   public void logBatch(Batch batch) {
-    add(records.batch(runId(), batch));
+    add(records.batch(runId(), batch), batch.weight());
   }
 
   @Override
   public void deleteTag(String key) {
-    add(Records.deleteTag(runId(), key));
+    LogRecord made = Records.deleteTag(runId(), key);
+    add(made, made.data.length);
   }
 
   @Override
   public void logInputs(List<DatasetInput> inputs) {
-    add(Records.inputs(runId(), inputs));
+    // Alone in a frame: their texts may be long.
+    add(Records.inputs(runId(), inputs), FRAME_BYTES);
   }
 
   private void checkOpen() {
@@ -222,14 +224,14 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     }
   }
 
-  /** Adds a record that is ready, in a frame of its own where it is large. */
-  private void add(LogRecord record) {
+  /** Adds a record, alone in a frame if it is large; what it weighs is the same in each attempt. */
+  private void add(LogRecord record, long bytes) {
     checkOpen();
-    if (weight + record.data.length > FRAME_BYTES) {
+    if (weight + bytes > FRAME_BYTES) {
       cut(Deadline.in(core.given.timeout));
     }
     fold.record(record);
-    count(record.data.length);
+    count(bytes);
   }
 
   private void take(LogRecord record) {

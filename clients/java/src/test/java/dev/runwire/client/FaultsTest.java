@@ -291,6 +291,45 @@ class FaultsTest {
     }
   }
 
+  /** Logs what is the same in each attempt but for texts and times. */
+  private static void attempt(ReplayableLogger logger, String text, long late) {
+    try (logger) {
+      for (int i = 0; i < 100; i++) {
+        logger.setTag("host", text);
+        logger.logMetric("m", i, i);
+      }
+      for (int i = 0; i < 4; i++) {
+        Batch batch = new Batch();
+        for (int step = 0; step < 4000; step++) {
+          batch.metric("a", step, 4000 * i + step, step).metric("b", step, step, step + late);
+        }
+        logger.logBatch(batch);
+        logger.logInputs(List.of(DatasetInput.of(Dataset.of("d", "1").withSource("file", text))));
+      }
+      logger.logMetric("end", 1);
+      logger.complete();
+    }
+  }
+
+  @Test
+  void attemptsThatDifferInTextsAndTimesLogTheSame(ServerProcess server) {
+    try (RunwireClient client = builder(server.address()).build()) {
+      for (boolean longFirst : new boolean[] {false, true}) {
+        String runId = client.createRun(new RunSpec()).runId();
+        String writer = ReplayableLogger.writerId("application-4", runId);
+        for (boolean isLong : new boolean[] {longFirst, !longFirst}) {
+          ReplayableLogger logger = client.replayableLogger(writer, runId, "" + isLong);
+          attempt(logger, isLong ? "x".repeat(8000) : "x", isLong ? 1 : 0);
+        }
+        assertArrayEquals(
+            LongStream.range(0, 100).toArray(), client.getMetricHistory(runId, "m").steps());
+        assertArrayEquals(
+            LongStream.range(0, 16_000).toArray(), client.getMetricHistory(runId, "a").steps());
+        assertEquals(1, client.getMetricHistory(runId, "end").size());
+      }
+    }
+  }
+
   @Test
   void tenThousandRunsLeakNeitherThreadsNorFiles(ServerProcess server) throws IOException {
     try (RunwireClient client = builder(server.address()).build()) {
