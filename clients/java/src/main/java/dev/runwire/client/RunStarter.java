@@ -83,6 +83,9 @@ final class RunStarter {
       name = client.updateRun(runId, RunStatus.RUNNING, name).name();
     }
     ActiveRun run = new ActiveRun(core, runId, name == null ? "" : name);
+    if (!spec.params().isEmpty()) {
+      run.logParams(spec.params());
+    }
     if (!spec.tags().isEmpty()) {
       run.setTags(spec.tags());
     }

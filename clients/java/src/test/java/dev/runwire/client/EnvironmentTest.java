@@ -133,7 +133,8 @@ class EnvironmentTest {
       try (RunwireClient client =
           RunwireClient.builder().address(arguments[0]).spoolDir(Paths.get(arguments[1])).build()) {
         for (int i = 0; i < 2; i++) {
-          System.out.println(client.<String, RuntimeException>call("r" + i, RunLogger::runId));
+          RunSpec spec = RunSpec.named("r" + i).params(Map.of("p", i)).tags(Map.of("t", i));
+          System.out.println(client.<String, RuntimeException>call(spec, RunLogger::runId));
         }
       }
     }
@@ -165,7 +166,10 @@ class EnvironmentTest {
       List<String> runIds = started(server, "RUNWIRE_RUN_ID", runId);
       assertEquals(runId, runIds.get(0));
       assertNotEquals(runId, runIds.get(1));
-      assertEquals(RunStatus.FINISHED, client.getRun(runId).status());
+      Run resumed = client.getRun(runId);
+      assertEquals(RunStatus.FINISHED, resumed.status());
+      assertEquals(Map.of("p", "0"), resumed.params());
+      assertEquals("0", resumed.tags().get("t"));
     }
   }
 
