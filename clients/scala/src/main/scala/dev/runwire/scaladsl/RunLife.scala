@@ -197,7 +197,7 @@ private object Loan {
     val result =
       try body(run)
       catch {
-        case leaving: ControlThrowable =>
+        case leaving: Throwable if isLeaving(leaving) =>
           // A return from within the body, not a failure.
           run.finish()
           throw leaving
@@ -210,12 +210,19 @@ private object Loan {
     result
   }
 
+  /** Whether somebody goes on behind a block that the body is in: also by Scala 3's `boundary`, whose class
+    * the other Scalas do not have, and which says so by its name only.
+    */
+  private def isLeaving(thrown: Throwable): Boolean =
+    thrown.isInstanceOf[ControlThrowable] || thrown.getClass.getName == "scala.util.boundary$Break"
+
   def runAsync[A](
       run: ActiveRun
   )(body: ActiveRun => Future[A])(implicit executor: ExecutionContext): Future[A] = {
     val done =
       try body(run)
-      catch { case NonFatal(error) => Future.failed[A](error) }
+      // Also what futures do not catch by themselves: nobody else would end the run.
+      catch { case error: Throwable => Future.failed[A](error) }
     done.transform(
       { result =>
         scala.concurrent.blocking(run.finish())

@@ -7,7 +7,8 @@ import scala.concurrent.duration._
 import scala.concurrent.ExecutionContext.Implicits.global
 import scala.concurrent.Future
 import scala.concurrent.Promise
-import scala.util.control.Breaks
+import scala.util.control.ControlThrowable
+import scala.util.Try
 
 class ClientTest extends ServerSuite {
 
@@ -46,17 +47,30 @@ class ClientTest extends ServerSuite {
     }
   }
 
+  /** What leaves blocks: that of all Scalas, and that of Scala 3's `boundary` where it is there. */
+  private def leaving: Seq[Throwable] = {
+    val boundary = Try {
+      val made =
+        Class.forName("scala.util.boundary$Break").getDeclaredConstructors.head.newInstance(null, null)
+      made.asInstanceOf[Throwable]
+    }
+    new ControlThrowable {} +: boundary.toOption.toList
+  }
+
   test("leaving the body is no failure, an interrupt ends it as killed") {
     withClient { client =>
       var runId = ""
-      val way = new Breaks
-      way.breakable {
-        client.run("left") { run =>
-          runId = run.runId
-          way.break()
-        }
+      for (way <- leaving) {
+        val thrown =
+          try
+            client.run[Throwable]("left") { run =>
+              runId = run.runId
+              throw way
+            }
+          catch { case thrown: Throwable => thrown }
+        assert(thrown eq way, thrown)
+        assertEquals(client.getRun(runId).status, RunStatus.Finished: RunStatus)
       }
-      assertEquals(client.getRun(runId).status, RunStatus.Finished: RunStatus)
       try
         client.run[Unit]("interrupted") { run =>
           runId = run.runId
@@ -103,6 +117,21 @@ class ClientTest extends ServerSuite {
         client.runs(Seq(experiment.experimentId), orderBy = Seq("metrics.i ASC"), pageSize = 3).toList
       assertEquals(found.map(_.name), List("async-1", "async-2", "async-3", "async-4"))
       assertEquals(found.map(_.status.toString), List("FINISHED", "FINISHED", "FINISHED", "FAILED"))
+    }
+  }
+
+  test("a run ends with a body that throws what futures do not catch") {
+    withClient { client =>
+      for (error <- Seq(new InterruptedException, new LinkageError)) {
+        val started = Promise[String]()
+        val ended = client.runAsync[Unit]("thrown") { run =>
+          started.success(run.runId)
+          throw error
+        }
+        val thrown = Await.result(ended.failed, 30.seconds)
+        assert(thrown.getCause eq error, thrown)
+        assertEquals(client.getRun(started.future.value.get.get).status, RunStatus.Failed: RunStatus)
+      }
     }
   }
 
