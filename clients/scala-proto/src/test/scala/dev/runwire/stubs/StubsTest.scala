@@ -5,6 +5,8 @@ import java.nio.file.Files
 import scala.concurrent.Await
 import scala.concurrent.duration._
 
+import dev.runwire.client.RunwireClient
+import dev.runwire.client.RunwireException
 import dev.runwire.client.ServerProcess
 import dev.runwire.stubs.v1._
 import io.grpc.Grpc
@@ -40,6 +42,15 @@ class StubsTest extends munit.FunSuite {
     val found = RunServiceGrpc.blockingStub(channel).getRun(GetRunRequest(runId)).getRun
     assertEquals(found.params, Seq(Param("alpha", "1")))
     assertEquals(found.metrics.map(_.count), Seq(2L))
+  }
+
+  test("stubs take the client's channel, and what they throw is made into the client's errors") {
+    val client = RunwireClient.builder().address(server.address).build()
+    try {
+      val found = RunServiceGrpc.stub(client.channel).getRun(GetRunRequest("0" * 32))
+      val error = RunwireException.of(Await.result(found.failed, 30.seconds))
+      assertEquals(error.reason, "RUN_NOT_FOUND")
+    } finally client.close()
   }
 
   test("the classes have other names than the Java client's, and the same bytes") {
