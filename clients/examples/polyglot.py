@@ -21,7 +21,7 @@ from runwire import Client, Run
 
 HERE = Path(__file__).resolve().parent
 LANGUAGES = ("python", "r", "java", "scala", "spark")
-QUERY = "metrics.r2 > 0.8 AND params.model != 'forest'"
+QUERY = "metrics.r2 > 0.8 AND params.model != 'forest' AND dataset.name = 'mtcars'"
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ object Table {
   private def describe(path: Path, columns: Seq[String]): Dataset = {
     val digest = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(path))
     Dataset(
-      name = path.getFileName.toString,
+      name = path.getFileName.toString.stripSuffix(".csv"),
       digest = digest.take(8).map(byte => f"$byte%02x").mkString,
       sourceType = "file",
       source = path.toString,
