@@ -18,7 +18,8 @@ class FaultsTest extends munit.FunSuite {
   private def connect(server: ServerProcess): Client =
     Runwire.connect(
       s"runwire://${server.address}",
-      spoolDir = Some(Files.createTempDirectory("runwire-spool"))
+      spoolDir = Some(Files.createTempDirectory("runwire-spool")),
+      retry = Retry(connectTimeout = 30.seconds)
     )
 
   test("a server that is killed in the middle of a run has each point once") {

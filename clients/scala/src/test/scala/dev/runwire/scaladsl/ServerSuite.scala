@@ -28,7 +28,9 @@ abstract class ServerSuite extends munit.FunSuite {
 
   /** Lends a client of its own. */
   def withClient[A](body: Client => A): A = {
-    val client = Runwire.connect(s"runwire://${server.address}", spoolDir = Some(folder()))
+    // The first connection of a process may take long where others are busy.
+    val patient = Retry(connectTimeout = 30.seconds)
+    val client = Runwire.connect(s"runwire://${server.address}", spoolDir = Some(folder()), retry = patient)
     try body(client)
     finally client.close()
   }

@@ -51,7 +51,7 @@ object TaskRun {
     *   the server; RUNWIRE_TRACKING_URI when empty
     */
   def connect(address: String = ""): Client =
-    Runwire.connect(address, retry = Retry(connectTimeout = 30.seconds))
+    Runwire.connect(address, timeout = 2.minutes, retry = Retry(connectTimeout = 1.minute))
 
   /** Makes what to send to the tasks of a job.
     *

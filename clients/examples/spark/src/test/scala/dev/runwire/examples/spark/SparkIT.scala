@@ -26,11 +26,12 @@ class SparkIT extends munit.FunSuite {
 
   override def beforeAll(): Unit = {
     server = new ServerProcess(folder.resolve("server")).start()
+    // The first connection of a process may take long where others are busy.
     client = Runwire.connect(
       s"runwire://${server.address}",
-      spoolDir = Some(folder.resolve("spools")),
-      // The first connection loads a lot of classes, and a machine that tests share may be slow.
-      retry = Retry(connectTimeout = 30.seconds)
+      timeout = 2.minutes,
+      retry = Retry(connectTimeout = 1.minute),
+      spoolDir = Some(folder.resolve("spools"))
     )
   }
 
