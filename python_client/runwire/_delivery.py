@@ -94,6 +94,7 @@ class Delivery:
         self._forking = False
         self._stream: _Stream | None = None
         self._lane: Lane | None = None
+        self._due: list[str] = []
         self._stopping = False
         self._failures = 0
         self._away_since = 0.0
@@ -153,27 +154,52 @@ class Delivery:
         stream.call.cancel()
 
     def heartbeat(self, run_ids: list[str]) -> None:
-        """Says that runs are alive, without waiting for an answer."""
+        """Says that runs are alive, without waiting for an answer; no stream need be open."""
         with self._guard:
-            # Once it stops, the channel may be closed at any moment.
-            if self._stub is None or self.away is not None or self._stopping:
-                return
-            for first in range(0, len(run_ids), _MOST_BEATS):
-                request = metric_pb2.HeartbeatRequest(run_ids=run_ids[first : first + _MOST_BEATS])
-                self._stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
+            if self._stream is None:
+                # Finding the server may take a while.
+                self._due = run_ids
+                self._guard.notify_all()
+            elif self.away is None:
+                self._say_alive(run_ids)
+
+    def _say_alive(self, run_ids: list[str]) -> None:
+        # Once it stops, the channel may be closed at any moment.
+        if self._stub is None or self._stopping:
+            return
+        for first in range(0, len(run_ids), _MOST_BEATS):
+            request = metric_pb2.HeartbeatRequest(run_ids=run_ids[first : first + _MOST_BEATS])
+            call = self._stub.Heartbeat.future(request, timeout=10.0, metadata=self._given.metadata)
+            call.add_done_callback(self._beaten)
+
+    def _beaten(self, call: Any) -> None:
+        if call.code() is grpc.StatusCode.UNAVAILABLE:
+            self._link.lost()
 
     def _run(self) -> None:
         while True:
             with self._guard:
-                while not self._stopping and not self._needed():
+                while not (self._stopping or self._needed() or self._due):
                     self._guard.wait()
                 if self._stopping:
                     return
-                assert self._lane is not None
-                lane = self._lane
+                due, self._due = self._due, []
+                lane = self._lane if self._needed() else None
+            if lane is None:
+                self._beat(due)
+                continue
             error = self._carry(lane)
             if error is not None:
                 self._pause(error)
+
+    def _beat(self, run_ids: list[str]) -> None:
+        """Finds the server while there is nothing to carry, and says that runs are alive."""
+        # The thread lives on whatever happens: the next beat tries again.
+        with contextlib.suppress(Exception):
+            with self._opening:
+                self._stub = self._link.stubs(self._given.timeout)["MetricService"]
+            with self._guard:
+                self._say_alive(run_ids)
 
     def _needed(self) -> bool:
         lane = self._lane

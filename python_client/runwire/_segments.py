@@ -219,6 +219,13 @@ class Scan:
 
     def _take(self, one: Entry) -> bool:
         """Takes an entry; returns whether it fits what came before."""
+        try:
+            return self._fits(one)
+        except (struct.error, UnicodeDecodeError):
+            # It is whole, but no program that knows the format has written it.
+            return False
+
+    def _fits(self, one: Entry) -> bool:
         if self.head is None:
             if one.kind != HEAD:
                 return False

@@ -99,6 +99,35 @@ def test_all_open_runs_have_heartbeats(tmp_path: Path, monkeypatch: pytest.Monke
         assert alive == 1_001
 
 
+@pytest.mark.parametrize("logs", [False, True], ids=["silent", "logged once"])
+def test_an_open_run_is_alive_also_behind_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logs: bool
+) -> None:
+    monkeypatch.setattr(_pipeline, "_HEARTBEAT", 0.05)
+    with ServerProcess(tmp_path / "data") as server, Client(server.address, spool_dir=tmp_path) as client:
+        run = new_run(client)
+        client.keep_alive(run)
+        if logs:
+            client.log_metric(run, "m", 1.0)
+            client.flush()
+        beat = await_beat(server, 0)
+        server.kill()
+        server.start()
+        # There may be one more from before.
+        await_beat(server, await_beat(server, beat))
+
+
+def await_beat(server: ServerProcess, last: int) -> int:
+    """Waits for a heartbeat behind one, and returns its time."""
+    with closing(sqlite3.connect(server.data_dir / "runwire.db")) as database:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            ((found,),) = database.execute("SELECT coalesce(max(heartbeat_time), 0) FROM runs")
+            if found > last:
+                return int(found)
+    raise AssertionError("no heartbeat has come")
+
+
 @pytest.fixture
 def direct(server: Any) -> Any:
     """A client beside the command."""

@@ -12,6 +12,7 @@ from runwire._folding import Groups
 from runwire._leftovers import offer
 from runwire._records import Records
 from runwire._renewal import renewed
+from runwire._segments import FRAME, HEAD, MAGIC, Head, entry, head
 from runwire._spool import Spool
 from runwire._writer import Writer
 from runwire.entities import MetricBlock
@@ -111,3 +112,21 @@ def test_what_is_no_spool_is_left_alone(tmp_path: Path) -> None:
     spool.release()
     assert offer(tmp_path) == ""
     assert [path.name for path in spool.folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MAGIC + entry(HEAD, b"abc"),
+        MAGIC + entry(HEAD, head(Head(ID, 1, 0, "ab"))[len(MAGIC) + 9 :].replace(b"ab", b"\xff\xff")),
+        head(Head(ID, 1, 0, "")) + entry(FRAME, b"abc"),
+    ],
+    ids=["a short head", "an address of no text", "a short frame"],
+)
+def test_what_is_whole_but_nonsense_ends_a_segment(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / ID).mkdir()
+    (tmp_path / ID / f"{1:016x}.segment").write_bytes(data)
+    spool = Spool.open(tmp_path / ID, BIG)
+    assert contents(spool) == []
+    spool.release()
+    offer(tmp_path)
