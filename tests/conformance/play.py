@@ -275,7 +275,14 @@ class Play:
 
     def _calls_step(self, step: dict[str, Any]) -> None:
         assert self._refusing, "nobody was connected to ${refusing}"
-        self._check(step, self._refusing.calls(step["calls"]))
+        deadline = time.monotonic() + step.get("within", 0)
+        while True:
+            try:
+                return self._check(step, self._refusing.calls(step["calls"]))
+            except StepFailed:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
 
     def _proxy_step(self, step: dict[str, Any]) -> None:
         proxy = self._start_proxy()

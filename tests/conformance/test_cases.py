@@ -36,7 +36,7 @@ SAID = {
     "copy": "copy to",
     "tear": "tear bytes",
     "refuse": "refuse method message metadata retry_delay count",
-    "calls": "calls expect save",
+    "calls": "calls within expect save",
 }
 # Ops whose answer is not waited for, a driver that starts, and the sync of a driver.
 SENT, STARTED, SYNCED = (

@@ -55,8 +55,10 @@ struct Delivery::Inner {
   bool told = false;
   Clock::time_point away_since, progress;
   Beats beats;
+  std::vector<std::string> due;
 
   void run();
+  void beat(const std::vector<std::string>& run_ids);
   bool needed() const { return lane && !lane->over && lane->writer.pending() > 0; }
   std::shared_ptr<Channel> connect();
   std::optional<Failure> carry(const std::shared_ptr<Lane>& carried);
@@ -118,16 +120,35 @@ void Delivery::Inner::wake() {
 void Delivery::Inner::run() {
   for (;;) {
     std::shared_ptr<Lane> carried;
+    std::vector<std::string> alive;
     {
       std::unique_lock<std::mutex> lock(guard.mutex);
-      while (!stopping && !needed()) guard.changed.wait(lock);
+      while (!stopping && !needed() && due.empty()) guard.changed.wait(lock);
       if (stopping) break;
-      carried = lane;
+      alive.swap(due);
+      if (needed()) carried = lane;
+    }
+    if (!carried) {
+      beat(alive);
+      continue;
     }
     std::optional<Failure> failure = carry(carried);
     if (failure) pause(*failure);
   }
   beats.stop();
+}
+
+// Finds the server while there is nothing to carry, and says that runs are alive.
+void Delivery::Inner::beat(const std::vector<std::string>& run_ids) {
+  try {
+    std::shared_ptr<Channel> found = connect();
+    std::lock_guard<std::mutex> lock(guard.mutex);
+    if (!stopping) beats.send(*found, run_ids);
+  } catch (const Interruption&) {
+    // The thread is to end.
+  } catch (const std::exception&) {
+    // The next beat tries again.
+  }
 }
 
 // The channel; that of a folder leads to the server that has the folder open now.
@@ -389,7 +410,14 @@ void Delivery::Inner::say_away() {
 void Delivery::heartbeat(const std::vector<std::string>& run_ids) {
   Inner& it = *inner_;
   std::lock_guard<std::mutex> lock(it.guard.mutex);
-  if (!it.stopping && it.channel && !away) it.beats.send(*it.channel, run_ids);
+  if (it.stopping) return;
+  if (it.stream == nullptr) {
+    // Finding the server may take a while.
+    it.due = run_ids;
+    it.guard.changed.notify_all();
+  } else if (!away) {
+    it.beats.send(*it.channel, run_ids);
+  }
 }
 
 }  // namespace runwire

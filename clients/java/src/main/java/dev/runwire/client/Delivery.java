@@ -1,12 +1,14 @@
 package dev.runwire.client;
 
 import dev.runwire.v1.HeartbeatRequest;
+import dev.runwire.v1.HeartbeatResponse;
 import dev.runwire.v1.MetricServiceGrpc;
 import dev.runwire.v1.Rejection;
 import dev.runwire.v1.StreamFramesRequest;
 import dev.runwire.v1.StreamFramesResponse;
 import dev.runwire.v1.Welcome;
 import io.grpc.Channel;
+import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
@@ -128,16 +130,8 @@ final class Delivery {
     }
   }
 
-  /** Says that runs are alive, without waiting for an answer. */
+  /** Says that runs are alive, without waiting for an answer; no stream need be open. */
   void heartbeat(List<String> runIds) {
-    guard.lock();
-    try {
-      if (!contact.isReached() || contact.away() != null) {
-        return;
-      }
-    } finally {
-      guard.unlock();
-    }
     Channel channel;
     try {
       channel = link.channel();
@@ -145,12 +139,26 @@ final class Delivery {
       // The next beat finds it, or the client is closed.
       return;
     }
-    MetricServiceGrpc.MetricServiceFutureStub stub =
-        MetricServiceGrpc.newFutureStub(channel).withDeadlineAfter(10, TimeUnit.SECONDS);
+    MetricServiceGrpc.MetricServiceStub stub =
+        MetricServiceGrpc.newStub(channel).withDeadlineAfter(10, TimeUnit.SECONDS);
     for (int start = 0; start < runIds.size(); start += MOST_BEATS) {
       List<String> some = runIds.subList(start, Math.min(start + MOST_BEATS, runIds.size()));
-      stub.heartbeat(HeartbeatRequest.newBuilder().addAllRunIds(some).build());
+      stub.heartbeat(HeartbeatRequest.newBuilder().addAllRunIds(some).build(), new Beat());
     }
+  }
+
+  /** A heartbeat on its way. One that finds no server has the next look where it is. */
+  private final class Beat implements StreamObserver<HeartbeatResponse> {
+    @Override
+    public void onNext(HeartbeatResponse alive) {}
+
+    @Override
+    public void onError(Throwable error) {
+      link.lost(Statuses.toException(error));
+    }
+
+    @Override
+    public void onCompleted() {}
   }
 
   private void run() {
