@@ -85,9 +85,10 @@ class MetricServiceServicer(object):
         bytes. A frame is one transaction with the writer's new sequence and CRC. A frame at or below the
         committed sequence is a repeat: dropped, and acknowledged again. One beyond the next ends the stream
         (FRAME_OUT_OF_ORDER). A wrong previous_crc, or other bytes at the sequence that was received last, ends it
-        (WRITER_DIVERGED), unless the writer is replayable: such a
-        writer has no spool, cuts frames by record count alone and sends the same records again after any
-        failure, so sequences suffice. At most welcome.window_bytes of payloads may be on their way.
+        (WRITER_DIVERGED), unless the writer is replayable: such a writer has no spool and sends the same records
+        again after any failure, in frames cut by what is the same each time (how many records, points and texts,
+        and their keys; never times or the lengths of texts), so sequences suffice. At most welcome.window_bytes
+        of payloads may be on their way.
 
         GROUPS. A block of up to 8 keys names them inline. Wider ones name a group by content hash. A group is
         declared on each stream (`declare`, not a part of any frame) before the first frame that uses it;
