@@ -406,7 +406,8 @@ def test_training_goes_on_while_the_server_restarts(tmp_path: Path) -> None:
         start = time.monotonic()
         for step in range(1, 20_000):
             client.log_metric(run, "m", float(step), step=step)
-        assert time.monotonic() - start < 5
+        # Who waited for the server would not get here.
+        assert time.monotonic() - start < 20
         server.start()
         client.flush()
         assert client.get_metric_history(run, "m").steps.tolist() == list(range(20_000))
