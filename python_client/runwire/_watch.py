@@ -200,6 +200,9 @@ class AsyncMetricWatch:
         try:
             if self._stream is None:
                 self._stream = await self._sender._open_stream(self._progress.call)
+                # Whoever closed it meanwhile found no stream to end.
+                if self._closed.is_set():
+                    self._stream.cancel()
             message = await self._stream.read()
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from None

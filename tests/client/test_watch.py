@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.client.blocking import KINDS, connect
@@ -157,6 +158,30 @@ def test_closing_ends_a_pause(kind: str, script: Script) -> None:
         closing.start()
         assert list(watch) == []
         closing.join()
+
+
+def test_closing_while_it_connects_ends_it(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    script.answers = [30.0]
+
+    async def main() -> None:
+        async with AsyncClient(script.address) as client:
+            connect, connected, closed = client._open_stream, asyncio.Event(), asyncio.Event()
+
+            async def connect_slowly(call: Any) -> Any:
+                stream = await connect(call)
+                connected.set()
+                await closed.wait()
+                return stream
+
+            monkeypatch.setattr(client, "_open_stream", connect_slowly)
+            watch = client.watch_metrics([RUN])
+            waiting = asyncio.ensure_future(anext(watch, None))
+            await connected.wait()
+            await watch.close()
+            closed.set()
+            assert await asyncio.wait_for(waiting, 20) is None
+
+    asyncio.run(main())
 
 
 def test_a_wait_that_is_left_takes_nothing_away(script: Script) -> None:
