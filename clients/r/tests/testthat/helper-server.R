@@ -40,8 +40,7 @@ new_server <- function(..., env = parent.frame(), data_dir = NULL) {
   self <- new.env()
   self$port <- "0"
   self$launch <- function() {
-    self$ready <- tempfile("ready")
-    arguments <- c("server", "--data-dir", folder, "--grpc-port", self$port, "--ready-file", self$ready, ...)
+    arguments <- c("server", "--data-dir", folder, "--grpc-port", self$port, ...)
     self$log <- tempfile("log")
     self$process <- processx::process$new(
       server_command(), arguments,
@@ -51,11 +50,11 @@ new_server <- function(..., env = parent.frame(), data_dir = NULL) {
   self$start <- function() {
     self$launch()
     end <- Sys.time() + 60
-    while (!file.exists(self$ready) || file.size(self$ready) == 0) {
+    # The whole line: it may be read while it is written.
+    while (length(line <- grep("ready at .*\\)$", readLines(self$log, warn = FALSE), value = TRUE)) == 0) {
       if (Sys.time() > end || !self$process$is_alive()) stop("no server: ", paste(readLines(self$log), collapse = "\n"))
       Sys.sleep(0.02)
     }
-    line <- grep("ready at ", readLines(self$log), value = TRUE)[1]
     self$address <- sub(".*ready at ([^ ]+).*", "\\1", line)
     if (!startsWith(self$address, "unix:")) self$port <- sub(".*:", "", self$address)
     invisible(self)

@@ -131,7 +131,12 @@ class EnvironmentTest {
   static final class StartsRuns {
     public static void main(String[] arguments) {
       try (RunwireClient client =
-          RunwireClient.builder().address(arguments[0]).spoolDir(Paths.get(arguments[1])).build()) {
+          RunwireClient.builder()
+              .address(arguments[0])
+              .spoolDir(Paths.get(arguments[1]))
+              // The first connection of a process takes a while on a busy machine.
+              .retry(new Retry().connectTimeout(Duration.ofSeconds(30)))
+              .build()) {
         for (int i = 0; i < 2; i++) {
           RunSpec spec = RunSpec.named("r" + i).params(Map.of("p", i)).tags(Map.of("t", i));
           System.out.println(client.<String, RuntimeException>call(spec, RunLogger::runId));
@@ -179,7 +184,7 @@ class EnvironmentTest {
       try (RunwireClient client =
           RunwireClient.builder()
               .address(arguments[0])
-              .retry(new Retry().connectTimeout(Duration.ofSeconds(3)))
+              .retry(new Retry().connectTimeout(Duration.ofSeconds(Long.parseLong(arguments[1]))))
               .build()) {
         System.out.println(client.serverInfo().database());
       } catch (ServerUnavailableException refused) {
@@ -196,8 +201,8 @@ class EnvironmentTest {
     try (ServerProcess server =
         new ServerProcess(folder, "--tls-cert", certificate, "--tls-key", key).start()) {
       String address = "runwires://" + server.address();
-      assertEquals("sqlite", said(Map.of("RUNWIRE_TLS_CA", certificate), Asks.class, address));
-      assertEquals("refused", said(Map.of(), Asks.class, address));
+      assertEquals("sqlite", said(Map.of("RUNWIRE_TLS_CA", certificate), Asks.class, address, 30));
+      assertEquals("refused", said(Map.of(), Asks.class, address, 3));
     }
   }
 
