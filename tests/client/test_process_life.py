@@ -37,7 +37,8 @@ class Program:
         try:
             out, err = self.process.communicate(timeout=90)
         except subprocess.TimeoutExpired:
-            self.process.kill()
+            # With its children, which hold its output open.
+            os.killpg(self.process.pid, signal.SIGKILL)
             raise AssertionError(f"it does not end: {self.process.communicate()}") from None
         return self.process.returncode, out, err
 
@@ -65,7 +66,12 @@ def program(tmp_path: Path, address: str, code: str, **environment: str) -> Prog
     path = tmp_path / "program.py"
     path.write_text(code)
     process = subprocess.Popen(
-        [sys.executable, str(path)], env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, str(path)],
+        env=there,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     return Program(process, spools)
 

@@ -11,6 +11,7 @@ from tests.clients.outside import CLIENTS, succeed
 
 # Most of them are built by Maven; R's library is built under a lock.
 @pytest.mark.xdist_group("jvm")
+@pytest.mark.timeout(2_000)
 def test_all_train_against_one_server(tmp_path: Path) -> None:
     told = succeed([sys.executable, CLIENTS / "examples" / "polyglot.py"], tmp_path, timeout=1800)
     best, _, matching = told.partition("the ten best that match it")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.clients.outside import CLIENTS, succeed
 
-pytestmark = pytest.mark.xdist_group("jvm")
+pytestmark = [pytest.mark.xdist_group("jvm"), pytest.mark.timeout(2_700)]
 
 # Maven says nothing of a module in which it finds no tests, or leaves all of them out.
 SCALA = [f"{module}/{version}" for module in ("scala", "scala-proto") for version in ("2.12", "2.13", "3")]

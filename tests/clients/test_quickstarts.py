@@ -58,6 +58,7 @@ def marked(run: Callable[..., str], tools: str) -> object:
     return pytest.param(run, id=run.__name__, marks=pytest.mark.xdist_group(tools))
 
 
+@pytest.mark.timeout(2_000)
 @pytest.mark.parametrize(
     "run", [marked(python, "python"), marked(java, "jvm"), marked(scala, "jvm"), marked(r, "r")]
 )

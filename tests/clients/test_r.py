@@ -69,6 +69,7 @@ def documents(package: Path) -> dict[str, str]:
 
 
 @pytest.mark.xdist_group("r")
+@pytest.mark.timeout(2_400)
 def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
     library = Path(succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip())
     log = check_log(tmp_path, library)
@@ -83,6 +84,7 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("r")
+@pytest.mark.timeout(1_500)
 def test_tests_without_a_server_and_without_the_vectors_leave_out_what_needs_them(tmp_path: Path) -> None:
     library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
     # Outside of the repository nothing is found beside the tests.
@@ -98,6 +100,7 @@ def test_tests_without_a_server_and_without_the_vectors_leave_out_what_needs_the
 
 
 @pytest.mark.xdist_group("r")
+@pytest.mark.timeout(1_500)
 def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(tmp_path: Path) -> None:
     library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
     copy = tmp_path / "runwire"

@@ -19,6 +19,7 @@ ROOT: Final = HERE.parents[1]
 # Variables of the runner's own that would change what a client does.
 _NOT_PASSED: Final = ("RUNWIRE_", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
 _PATIENCE: Final = 90.0
+_BUILD_PATIENCE: Final = 1_200.0
 
 
 def languages() -> dict[str, dict[str, Any]]:
@@ -40,7 +41,9 @@ def build(language: str) -> None:
     command = languages()[language].get("build")
     if command is None:
         return
-    done = subprocess.run(_command(command), cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        _command(command), cwd=ROOT, capture_output=True, text=True, timeout=_BUILD_PATIENCE, check=False
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{language}: {' '.join(command)} failed:\n{done.stdout}\n{done.stderr}")
 
@@ -190,12 +193,15 @@ class Driver:
     def stop(self) -> None:
         """Ends it, whatever state it is in."""
         self.end()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(20)
+        # What it started may live on and hold its output open.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(20)
         self._reader.join(10)
-        self._out.close()
         self._stderr.close()
+        # Closing waits for who reads.
+        if self._reader.is_alive():
+            raise DriverFailed(f"something that the {self.language} driver started holds its output")
+        self._out.close()

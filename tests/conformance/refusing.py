@@ -142,7 +142,9 @@ class RefusingProxy(grpc.GenericRpcHandler):
         call = self._channel.stream_stream(path)(
             _until_gone(first, requests), metadata=passed, timeout=timeout
         )
-        context.add_callback(call.cancel)
+        # It is not called back of what is over already.
+        if not context.add_callback(call.cancel):
+            call.cancel()
         try:
             for answer in call:
                 refusal = self._due(method)

@@ -34,7 +34,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             tools = "jvm" if language in ("java", "scala") else language
             marks = [pytest.mark.xdist_group(tools)]
             if case.torture:
-                marks.append(pytest.mark.torture)
+                marks += [pytest.mark.torture, pytest.mark.timeout(5_000)]
+            elif "build" in languages()[language]:
+                # The first of them builds the driver.
+                marks.append(pytest.mark.timeout(1_500))
             name = f"{language}-{case.group}-{case.name}".replace("[", "(").replace("]", ")")
             params.append(pytest.param(language, case, id=name, marks=marks))
     metafunc.parametrize(("language", "case"), params)

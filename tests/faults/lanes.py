@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -105,9 +106,12 @@ class Lane:
 
     def await_acks_or_death(self, count: int) -> None:
         """Waits for the next acknowledgements, or until the server has died."""
+        last = time.monotonic()
         while count > 0 and self.server.runs():
             if select.select([self._acks], [], [], 0.1)[0]:
                 count -= len(os.read(self._acks, count))
+                last = time.monotonic()
+            assert time.monotonic() - last < 60, "the writers stand still"
 
     def kill_server(self) -> None:
         """Kills the server at a moment that nobody chose, and starts it again."""
