@@ -388,3 +388,11 @@ def test_like_is_what_the_oracle_says(text: str, pattern: str, fold: bool) -> No
         return
     wanted = oracle.like(oracle.lower(text), oracle.lower(pattern)) if fold else oracle.like(text, pattern)
     assert like_matcher(pattern, fold=fold)(text) == wanted
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("part", ["%", "%_", "%E", "%\\\\"])
+def test_no_pattern_takes_the_server_long(part: str) -> None:
+    node = parse_run_filter(f"status LIKE '{part * 5000}X'")
+    assert isinstance(node, Term)
+    assert node.value == ()

@@ -210,8 +210,11 @@ def like_matcher(pattern: str, *, fold: bool) -> Callable[[str], bool]:
     for character in characters:
         if character == "\\":
             parts.append(re.escape(next(characters, "\\")))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(character) or re.escape(character))
+        elif character != "%":
+            parts.append("." if character == "_" else re.escape(character))
+        # The second of two in a row means nothing more, and would be tried at each place.
+        elif parts[-1:] != [".*"]:
+            parts.append(".*")
     compiled = re.compile("".join(parts), re.DOTALL)
     return lambda text: compiled.fullmatch(fold_ascii(text) if fold else text) is not None
 
