@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import grpc
+import hypothesis
 import pytest
 from tests.support.mounts import mounted
 from tests.support.postgres import Postgres
@@ -19,6 +20,10 @@ from runwire_server.app import clock, working
 from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import open_engine
+
+# No example fails for being slow: a machine may be busy with others.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure() -> None:

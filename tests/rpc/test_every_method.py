@@ -22,7 +22,6 @@ MIB = 1024 * 1024
 every_method = pytest.mark.parametrize("name", METHODS)
 fuzzed = settings(
     max_examples=100,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -279,7 +279,6 @@ async def check_history(world: World, rng: random.Random) -> None:
 def test_reads_see_each_point_once_whatever_compaction_does(world: World) -> None:
     @settings(
         max_examples=150 if world.engine.dialect == "sqlite" else 30,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(ACTIONS)

@@ -226,7 +226,6 @@ def expected(stored: Iterable[StoredRun], request: run_pb2.SearchRunsRequest) ->
 
 @settings(
     max_examples=300,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(

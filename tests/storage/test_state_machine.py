@@ -389,7 +389,6 @@ def test_a_storage_behaves_like_the_model(subject: Subject, count: int) -> None:
                     max_examples=count,
                     stateful_step_count=30,
                     derandomize=True,
-                    deadline=None,
                     database=None,
                     # To make a failure small takes a while: where nothing has to be killed for it.
                     phases=[Phase.generate] if subject.lives else [Phase.generate, Phase.shrink],

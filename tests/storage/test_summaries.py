@@ -543,7 +543,6 @@ def test_any_history_counts_each_point_once(history: tuple[asyncio.Runner, Engin
 
     @settings(
         max_examples=60 if engine.dialect == "sqlite" else 30,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         phases=[p for p in Phase if p is not Phase.explain],
     )

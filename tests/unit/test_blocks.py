@@ -67,7 +67,7 @@ def check_same(read: Points, written: Points) -> None:
     assert read.values.tobytes() == written.values.tobytes()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(blocks(), max_size=4))
 # Differences that wrap around to one stride, and strides at the edges of int64.
 @example([points(["a"], [MIN, MAX, MAX - 2**64 // 2], [0, 0, 0], [0, 0, 0])])

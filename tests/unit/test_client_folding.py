@@ -79,7 +79,7 @@ rows = st.tuples(st.just("row"), st.sampled_from([RUN, OTHER]), wide, values, st
 marks = st.tuples(st.just("tag"), st.sampled_from([RUN, OTHER]), keys, values, st.just(0))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.lists(points | rows | marks, max_size=25), max_size=4))
 def test_folding_keeps_each_run_in_its_order(passes: list[list[tuple[str, str, str, float, int]]]) -> None:
     records = Records(now=lambda: 5)

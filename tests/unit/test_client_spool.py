@@ -47,7 +47,7 @@ def contents(spool: Spool) -> list[bytes]:
     return [stored.payload for stored in found if stored is not None]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     payloads=st.lists(st.binary(max_size=3000), min_size=1, max_size=20),
     acked=st.integers(0, 20),
@@ -73,7 +73,7 @@ def test_what_is_written_is_read_by_the_next_process(payloads: list[bytes], acke
     shutil.rmtree(root)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_a_torn_end_costs_the_last_frame_and_no_other(data: st.DataObject) -> None:
     root = Path(tempfile.mkdtemp())

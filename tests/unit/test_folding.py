@@ -98,7 +98,7 @@ def assert_right(found: Sequence[Summary], rows: Sequence[Row]) -> None:
         assert bitwise(summary) == bitwise(reference(rows, k))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cuts())
 # Equal but for their sign, the later one with the earlier time.
 @example((ZEROS, [[ZEROS]]))
@@ -108,7 +108,7 @@ def test_any_cut_gives_what_one_by_one_gives(cut: tuple[list[Row], list[list[lis
     assert_right(folded(batches), rows)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(cuts(), st.data())
 def test_blocks_of_any_keys_fold_in_order_of_arrival(
     cut: tuple[list[Row], list[list[list[Row]]]], data: st.DataObject
@@ -138,14 +138,14 @@ def test_blocks_of_any_keys_fold_in_order_of_arrival(
             assert table.counts(at[k : k + 1]) == [0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS, st.integers(1, 4))
 def test_large_matrices_fold_the_same(rows: list[Row], times: int) -> None:
     block = rows * (SMALL * times)
     assert_right(folded([[rows], [block], [rows]]), rows + block + rows)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS, ROWS)
 def test_a_summary_that_was_put_back_is_folded_on(first: list[Row], second: list[Row]) -> None:
     table = SummaryTable()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from tests.support.frames import batch, begin, block, finish, group_hash, payload, record
 
 from runwire.v1 import frame_pb2, run_pb2
@@ -117,7 +117,6 @@ class TestGroups:
         max_size=8,
     )
 )
-@settings(deadline=None)
 def test_each_record_is_a_change_or_rejected(records: list[bytes]) -> None:
     contents = read(*records)
     rejected = sum(rejection.records for rejection in contents.rejections.values())
@@ -128,7 +127,6 @@ def test_each_record_is_a_change_or_rejected(records: list[bytes]) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None)
 def test_any_bytes_are_read(data: bytes) -> None:
     contents = frames.read(1, data, {})
     assert contents.changes or contents.rejections

@@ -335,7 +335,7 @@ class World(RuleBasedStateMachine):
 
 
 TestWorld = World.TestCase
-TestWorld.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestWorld.settings = settings(max_examples=200, stateful_step_count=40)
 
 
 def test_a_copied_spool_that_goes_on_is_noticed() -> None:

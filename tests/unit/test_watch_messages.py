@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runwire.v1 import metric_pb2
@@ -59,7 +59,6 @@ def compacted(draw: st.DrawFn) -> list[Placed]:
     return draw(st.permutations(blocks))
 
 
-@settings(deadline=None)
 @given(st.one_of(logged(), compacted()), st.sampled_from([1, 64, 300, 2**20]))
 def test_windows_have_every_point_once_and_follow_each_other(blocks: list[Placed], size: int) -> None:
     end = max((int(block.positions[-1]) + 1 for block in blocks), default=0) + 2

@@ -138,7 +138,7 @@ def unpacked(block: block_pb2.Block) -> bytes:
     return b"".join(parts)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(BLOCKS, st.booleans())
 def test_arrays_are_what_the_public_class_reads(block: block_pb2.Block, pack: bool) -> None:
     data = block.SerializeToString() if pack else unpacked(block)

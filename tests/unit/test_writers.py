@@ -232,7 +232,7 @@ class Exchange(RuleBasedStateMachine):
         assert self.restored or self.acked <= len(self.applied)
 
 
-Exchange.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Exchange.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestExchange = Exchange.TestCase
 
 
@@ -270,5 +270,5 @@ class Replays(RuleBasedStateMachine):
         assert self.applied == list(range(1, len(self.applied) + 1))
 
 
-Replays.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Replays.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
 TestReplays = Replays.TestCase
