@@ -63,7 +63,9 @@ async def test_a_stop_under_load_leaves_no_write_without_its_answer(tmp_path: Pa
             asyncio.ensure_future(write_until_refused(stores[n % 4], run, n, event))
             for n, event in enumerate(went)
         ]
-        await asyncio.gather(*(event.wait() for event in went))
+        going = asyncio.gather(*(event.wait() for event in went))
+        await asyncio.wait([going, *writers], return_when=asyncio.FIRST_COMPLETED)
+        assert going.done(), [writer.result() for writer in writers if writer.done()]
         assert await asyncio.to_thread(server.stop) == 0
         outcomes = await asyncio.gather(*writers)
         for channel in channels:
