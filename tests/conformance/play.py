@@ -29,6 +29,7 @@ from tests.support.server import ServerProcess
 from runwire._writer import chained
 from runwire.v1 import frame_pb2, metric_pb2, metric_pb2_grpc
 
+_PATIENCE: Final = 60.0
 _SYNC: Final = "from runwire.cli import main; main()"
 _SIGNALS: Final = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM, "interrupt": signal.SIGINT}
 _KINDS: Final = (
@@ -349,7 +350,8 @@ class Play:
         with grpc.insecure_channel(self._names["host"]) as channel:
             stub = metric_pb2_grpc.MetricServiceStub(channel)
             hello = frame_pb2.Hello(writer_id=spool.name)
-            welcome = stub.AppendFrames(metric_pb2.AppendFramesRequest(hello=hello)).welcome
+            request = metric_pb2.AppendFramesRequest(hello=hello)
+            welcome = stub.AppendFrames(request, timeout=_PATIENCE).welcome
             crc = welcome.committed_crc
             for number in range(step.get("frames", 0)):
                 payload = frame_pb2.FramePayload(records=[frame_pb2.Record()]).SerializeToString()
@@ -357,9 +359,10 @@ class Play:
                     sequence=welcome.committed_sequence + 1 + number, previous_crc=crc, payload=payload
                 )
                 crc = chained(crc, payload)
-                stub.AppendFrames(
-                    metric_pb2.AppendFramesRequest(writer_id=spool.name, epoch=welcome.epoch, frames=[frame])
+                request = metric_pb2.AppendFramesRequest(
+                    writer_id=spool.name, epoch=welcome.epoch, frames=[frame]
                 )
+                stub.AppendFrames(request, timeout=_PATIENCE)
 
     def _copy_step(self, step: dict[str, Any]) -> None:
         shutil.copytree(expand(step["copy"], self._names), expand(step["to"], self._names))
