@@ -22,11 +22,13 @@ from runwire._folding import Fold, Groups, Record
 from runwire._lanes import PULSE, Lanes
 from runwire._leftovers import offer
 from runwire._places import Options
-from runwire._process import at_exit, not_at_exit
+from runwire._process import at_exit, not_at_exit, seconds_into_exit
 from runwire._stderr import say
 
 _HEARTBEAT: Final = 30.0
 _PROGRESS: Final = 2.0
+# What was logged last is on its way to the spool still as the process exits.
+_LEAST_AT_EXIT: Final = 1.0
 
 
 class Pipeline:
@@ -374,13 +376,17 @@ class Pipeline:
         """Delivers what was logged as the process ends, and says on stderr what could not be.
 
         Args:
-            timeout: Most seconds; None for as long as an exit may take.
+            timeout: Most seconds; None for what is left of the time that an exit may take, which all
+                clients of the process share.
         """
         if self._closing:
             return
+        if timeout is None:
+            patience = self._options.shutdown_timeout
+            timeout = max(patience - seconds_into_exit(), min(patience, _LEAST_AT_EXIT))
         try:
             if self._before_exit is not None:
                 self._before_exit()
-            self.close(timeout or self._options.shutdown_timeout, progress=True)
+            self.close(timeout, progress=True)
         except (errors.RunwireError, OSError) as error:
             say(str(error))

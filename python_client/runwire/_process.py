@@ -7,8 +7,13 @@ import os
 import signal
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
+from typing import Final
+
+# When this process began to exit, once it did.
+_exits: Final[list[float]] = []
 
 
 def at_fork(
@@ -82,3 +87,10 @@ def not_at_exit(call: Callable[[], None]) -> None:
         call: What was registered.
     """
     atexit.unregister(call)
+
+
+def seconds_into_exit() -> float:
+    """Tells how long this process has been exiting; the first call at its exit begins to count."""
+    if not _exits:
+        _exits.append(time.monotonic())
+    return time.monotonic() - _exits[0]

@@ -32,10 +32,10 @@ class Program:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
 
-    def end(self) -> tuple[int, str, str]:
-        """Waits for its end, and returns its exit code and what it printed."""
+    def end(self, told: str | None = None) -> tuple[int, str, str]:
+        """Tells it something, waits for its end, and returns its exit code and what it printed."""
         try:
-            out, err = self.process.communicate(timeout=90)
+            out, err = self.process.communicate(told, timeout=90)
         except subprocess.TimeoutExpired:
             # With its children, which hold its output open.
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -68,6 +68,7 @@ def program(tmp_path: Path, address: str, code: str, **environment: str) -> Prog
     process = subprocess.Popen(
         [sys.executable, str(path)],
         env=there,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -222,32 +223,44 @@ sys.stdin.readline()
 client.log_series(run, "m", range(1000))
 """
     running = program(tmp_path, f"runwire://{server.address}", code)
-    process = subprocess.Popen(
-        [sys.executable, str(tmp_path / "program.py")],
-        env={
-            **os.environ,
-            "RUNWIRE_TRACKING_URI": f"runwire://{server.address}",
-            "RUNWIRE_SPOOL_DIR": str(running.spools),
-        },
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    running.process.kill()
-    running.end()
-    assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
+    run_id = running.line()
     server.kill()
     start = time.monotonic()
-    _, err = process.communicate("\n", timeout=30)
+    found, _, err = running.end("\n")
     assert 3.5 < time.monotonic() - start < 30
-    assert process.returncode == 0
+    assert found == 0
     assert "giving up in" in err
     assert str(running.spools) in err
     with server:
         running.sync(server.address)
         assert len(steps(server, run_id)) == 1000
+
+
+def test_the_clients_of_a_process_share_the_time_that_its_exit_may_take(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data")
+    server.start()
+    code = """
+import runwire, sys
+clients = [runwire.Client(shutdown_timeout=9) for _ in range(3)]
+runs = [client.begin_run("0") for client in clients]
+for client in clients:
+    client.flush()
+print(*runs, flush=True)
+sys.stdin.readline()
+for client, run in zip(clients, runs):
+    client.log_series(run, "m", range(1000))
+"""
+    running = program(tmp_path, f"runwire://{server.address}", code)
+    run_ids = running.line().split()
+    server.kill()
+    start = time.monotonic()
+    found, _, err = running.end("\n")
+    assert 8.5 < time.monotonic() - start < 24
+    assert found == 0
+    assert err.count("`runwire sync ") == 3
+    with server:
+        running.sync(server.address)
+        assert [len(steps(server, run_id)) for run_id in run_ids] == [1000] * 3
 
 
 def test_a_forked_child_logs_as_a_writer_of_its_own(server: ServerProcess, tmp_path: Path) -> None:
