@@ -252,7 +252,8 @@ class Cursor:
             OSError: It can not be read.
         """
         self.segment = segment
-        self._file: Any = segment.path.open("rb")
+        # Not buffered: a buffer has a lock, and a child forked within a read would wait for it for ever.
+        self._file: Any = segment.path.open("rb", buffering=0)
         self._at = len(MAGIC)
         self._groups: dict[bytes, frame_pb2.Group] = {}
         self.next = segment.before.sequence + 1

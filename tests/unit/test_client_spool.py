@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -289,3 +291,42 @@ def test_a_renewal_that_was_cut_short_is_finished_once(tmp_path: Path) -> None:
     again.acknowledge(again.cut)
     again.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_that_is_forked_while_frames_are_read_back_lets_go_of_the_spool(tmp_path: Path) -> None:
+    code = """
+import os, sys, threading
+from pathlib import Path
+from runwire._spool import Spool
+from runwire._writer import Writer
+spool = Spool.create(Path(sys.argv[1]), f"{1:032x}", "", 1 << 30)
+writer = Writer(spool.writer_id)
+payload = bytes(1 << 20)
+for _ in range(20):
+    assert spool.prepare(len(payload)) is not None
+    spool.append(writer.cut_frame(payload), payload, [])
+
+def read():
+    while True:
+        # The first are in memory.
+        for sequence in range(9, 21):
+            assert spool.take(sequence) is not None
+
+threading.Thread(target=read, daemon=True).start()
+for _ in range(100):
+    child = os.fork()
+    if child == 0:
+        spool.release()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+print("all are gone", flush=True)
+os._exit(0)
+"""
+    command = [sys.executable, "-c", code, tmp_path]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert program.communicate(timeout=60)[0] == "all are gone\n"
+    finally:
+        # Also a child that hangs.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
