@@ -74,6 +74,7 @@ class Delivery:
     Attributes:
         reached: Whether the server has ever welcomed this client.
         away: How the last stream failed, while it is not mended.
+        failed_at: When that was, by the monotonic clock.
         refusal: An error that a repeat will not heal, as a wrong token; None if there is none.
         rejections: What the server rejected, and nobody was told of yet.
         ended: Writers that are over, and nobody was told of yet.
@@ -100,9 +101,11 @@ class Delivery:
         self._away_since = 0.0
         self._told = False
         self._progress = 0.0
+        self._hurried = False
         self._thread = threading.Thread(target=self._run, name="runwire-delivery", daemon=True)
         self.reached = False
         self.away: errors.RunwireError | None = None
+        self.failed_at = 0.0
         self.refusal: errors.RunwireError | None = None
         self.rejections: list[frame_pb2.Rejection] = []
         self.ended: list[Lane] = []
@@ -152,6 +155,11 @@ class Delivery:
                 return
             stream.silent = True
         stream.call.cancel()
+
+    def hurry(self) -> None:
+        """Ends the pause before the next stream; the guard is held."""
+        self._hurried = True
+        self._guard.notify_all()
 
     def heartbeat(self, run_ids: list[str]) -> None:
         """Says that runs are alive, without waiting for an answer; no stream need be open."""
@@ -316,14 +324,15 @@ class Delivery:
                 self._set_aside(lane, error)
                 return
             self._failures += 1
-            self.away = error
+            self.away, self.failed_at = error, time.monotonic()
+            self._hurried = False
             self.refusal = error if isinstance(error, _REFUSALS) else None
             if isinstance(error, errors.ServerUnavailable):
                 self._say_away(lane)
             pause = random.uniform(0, backoff(self._given.retry, self._failures)) + (error.retry_delay or 0)
             deadline = time.monotonic() + pause
             self._guard.notify_all()
-            while not self._stopping and (left := deadline - time.monotonic()) > 0:
+            while not (self._stopping or self._hurried) and (left := deadline - time.monotonic()) > 0:
                 self._guard.wait(left)
         if isinstance(error, errors.Unavailable):
             self._link.lost()

@@ -273,7 +273,14 @@ class Pipeline:
         if self._given.address.folder is not None:
             # One that does not answer yet is being started, or replaced.
             never = isinstance(delivery.away, errors.LocalServerFailed)
-        return delivery.away if never and now - start > self._given.retry.connect_timeout else None
+        enough = start + self._given.retry.connect_timeout
+        if not never or now <= enough:
+            return None
+        if delivery.failed_at > enough:
+            return delivery.away
+        # One last attempt: the server may have come since the one before, whose pause may be long.
+        delivery.hurry()
+        return None
 
     def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
         delivery = self._delivery

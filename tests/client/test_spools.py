@@ -22,7 +22,7 @@ from tests.client.test_process_life import NOWHERE, RUNWIRE, program, status, st
 from tests.faults.rough_proxy import Fault, RoughProxy
 from tests.support.server import ServerProcess
 
-from runwire import Client, _delivery, errors
+from runwire import Client, Retry, _delivery, errors
 
 OFFLINE = """
 import runwire
@@ -292,6 +292,20 @@ def test_memory_is_bounded_before_a_black_hole(server: Any, tmp_path: Path, call
     peak, logged = map(int, out.split())
     assert logged > 20
     assert peak < 256
+
+
+def test_who_never_reached_the_server_tries_once_more_before_he_gives_up(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data").start()
+    server.kill()
+    # The pause behind the first attempt would last for a minute.
+    retry = Retry(initial=60, maximum=60, connect_timeout=4)
+    with Client(server.address, spool_dir=tmp_path, retry=retry) as client:
+        run = client.begin_run("0")
+        with pytest.raises(errors.ServerUnavailable):
+            client.flush(timeout=1)
+        with server:
+            client.flush()
+            assert client.get_run(run).info.status == "RUNNING"
 
 
 def test_who_acknowledges_nothing_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
