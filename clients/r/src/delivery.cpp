@@ -51,6 +51,7 @@ struct Delivery::Inner {
   std::shared_ptr<Lane> lane;
   Stream* stream = nullptr;
   bool stopping = false;
+  bool hurried = false;
   int failures = 0;
   bool told = false;
   Clock::time_point away_since, progress;
@@ -367,6 +368,8 @@ void Delivery::Inner::pause(const Failure& failure) {
   if (Writer::is_final(failure.reason)) return set_aside(failure);
   failures++;
   outer.away = failure;
+  outer.failed_at = Clock::now();
+  hurried = false;
   outer.refused = is_refusal(failure);
   if (is_away(failure)) say_away();
   const RetryOptions& retry = options.retry;
@@ -374,7 +377,7 @@ void Delivery::Inner::pause(const Failure& failure) {
   double wait = random_fraction() * longest + failure.retry_delay.value_or(0);
   auto end = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wait));
   guard.changed.notify_all();
-  while (!stopping && guard.changed.wait_until(lock, end) != std::cv_status::timeout) {
+  while (!stopping && !hurried && guard.changed.wait_until(lock, end) != std::cv_status::timeout) {
   }
 }
 
@@ -405,6 +408,11 @@ void Delivery::Inner::say_away() {
     say(concat({"no answer from ", options.address, "; what is logged waits in ", lane->spool->folder(),
                 " and is sent when the server is back"}));
   }
+}
+
+void Delivery::hurry() {
+  inner_->hurried = true;
+  inner_->guard.changed.notify_all();
 }
 
 void Delivery::heartbeat(const std::vector<std::string>& run_ids) {

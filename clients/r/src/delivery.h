@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "channel.h"
+#include "clock.h"
 #include "spool.h"
 #include "writer.h"
 
@@ -64,6 +65,8 @@ class Delivery {
   void carry(std::shared_ptr<Lane> lane);
   // Says that there is a new frame; the guard is held.
   void poke();
+  // Ends the pause before the next stream; the guard is held.
+  void hurry();
   // Says that runs are alive, without waiting for an answer.
   void heartbeat(const std::vector<std::string>& run_ids);
   // Ends the stream and the thread.
@@ -74,6 +77,7 @@ class Delivery {
   bool reached = false;
   // How the last stream failed, while it is not mended.
   std::optional<Failure> away;
+  Clock::time_point failed_at;
   // Whether a repeat will not heal that, as with a wrong token.
   bool refused = false;
   // What the server rejected, and nobody was told of yet.

@@ -278,11 +278,16 @@ bool Pipeline::is_done(const Mark& mark) {
 }
 
 // Whether there is no hope for the server.
-bool Pipeline::is_hopeless(double waited) const {
+bool Pipeline::is_hopeless(double waited) {
   if (!delivery_ || !delivery_->away) return false;
   if (delivery_->refused) return true;
   bool never = !reached_ && !delivery_->reached && is_away(*delivery_->away);
-  return never && waited > options_.delivery.retry.connect_timeout;
+  double late = waited - options_.delivery.retry.connect_timeout;
+  if (!never || late <= 0) return false;
+  if (since(delivery_->failed_at) < late) return true;
+  // One last attempt: the server may have come since the one before, whose pause may be long.
+  delivery_->hurry();
+  return false;
 }
 
 Failure Pipeline::undelivered(double waited) {

@@ -78,7 +78,7 @@ class Pipeline : private FrameSink, private Terminable {
   void unstick();
   std::string full_text() const;
   bool is_done(const Mark& mark);
-  bool is_hopeless(double waited) const;
+  bool is_hopeless(double waited);
   Failure undelivered(double waited);
   void close_spool();
   void say_progress(double left);
