@@ -77,6 +77,7 @@ class Delivery {
   bool reached = false;
   // How the last stream failed, while it is not mended.
   std::optional<Failure> away;
+  // When that was.
   Clock::time_point failed_at;
   // Whether a repeat will not heal that, as with a wrong token.
   bool refused = false;
