@@ -229,7 +229,7 @@ class Session:
             client._pipeline.close_at_exit(_TERMINATION_SECONDS / len(clients))
 
 
-# The one module-level state of the client: a fluent layer has to remember what the last call meant.
+# Module-level state, because a fluent layer has to remember what the last call meant.
 SESSION: Final = Session()
 
 
