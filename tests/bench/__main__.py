@@ -96,6 +96,7 @@ def start(
         database, disk = asyncio.run(instance.create_database()), instance.folder
     arguments = ["--database", database] if database else []
     server = stack.enter_context(ServerProcess(folder / "runwire", *arguments))
+    known["start"] = facts.start(server.pid)
     (folder / "runwire").mkdir(exist_ok=True)
     known["Runwire"] = facts.runwire(server.address, database)
     places = {RUNWIRE: server.address, EMPTY: stack.enter_context(empty()), DISK: str(disk)}
