@@ -167,7 +167,7 @@ offline_experiment <- function(client) {
 #'
 #' What is logged without naming a run goes to the current run, and starts one if there is none. `runwire_with_run` starts
 #' a run, evaluates an expression and ends the run: as FINISHED, as FAILED if the expression fails, and as KILLED if the
-#' user interrupts it. `with(run, expr)` does the same for a run that was started before.
+#' user interrupts it. `with(run, expr)` does the same for a run that was started before and is the current one.
 #'
 #' Runs that are open when the session ends are ended as FINISHED; as FAILED if an error that nobody dealt with ends a script
 #' inside their block, and as KILLED by SIGTERM, unless the program handles that signal itself.
@@ -358,7 +358,15 @@ runwire_with_run <- function(expr, ...) {
 
 #' @rdname runwire_start_run
 #' @export
-with.runwire_active_run <- function(data, expr, ...) end_around(data, expr)
+with.runwire_active_run <- function(data, expr, ...) {
+  # What is logged inside without naming a run would go to another one.
+  if (!identical(runwire_active_run()$run_id, data$run_id)) {
+    open <- data$run_id %in% vapply(the$session$stack, function(run) run$run_id, "")
+    why <- if (open) "another one was started inside it" else "it is ended already"
+    stop(failed_precondition("the run ", data$run_id, " is not the current run: ", why))
+  }
+  end_around(data, expr)
+}
 
 # Evaluates an expression, and ends a run as that ended.
 end_around <- function(run, expr) {

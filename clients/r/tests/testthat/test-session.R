@@ -51,6 +51,21 @@ test_that("with() takes a run that was started, and nested runs have parents", {
   runwire_close(client)
 })
 
+test_that("with() takes no run that is not the current one: what is logged inside would go elsewhere", {
+  client <- fresh_session(shared_client())
+  outer <- runwire_start_run(client = client)
+  inner <- runwire_start_run(nested = TRUE)
+  expect_error(with(outer, runwire_log_metric("m", 1)), "started inside it", class = "runwire_failed_precondition")
+  with(inner, runwire_log_metric("m", 2))
+  expect_error(with(inner, runwire_log_metric("m", 3)), "ended already", class = "runwire_failed_precondition")
+  with(outer, runwire_log_metric("m", 4))
+  values <- vapply(c(inner$run_id, outer$run_id), function(run) {
+    runwire_get_metric_history(run, "m", client = client)$value
+  }, 0)
+  expect_identical(unname(values), c(2, 4))
+  runwire_close(client)
+})
+
 # A session that has not begun, with variables of its environment, as long as a test lasts.
 new_session <- function(..., env = parent.frame()) {
   given <- c(RUNWIRE_SPOOL_DIR = tempfile("spool"), ...)
