@@ -158,8 +158,9 @@ class Delivery:
 
     def hurry(self) -> None:
         """Ends the pause before the next stream; the guard is held."""
-        self._hurried = True
-        self._guard.notify_all()
+        if not self._hurried:
+            self._hurried = True
+            self._guard.notify_all()
 
     def heartbeat(self, run_ids: list[str]) -> None:
         """Says that runs are alive, without waiting for an answer; no stream need be open."""

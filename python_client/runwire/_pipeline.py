@@ -265,6 +265,9 @@ class Pipeline:
     def _given_up(self, start: float, now: float) -> errors.RunwireError | None:
         """Says whether there is no hope for the server."""
         delivery = self._delivery
+        if self._closing:
+            # By another thread, in whose time it was not delivered.
+            return errors.Cancelled("the client was closed meanwhile")
         if self._broken is not None or delivery is None:
             return self._broken
         if delivery.refusal is not None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.client.test_process_life import NOWHERE, RUNWIRE, program, status, st
 from tests.faults.rough_proxy import Fault, RoughProxy
 from tests.support.server import ServerProcess
 
-from runwire import Client, Retry, _delivery, errors
+from runwire import Client, _delivery, errors
 
 OFFLINE = """
 import runwire
@@ -294,18 +295,26 @@ def test_memory_is_bounded_before_a_black_hole(server: Any, tmp_path: Path, call
     assert peak < 256
 
 
-def test_who_never_reached_the_server_tries_once_more_before_he_gives_up(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path / "data").start()
-    server.kill()
-    # The pause behind the first attempt would last for a minute.
-    retry = Retry(initial=60, maximum=60, connect_timeout=4)
-    with Client(server.address, spool_dir=tmp_path, retry=retry) as client:
+def test_who_waits_for_a_delivery_is_told_that_the_client_was_closed(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def flush() -> None:
+        begun.set()
+        client.flush(600)
+
+    with ServerProcess(tmp_path / "data") as server, ThreadPoolExecutor(1) as pool:
+        client = Client(server.address, spool_dir=tmp_path / "s")
         run = client.begin_run("0")
-        with pytest.raises(errors.ServerUnavailable):
-            client.flush(timeout=1)
-        with server:
-            client.flush()
-            assert client.get_run(run).info.status == "RUNNING"
+        client.flush()
+        server.kill()
+        client.log_metric(run, "m", 1.0)
+        waiting = pool.submit(flush)
+        assert begun.wait(30)
+        with pytest.raises(errors.Unavailable):
+            client.close(timeout=2)
+        told = waiting.exception(30)
+    assert isinstance(told, errors.Cancelled)
+    assert "closed meanwhile. 1 frame waits in" in str(told)
 
 
 def test_who_acknowledges_nothing_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

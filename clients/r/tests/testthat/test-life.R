@@ -104,19 +104,6 @@ test_that("a folder that a server has open is an address, and one without says h
   expect_match(conditionMessage(error), "runwire server --data-dir")
 })
 
-test_that("a flush tries once more before it gives up on a server that was never reached", {
-  server <- new_server()
-  server$kill()
-  # The pause behind the first attempt would last for a minute.
-  retry <- runwire_retry(initial = 60, maximum = 60, connect_timeout = 4)
-  client <- new_client(server$address, retry = retry)
-  run_id <- runwire_begin_run("0", client = client)
-  expect_error(runwire_flush(timeout = 1, client = client), class = "runwire_server_unavailable")
-  server$start()
-  runwire_flush(client = client)
-  expect_identical(runwire_get_run(run_id, client = client)$status, "RUNNING")
-})
-
 test_that("the server of a folder is waited for while it restarts, by calls, watches and what was logged", {
   folder <- tempfile("folder")
   server <- new_server(data_dir = folder)

@@ -10,6 +10,8 @@ final class Contact {
   private final Settings given;
   private boolean reached;
   private int failures;
+  private long failedAt;
+  private boolean hurried;
   private long awaySince;
   private boolean told;
   private RunwireException away;
@@ -58,6 +60,8 @@ final class Contact {
    */
   long failed(RunwireException error, String place) {
     failures++;
+    failedAt = System.nanoTime();
+    hurried = false;
     away = error;
     refusal = isRefusal(error) ? error : null;
     if (error instanceof ServerUnavailableException) {
@@ -89,16 +93,29 @@ final class Contact {
     }
   }
 
-  /** Says whether there is no hope for who has waited since a time; how it fails, or null. */
+  /** Whether the pause before the next stream is over for who waits. */
+  boolean isHurried() {
+    return hurried;
+  }
+
+  /**
+   * Says whether there is no hope for who has waited since a time; how it fails, or null. To be
+   * asked again and again: it may have found that the pause before the next stream is too long.
+   */
   RunwireException givenUp(long start, long now) {
     if (refusal != null) {
       return refusal;
     }
-    long window = Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
-    if (reached || now - start <= window) {
+    long enough = start + Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
+    // None is away as long as the first attempt is under way: it has the same window for itself.
+    if (reached || now - enough <= 0 || !(away instanceof ServerUnavailableException)) {
       return null;
     }
-    // None as long as the first attempt is under way: it has the same window for itself.
-    return away instanceof ServerUnavailableException ? away : null;
+    if (failedAt - enough > 0) {
+      return away;
+    }
+    // One last attempt: the server may have come since the one before, whose pause may be long.
+    hurried = true;
+    return null;
   }
 }

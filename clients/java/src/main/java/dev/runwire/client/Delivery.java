@@ -61,6 +61,16 @@ final class Delivery {
     return contact;
   }
 
+  /** Says whether there is no hope for who has waited since a time, or null; the guard is held. */
+  RunwireException givenUp(long start, long now) {
+    boolean before = contact.isHurried();
+    RunwireException error = contact.givenUp(start, now);
+    if (contact.isHurried() != before) {
+      guard.signal();
+    }
+    return error;
+  }
+
   /** Takes out what the server rejected, and nobody was told of yet; the guard is held. */
   List<Rejection> takeRejections() {
     List<Rejection> found = new ArrayList<>(rejections);
@@ -340,7 +350,7 @@ final class Delivery {
       link.lost(error);
       long deadline = System.nanoTime() + pause;
       guard.signal();
-      while (!stopping && deadline - System.nanoTime() > 0) {
+      while (!stopping && !contact.isHurried() && deadline - System.nanoTime() > 0) {
         guard.await(deadline - System.nanoTime());
       }
     } finally {

@@ -196,11 +196,15 @@ final class Pipeline {
 
   /** Says whether there is no hope that anything moves on; null if there is. */
   private RunwireException givenUp(long start, long now) {
+    if (closing) {
+      // By another thread, in whose time it was not delivered.
+      return new CancelledException(new Failure("the client was closed meanwhile"));
+    }
     Delivery carrying = delivery;
     if (folding.broken() != null || carrying == null) {
       return folding.broken();
     }
-    return carrying.contact().givenUp(start, now);
+    return carrying.givenUp(start, now);
   }
 
   private RunwireException undelivered(RunwireException error, long waited) {

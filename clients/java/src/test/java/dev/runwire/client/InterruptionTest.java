@@ -10,6 +10,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.logging.LogManager;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -89,6 +92,32 @@ class InterruptionTest {
       try (RunwireClient reader = online(server)) {
         assertEquals(1, reader.getRun(runId).metrics().get("m").count());
       }
+    }
+  }
+
+  @Test
+  void whoWaitsIsToldThatTheClientWasClosed() throws Exception {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client = online(server)) {
+      server.kill();
+      String runId = client.beginRun(new RunSpec().experimentId("0"));
+      client.logger(runId).logMetric("m", 1);
+      CompletableFuture<RunwireException> told = new CompletableFuture<>();
+      CountDownLatch begun = new CountDownLatch(1);
+      Thread waiting =
+          new Thread(
+              () -> {
+                begun.countDown();
+                told.complete(
+                    assertThrows(
+                        RunwireException.class, () -> client.flush(Duration.ofSeconds(600))));
+              });
+      waiting.start();
+      begun.await();
+      assertThrows(RunwireException.class, () -> client.close(Duration.ofSeconds(2)));
+      RunwireException error = told.get(20, TimeUnit.SECONDS);
+      assertEquals(CancelledException.class, error.getClass());
+      assertTrue(error.getMessage().contains("closed meanwhile. 1 frame waits"), error.toString());
     }
   }
 
