@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from runwire._ids import uuid7
+from runwire._segments import sync
 from runwire._spool import NO_LIMIT, Spool
 from runwire._writer import Writer
 
@@ -35,6 +36,8 @@ def renewed(old: Spool) -> Spool:
     hidden, seen = root / f".{name}", root / name
     if hidden.exists():
         hidden.rename(seen)
+    # Before the old one goes.
+    sync(root)
     address = old.address
     old.remove()
     return Spool.open(seen, NO_LIMIT) if seen.exists() else Spool.create(root, uuid7().hex, address, NO_LIMIT)
@@ -59,3 +62,4 @@ def _name(mark: Path, name: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(mark)
+    sync(mark.parent)

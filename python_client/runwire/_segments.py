@@ -99,12 +99,21 @@ class Segment:
         """
         if self.synced < self.size:
             size = self.size
-            descriptor = os.open(self.path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(self.path)
             self.synced = size
+
+
+def sync(path: Path) -> None:
+    """Has a file's bytes, or a folder's entries, on the disk.
+
+    Raises:
+        OSError: The disk failed.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def entry(kind: int, body: bytes) -> bytes:

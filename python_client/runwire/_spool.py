@@ -36,6 +36,7 @@ from runwire._segments import (
     entry,
     frame,
     head,
+    sync,
     write_whole,
 )
 from runwire._spool_lock import lock, make
@@ -363,11 +364,9 @@ class Spool:
         with self._guard:
             for segment in self._segments:
                 segment.sync()
-            descriptor = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(self.folder)
+            # Where its own name stands.
+            sync(self.folder.parent)
 
     def close(self) -> None:
         """Lets go of the spool, and removes it if it holds nothing that anybody needs."""

@@ -369,6 +369,8 @@ std::optional<Aside> Spool::aside() const {
 void Spool::sync() {
   for (auto& segment : segments_) segment.sync();
   File::open(folder_, O_RDONLY).sync();
+  // Where its own name stands.
+  File::open(folder_ + "/..", O_RDONLY).sync();
 }
 
 void Spool::close() {

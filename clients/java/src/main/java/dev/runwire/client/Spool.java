@@ -279,8 +279,11 @@ final class Spool implements Frames {
       }
       unsynced.remove(next);
     }
-    try (FileChannel entries = FileChannel.open(folder, StandardOpenOption.READ)) {
-      entries.force(true);
+    // Its own name stands in the folder of spools.
+    for (Path one : List.of(folder, folder.toAbsolutePath().getParent())) {
+      try (FileChannel entries = FileChannel.open(one, StandardOpenOption.READ)) {
+        entries.force(true);
+      }
     }
   }
 
