@@ -71,6 +71,7 @@ class Buffer:
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._refusal: Exception | None = None
+        self._closed = False
         self.on_wake: Callable[[], None] | None = None
 
     def point(self, run_id: str, key: str, value: Any, timestamp: int | None, step: int | None) -> None:
@@ -163,16 +164,22 @@ class Buffer:
         if self.idle:
             self.wake()
 
-    @property
-    def crowded(self) -> bool:
-        """Whether a caller would have to wait."""
-        return len(self.items) >= self._most or self._bytes >= _MOST_BYTES
+    def is_full(self, weight: int) -> bool:
+        """Says whether a caller would have to wait, and has room made where that is so.
 
-    def stand(self) -> None:
-        """Waits until there is room."""
-        with self._room:
-            while self.crowded:
-                self._stand()
+        Args:
+            weight: The bytes that he would add, by `weight_of`.
+
+        Raises:
+            Exception: What is refused now.
+        """
+        heavy = weight > 0 and self._bytes > 0 and self._bytes + weight > _MOST_BYTES
+        if not heavy and len(self.items) < self._most:
+            return False
+        if self._refusal is not None:
+            raise self._refusal.with_traceback(None)
+        self.hurry()
+        return True
 
     def _crowded(self) -> None:
         with self._room:
@@ -188,11 +195,18 @@ class Buffer:
         self._room.wait(0.1)
 
     def refuse(self, error: Exception | None) -> None:
-        """Has all further calls raise an error, until it is None."""
+        """Has all further calls raise an error, until it is None; what is closed stays so."""
         with self._room:
+            if self._closed:
+                return
             self._refusal = error
             self._most = _MOST_ITEMS if error is None else 0
             self._room.notify_all()
+
+    def close(self) -> None:
+        """Has all further calls but `mark` raise for good, and those that wait for room."""
+        self.refuse(closed())
+        self._closed = True
 
     def wake(self) -> None:
         """Wakes the thread that empties the buffer."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from runwire import errors
 from runwire._calls import AsyncSender, Sender
-from runwire._requests import Pairs
+from runwire._messages import Pairs
 from runwire.entities import Experiment, PagedList, ViewType
 
 

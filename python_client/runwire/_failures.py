@@ -77,7 +77,6 @@ def undelivered(
     address: str,
     waited: float,
     frames: int,
-    memory: int,
     where: Path,
     stuck: str,
 ) -> errors.RunwireError:
@@ -88,7 +87,6 @@ def undelivered(
         address: The server.
         waited: Seconds.
         frames: How many frames wait in the spool.
-        memory: How many items did not even get there.
         where: The spool.
         stuck: Why the spool takes no more; empty if it does.
 
@@ -96,9 +94,15 @@ def undelivered(
         The error.
     """
     wait, them = ("waits", "it") if frames == 1 else ("wait", "them")
-    rest = f"{_counted(frames, 'frame')} {wait} in {where}; `runwire sync {where}` delivers {them} later"
-    if memory and stuck:
-        rest += f". {_counted(memory, 'record')} {'is' if memory == 1 else 'are'} in memory only: {stuck}"
+    parts = []
+    if frames or not stuck:
+        parts.append(
+            f"{_counted(frames, 'frame')} {wait} in {where}; `runwire sync {where}` delivers {them} later"
+        )
+    if stuck:
+        told = cause is not None and cause.message == stuck
+        parts.append("What was logged last is in memory only" + ("" if told else f": {stuck}"))
+    rest = ". ".join(parts)
     if isinstance(cause, errors.ServerUnavailable) and not isinstance(cause, errors.LocalServerFailed):
         text = " ".join(cause.message.split())
         return errors.ServerUnavailable(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runwire._requests import Pairs
+from runwire._messages import Pairs
 from runwire._session import SESSION
 from runwire.client import Client
 from runwire.entities import Dataset, DatasetInput
@@ -144,9 +144,6 @@ def delete_tag(key: str) -> None:
 
     Args:
         key: The tag's key.
-
-    Raises:
-        NotFound: The run has no such tag (TAG_NOT_FOUND).
     """
     client, run = _current()
     client.delete_tag(run, key)

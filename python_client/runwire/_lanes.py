@@ -76,30 +76,27 @@ class Lanes:
         """
         while True:
             with self._guard:
-                if self.lane is None or self.lane.over is not None:
-                    self._new_lane()
-                lane = self.lane
-                stuck = ""
                 try:
-                    segment = None if lane is None else lane.spool.prepare(size)
-                    if lane is not None and segment is not None:
+                    lane = self.lane
+                    if lane is None or lane.over is not None:
+                        lane = self._new_lane()
+                    segment = lane.spool.prepare(size)
+                    if segment is not None:
                         self._unstick()
                         return lane, segment
-                    stuck = self._full_text()
+                    self._stick(
+                        f"the spool {lane.spool.folder} is full: it holds {self._options.spool_bytes} bytes "
+                        "that are not delivered"
+                    )
                 except OSError as error:
-                    stuck = f"the spool in {self._options.root} can not be written: {error}"
-                self._stick(stuck)
+                    self._stick(f"the spool in {self._options.root} can not be written: {error}")
                 self._guard.wait(PULSE)
             self._pulse()
             if self.closing:
                 raise Closing
 
-    def _full_text(self) -> str:
-        where = self.lane.spool.folder if self.lane else self._options.root
-        return f"the spool {where} is full: it holds {self._options.spool_bytes} bytes that are not delivered"
-
     def _stick(self, why: str) -> None:
-        if not self.stuck and why:
+        if not self.stuck:
             say(why)
         self.stuck = why
         if self._options.on_spool_full == "error" or self._options.offline:
@@ -110,18 +107,13 @@ class Lanes:
             self.stuck = ""
             self._buffer.refuse(None)
 
-    def _new_lane(self) -> None:
+    def _new_lane(self) -> Lane:
         self.lane = None
-        try:
-            spool = Spool.create(
-                self._options.root, uuid7().hex, self._options.address, self._options.spool_bytes
-            )
-        except OSError as error:
-            self._stick(f"no spool can be made in {self._options.root}: {error}")
-            return
-        self.lane = Lane(spool)
+        options = self._options
+        lane = self.lane = Lane(Spool.create(options.root, uuid7().hex, options.address, options.spool_bytes))
         if self._carry is not None:
-            self._carry(self.lane)
+            self._carry(lane)
+        return lane
 
     def write(self, lane: Lane, data: bytes, groups: dict[bytes, frame_pb2.Group]) -> bool:
         """Cuts a frame and hands it to the delivery.

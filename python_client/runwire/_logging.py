@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from runwire._buffer import Buffer
+from runwire._buffer import weight_of
 from runwire._calls import AsyncSender, Sender
+from runwire._folding import Record
+from runwire._messages import Pairs
 from runwire._pipeline import Pipeline
 from runwire._records import Records
-from runwire._requests import Pairs
 from runwire.entities import Dataset, DatasetInput, MetricHistory
 
 
@@ -251,23 +252,20 @@ class AsyncLoggingMethods(AsyncSender):
     _pipeline: Pipeline
     _records: Records
 
-    async def _room(self) -> Buffer:
-        buffer = self._pipeline.buffer
-        if buffer.crowded:
-            await asyncio.to_thread(buffer.stand)
-        return buffer
+    async def _add(self, record: Record) -> None:
+        (await self._pipeline.room(len(record.data))).record(record)
 
     async def log_batch(
         self, run_id: str, metrics: Pairs = None, params: Pairs = None, tags: Pairs = None
     ) -> None:
         """Adds points, params and tags: all or nothing; see `Client.log_batch`."""
-        (await self._room()).record(self._records.batch(run_id, metrics, params, tags))
+        await self._add(self._records.batch(run_id, metrics, params, tags))
 
     async def log_metric(
         self, run_id: str, key: str, value: Any, timestamp: int | None = None, step: int | None = None
     ) -> None:
         """Adds one point to a metric; see `Client.log_metric`."""
-        (await self._room()).point(run_id, key, value, timestamp, step)
+        (await self._pipeline.room(0)).point(run_id, key, value, timestamp, step)
 
     async def log_metrics(
         self,
@@ -277,14 +275,14 @@ class AsyncLoggingMethods(AsyncSender):
         step: int | None = None,
     ) -> None:
         """Adds one point to each of several metrics; see `Client.log_metrics`."""
-        (await self._room()).row(run_id, metrics, timestamp, step)
+        (await self._pipeline.room(weight_of(len(metrics)))).row(run_id, metrics, timestamp, step)
 
     async def log_series(
         self, run_id: str, key: str, values: Any, steps: Any = None, timestamps: Any = None
     ) -> None:
         """Adds many points to a metric; see `Client.log_series`."""
         for record in self._records.series(run_id, key, values, steps, timestamps):
-            (await self._room()).record(record)
+            await self._add(record)
 
     async def log_param(self, run_id: str, key: str, value: Any) -> Any:
         """Sets a param, for good; see `Client.log_param`."""
@@ -305,11 +303,11 @@ class AsyncLoggingMethods(AsyncSender):
 
     async def delete_tag(self, run_id: str, key: str) -> None:
         """Removes one tag; see `Client.delete_tag`."""
-        (await self._room()).record(self._records.delete_tag(run_id, key))
+        await self._add(self._records.delete_tag(run_id, key))
 
     async def log_inputs(self, run_id: str, datasets: Iterable[DatasetInput | Dataset]) -> None:
         """Records data sets that a run reads; see `Client.log_inputs`."""
-        (await self._room()).record(self._records.inputs(run_id, datasets))
+        await self._add(self._records.inputs(run_id, datasets))
 
     async def flush(self, timeout: float | None = None) -> None:
         """Waits until everything logged so far is on the server's disk; see `Client.flush`."""

@@ -7,6 +7,7 @@ first thing that is logged. Without a server (offline mode) there is no delivery
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -14,19 +15,22 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from runwire import _failures, errors
-from runwire._buffer import Buffer, Item, Mark, closed, weight_of
+from runwire._buffer import Buffer, Item, Mark, weight_of
 from runwire._channel import Settings, seconds
 from runwire._cutter import Begin, Closing, Cutter
-from runwire._delivery import Delivery, Lane
+from runwire._delivery import Delivery
 from runwire._folding import Fold, Groups, Record
 from runwire._lanes import PULSE, Lanes
 from runwire._leftovers import offer
 from runwire._places import Options
 from runwire._process import at_exit, not_at_exit, seconds_into_exit
 from runwire._stderr import say
+from runwire._waiting import Waiting
+from runwire.entities import Run
 
 _HEARTBEAT: Final = 30.0
-_PROGRESS: Final = 2.0
+# How often a coroutine looks for room.
+_LOOK: Final = 0.02
 # What was logged last is on its way to the spool still as the process exits.
 _LEAST_AT_EXIT: Final = 1.0
 
@@ -53,12 +57,12 @@ class Pipeline:
         self._guard = threading.Condition(threading.Lock())
         self.buffer = Buffer()
         self._lanes = Lanes(given, options, self._guard, self.buffer, self._pulse)
+        self._waiting = Waiting(given, options, self._guard, self._lanes)
         self.begins: dict[str, Begin] = {}
         self._starting = threading.Lock()
         self._started = False
         self._closing = False
         self._busy = False
-        self._broken: errors.RunwireError | None = None
         self._hooked = False
         # A forked child leaves it to its parent.
         self._offered = offered
@@ -86,7 +90,7 @@ class Pipeline:
             self.buffer.on_wake = None
             self._hook()
             if not self.offline:
-                self._delivery = Delivery(self._given, self._guard)
+                self._delivery = self._waiting.delivery = Delivery(self._given, self._guard)
                 self._lanes.carry_by(self._delivery.carry)
                 self._delivery.start()
             self._thread = threading.Thread(target=self._run, name="runwire-folding", daemon=True)
@@ -108,29 +112,30 @@ class Pipeline:
             self._hook()
 
     def _run(self) -> None:
-        while not self._closing:
-            if self.buffer.wait(PULSE):
-                # Before the buffer looks empty.
-                self._busy = True
-                try:
+        try:
+            while not self._closing:
+                if self.buffer.wait(PULSE):
+                    # Before the buffer looks empty.
+                    self._busy = True
                     self._fold(self.buffer.drain())
-                except Closing:
-                    return
-                except Exception as error:
-                    self._break(error)
-                    return
-                self._busy = False
-                self._offer()
-            self._pulse()
+                    self._busy = False
+                    self._offer()
+                self._pulse()
+            # Who closes may not have waited: what came in before outlives the process in the spool.
+            self._fold(self.buffer.drain())
+        except Closing:
+            # What found no room is told by who closes.
+            return
+        except Exception as error:
+            self._break(error)
 
     def _break(self, error: Exception) -> None:
         """Ends the folding for good, and lets nobody believe that it goes on."""
         broken = errors.InternalError(f"the client failed, and takes nothing more: {error!r}")
         broken.__cause__ = error
         with self._guard:
-            self._broken = broken
-            if not self._closing:
-                self.buffer.refuse(broken)
+            self._waiting.broken = broken
+            self.buffer.refuse(broken)
             self._guard.notify_all()
 
     def _fold(self, taken: list[Item]) -> None:
@@ -182,16 +187,34 @@ class Pipeline:
             self._beat = now
             self._delivery.heartbeat(list(self.beating))
 
+    async def room(self, weight: int) -> Buffer:
+        """Waits on the event loop, and on no thread, until the buffer takes something.
+
+        Args:
+            weight: The bytes of it, by `weight_of`; 0 for a point.
+
+        Returns:
+            The buffer, to which it is to be added at once.
+        """
+        # Room is made by a thread, which knows of no loop.
+        while self.buffer.is_full(weight):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+        return self.buffer
+
     def record(self, record: Record) -> None:
         """Adds a record that is ready."""
         self.buffer.record(record)
 
-    def begin(self, begin: Begin, records: list[Record]) -> None:
-        """Adds the beginning of a run, for which heartbeats are sent from now on."""
+    def begin(self, begin: Begin) -> None:
+        """Takes in how a run begins that is named by what is added next; heartbeats are sent from now on."""
         self.begins[begin.message.run.run_id] = begin
         self.keep_alive(begin.message.run.run_id)
-        for record in records:
-            self.buffer.record(record)
+
+    def updated(self, run: Run) -> None:
+        """Forgets a run that a call has ended: what is logged for it later finds it on the server."""
+        if run.info.end_time is not None:
+            self.begins.pop(run.info.run_id, None)
+            self.beating.pop(run.info.run_id, None)
 
     def keep_alive(self, run_id: str) -> None:
         """Sends heartbeats for a run until it is finished."""
@@ -227,7 +250,7 @@ class Pipeline:
         """
         if self._started and self.dirty:
             given = self._given.timeout if timeout is None else seconds(timeout)
-            self._wait(self.buffer.mark(), time.monotonic(), given, progress=False)
+            self._waiting.wait(self.buffer.mark(), time.monotonic(), given, progress=False)
 
     @property
     def dirty(self) -> bool:
@@ -236,70 +259,6 @@ class Pipeline:
             return True
         lane = self._lanes.lane
         return lane is not None and (self.offline or (lane.over is None and lane.writer.pending > 0))
-
-    def _wait(self, mark: Mark, start: float, timeout: float, *, progress: bool) -> None:
-        told = start + _PROGRESS
-        with self._guard:
-            while not self._done(mark):
-                now = time.monotonic()
-                left = start + timeout - now
-                error = self._given_up(start, now)
-                if error is not None or left <= 0:
-                    raise self._undelivered(error, now - start)
-                if progress and now >= told:
-                    told = now + _PROGRESS
-                    self._say_progress(left)
-                self._guard.wait(min(left, 0.5))
-
-    def _done(self, mark: Mark) -> bool:
-        if not mark.folded:
-            return False
-        lane: Lane | None = mark.lane
-        if lane is None or lane.over is not None or lane.writer.acked.sequence >= mark.sequence:
-            return True
-        if self.offline:
-            lane.spool.sync()
-            return True
-        return False
-
-    def _given_up(self, start: float, now: float) -> errors.RunwireError | None:
-        """Says whether there is no hope for the server."""
-        delivery = self._delivery
-        if self._closing:
-            # By another thread, in whose time it was not delivered.
-            return errors.Cancelled("the client was closed meanwhile")
-        if self._broken is not None or delivery is None:
-            return self._broken
-        if delivery.refusal is not None:
-            return delivery.refusal
-        never = not delivery.reached and isinstance(delivery.away, errors.ServerUnavailable)
-        if self._given.address.folder is not None:
-            # One that does not answer yet is being started, or replaced.
-            never = isinstance(delivery.away, errors.LocalServerFailed)
-        enough = start + self._given.retry.connect_timeout
-        if not never or now <= enough:
-            return None
-        if delivery.failed_at > enough:
-            return delivery.away
-        # One last attempt: the server may have come since the one before, whose pause may be long.
-        delivery.hurry()
-        return None
-
-    def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
-        delivery = self._delivery
-        cause = error or (delivery.away if delivery else None)
-        lane = self._lanes.lane
-        where = lane.spool.folder if lane else self._options.root
-        frames = lane.writer.pending if lane else 0
-        memory = len(self.buffer.items)
-        return _failures.undelivered(
-            cause, self._given.address.text, waited, frames, memory, where, self._lanes.stuck
-        )
-
-    def _say_progress(self, left: float) -> None:
-        lane = self._lanes.lane
-        size = lane.spool.size if lane else 0
-        say(f"delivering {size / 1e6:.1f} MB to {self._given.address.text}; giving up in {left:.0f} s")
 
     def _raise(self) -> None:
         """Raises what went wrong for good, once."""
@@ -329,10 +288,16 @@ class Pipeline:
         """
         if self._closing:
             return
+        start = time.monotonic()
+        # First, so that nothing is taken any more that nobody waits for.
+        self.buffer.close()
         try:
-            if self._started and self.dirty:
-                given = self._given.timeout if timeout is None else seconds(timeout)
-                self._wait(self.buffer.mark(), time.monotonic(), given, progress=progress)
+            given = self._given.timeout if timeout is None else seconds(timeout)
+            while self._started and self.dirty:
+                # Again for what a thread was just about to add.
+                self._waiting.wait(self.buffer.mark(), start, given, progress=progress)
+                if self.offline and not self.buffer.items:
+                    break
             self._raise()
         finally:
             self._end()
@@ -341,13 +306,17 @@ class Pipeline:
         not_at_exit(self.close_at_exit)
         with self._guard:
             self._closing = self._lanes.closing = True
-            self.buffer.refuse(closed())
+            self.buffer.close()
             self._guard.notify_all()
-        self.buffer.hurry()
+        if self._started:
+            self.buffer.hurry()
         if self._delivery is not None:
             self._delivery.stop(5.0)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5.0)
+        with self._guard:
+            self._waiting.ended = True
+            self._guard.notify_all()
         if self._lanes.lane is not None:
             self._lanes.lane.spool.close()
 
@@ -379,6 +348,7 @@ class Pipeline:
     def disown(self) -> None:
         """Has a forked child forget the parent's spool; the parent delivers what is in it."""
         self._closing = self._lanes.closing = True
+        not_at_exit(self.close_at_exit)
         if self._lanes.lane is not None:
             self._lanes.lane.spool.release()
 

@@ -12,8 +12,14 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
-# When this process began to exit, once it did.
+# The end of the process is module-level state, because a process has one.
+# When it began to exit, once it did.
 _exits: Final[list[float]] = []
+# What is called before SIGTERM ends it: first who may log more, then who delivers.
+_endings: Final[list[Callable[[], None]]] = []
+_closing: Final[dict[Callable[[float | None], None], None]] = {}
+# What that may take; all clients share it.
+_TERMINATION_SECONDS: Final = 5.0
 
 
 def at_fork(
@@ -44,49 +50,64 @@ def _weak(method: Callable[[], None]) -> Callable[[], None]:
     return call
 
 
-def at_termination(act: Callable[[], None], patience: float) -> None:
-    """Has something done before SIGTERM ends the process as it always would.
-
-    Nothing changes where the program handles SIGTERM itself, or from a thread that may not handle signals.
+def at_termination(call: Callable[[], None]) -> None:
+    """Has something called before SIGTERM ends the process, before what `at_exit` has.
 
     Args:
-        act: What to do. It runs on a thread of its own, because what the main thread was at may hold locks.
-        patience: Most seconds to wait for it.
+        call: What to call; that it is named again changes nothing.
     """
+    if call not in _endings:
+        _endings.append(call)
+    _hook_termination()
+
+
+def _hook_termination() -> None:
+    """Handles SIGTERM, unless the program does so itself; only the main thread can."""
     main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
-
-    def handle(number: int, frame: object) -> None:
-        worker = threading.Thread(target=act, name="runwire-termination", daemon=True)
-        worker.start()
-        worker.join(patience)
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-
-    signal.signal(signal.SIGTERM, handle)
+    if main and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
 
 
-def at_exit(call: Callable[[], None]) -> None:
-    """Has something called when the interpreter exits, what was registered last first.
+def _terminate(number: int, frame: object) -> None:
+    # On a thread of its own, because what the main thread was at may hold locks.
+    worker = threading.Thread(target=_end_all, name="runwire-termination", daemon=True)
+    worker.start()
+    worker.join(_TERMINATION_SECONDS + 1)
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def _end_all() -> None:
+    for end in _endings:
+        end()
+    closing = list(_closing)
+    for close in closing:
+        close(_TERMINATION_SECONDS / len(closing))
+
+
+def at_exit(call: Callable[[float | None], None]) -> None:
+    """Has something called when the interpreter exits, what was registered last first, or SIGTERM ends it.
 
     Args:
-        call: What to call; it may be called twice.
+        call: What to call, with the seconds that it may take, or None for its own; it may be called twice.
     """
-    atexit.register(call)
+    _closing[call] = None
+    _hook_termination()
+    atexit.register(call, None)
     util, process = sys.modules.get("multiprocessing.util"), sys.modules.get("multiprocessing.process")
     if util is not None and process is not None and process.parent_process() is not None:
         # The children of multiprocessing end by os._exit, which runs no atexit hooks.
-        util.Finalize(None, call, exitpriority=0)
+        util.Finalize(None, call, (None,), exitpriority=0)
 
 
-def not_at_exit(call: Callable[[], None]) -> None:
+def not_at_exit(call: Callable[[float | None], None]) -> None:
     """Takes `at_exit` back, as far as that goes.
 
     Args:
         call: What was registered.
     """
     atexit.unregister(call)
+    _closing.pop(call, None)
 
 
 def seconds_into_exit() -> float:

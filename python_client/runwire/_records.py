@@ -13,7 +13,7 @@ from runwire import _convert, _encoding, _rules, _series, _values, entities, err
 from runwire._cutter import MOST_BEGIN_BYTES, Begin
 from runwire._folding import MOST_RECORD_BYTES, Groups, Record
 from runwire._ids import readable, uuid7
-from runwire._requests import Pairs, dataset_input, params_of, tags_of
+from runwire._messages import Pairs, dataset_input, params_of, tags_of
 from runwire.v1 import block_pb2, frame_pb2, run_pb2
 
 _SERIES_BYTES: Final = 1024 * 1024
@@ -77,7 +77,10 @@ class Records:
         _rules.run_id(run_id)
         _rules.pairs(given, "params", _rules.MOST_PARAM)
         _rules.pairs(named, "tags", _rules.MOST_TAG)
-        blocks = [block for block in _values.blocks(metrics, self._now()) if block.timestamps_ms]
+        try:
+            blocks = [block for block in _values.blocks(metrics, self._now()) if block.timestamps_ms]
+        except UnicodeEncodeError as error:
+            raise _rules.invalid("blocks.keys", "must be text that UTF-8 can hold") from error
         points = sum(len(block.values) for block in blocks)
         declared = [group for i, block in enumerate(blocks) for group in self._shorten(block, i)]
         request = run_pb2.LogBatchRequest(run_id=run_id, blocks=blocks, params=given, tags=named)

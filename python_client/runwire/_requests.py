@@ -16,13 +16,12 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
-from runwire import _convert, _values, entities
+from runwire import _convert, _rules, _values, entities
 from runwire._ids import uuid7
+from runwire._messages import Pairs, dataset_input, params_of, tags_of
 from runwire.v1 import experiment_pb2, metric_pb2, run_pb2, server_pb2
 
 R = TypeVar("R")
-
-Pairs = Mapping[str, Any] | Iterable[Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +51,6 @@ def _now() -> int:
 
 def _nothing(_: Any) -> None:
     return None
-
-
-def tags_of(items: Pairs) -> list[experiment_pb2.Tag]:
-    """Makes tags of what a caller gave."""
-    return [experiment_pb2.Tag(key=key, value=value) for key, value in _values.pairs("tag", items)]
-
-
-def params_of(items: Pairs) -> list[run_pb2.Param]:
-    """Makes params of what a caller gave."""
-    return [run_pb2.Param(key=key, value=value) for key, value in _values.pairs("param", items)]
 
 
 def _optional_time(what: str, value: int | None, now: int) -> int:
@@ -110,7 +99,7 @@ class Requests:
     def create_experiment(self, name: str, tags: Pairs) -> Call[str]:
         """Builds CreateExperiment."""
         request = experiment_pb2.CreateExperimentRequest(
-            name=name, tags=tags_of(tags), request_id=self._request_id()
+            name=_rules.encodable(name, "name"), tags=tags_of(tags), request_id=self._request_id()
         )
         return Call(
             "ExperimentService", "CreateExperiment", request, lambda answer: answer.experiment.experiment_id
@@ -123,7 +112,7 @@ class Requests:
 
     def get_experiment_by_name(self, name: str) -> Call[entities.Experiment]:
         """Builds GetExperiment by name."""
-        request = experiment_pb2.GetExperimentRequest(name=name)
+        request = experiment_pb2.GetExperimentRequest(name=_rules.encodable(name, "name"))
         return Call("ExperimentService", "GetExperiment", request, _experiment_of)
 
     def search_experiments(
@@ -136,7 +125,7 @@ class Requests:
     ) -> Call[entities.PagedList[entities.Experiment]]:
         """Builds SearchExperiments."""
         request = experiment_pb2.SearchExperimentsRequest(
-            filter=filter_string,
+            filter=_rules.encodable(filter_string or "", "filter"),
             order_by=_values.texts("order_by", order_by or ()),
             view=entities.ViewType(view).value,  # type: ignore[arg-type]
             page_size=max_results,
@@ -155,7 +144,7 @@ class Requests:
         """Builds UpdateExperiment."""
         request = experiment_pb2.UpdateExperimentRequest(
             experiment_id=experiment_id,
-            name=name,
+            name=_rules.encodable(name, "name"),
             update_mask=FieldMask(paths=["name"]),
             request_id=self._request_id(),
         )
@@ -207,7 +196,7 @@ class Requests:
             experiment_id=experiment_id,
             run_id=run_id or self._new_id().hex,
             allow_existing=allow_existing,
-            name=run_name or "",
+            name=_rules.encodable(run_name or "", "name"),
             start_time=_convert.timestamp(_optional_time("start_time", start_time, self._now())),
             parent_run_id=parent_run_id or "",
             status=_convert.status_number(status),
@@ -236,7 +225,7 @@ class Requests:
         """Builds SearchRuns."""
         request = run_pb2.SearchRunsRequest(
             experiment_ids=_values.texts("experiment_ids", experiment_ids),
-            filter=filter_string,
+            filter=_rules.encodable(filter_string or "", "filter"),
             order_by=_values.texts("order_by", order_by or ()),
             view=entities.ViewType(view).value,  # type: ignore[arg-type]
             page_size=max_results,
@@ -256,7 +245,7 @@ class Requests:
         given = [field for field, value in (("name", name), ("status", status)) if value is not None]
         request = run_pb2.UpdateRunRequest(
             run_id=run_id,
-            name=name or "",
+            name=_rules.encodable(name or "", "name"),
             status=run_pb2.RUN_STATUS_UNSPECIFIED if status is None else _convert.status_number(status),
             update_mask=FieldMask(paths=given),
             request_id=self._request_id(),
@@ -380,18 +369,3 @@ def _experiment_of(answer: Any) -> entities.Experiment:
 
 def _run_of(answer: Any) -> entities.Run:
     return _convert.run(answer.run)
-
-
-def dataset_input(given: entities.DatasetInput | entities.Dataset) -> run_pb2.DatasetInput:
-    """Makes an input of a data set, with what it is used for or without."""
-    whole = given if isinstance(given, entities.DatasetInput) else entities.DatasetInput(given)
-    it = whole.dataset
-    dataset = run_pb2.Dataset(
-        name=it.name,
-        digest=it.digest,
-        source_type=it.source_type,
-        source=it.source,
-        schema=it.schema,
-        profile=it.profile,
-    )
-    return run_pb2.DatasetInput(dataset=dataset, context=whole.context)

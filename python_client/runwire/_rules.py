@@ -92,7 +92,7 @@ def key(value: Any, field: str = "key") -> str:
         raise invalid(field, "must not be empty")
     if len(found) > _MOST_KEY:
         raise invalid(field, f"must have at most {_MOST_KEY} characters")
-    _encodable(found, field)
+    encodable(found, field)
     if _has_control(found):
         raise invalid(field, "must not have control characters")
     if found.startswith("/") or found != posixpath.normpath(found) or found.split("/")[0] in {".", ".."}:
@@ -137,6 +137,7 @@ def name(value: str, field: str = "name") -> None:
     """
     if len(value) > _MOST_NAME:
         raise invalid(field, f"must have at most {_MOST_NAME} characters")
+    encodable(value, field)
     if not value.strip():
         raise invalid(field, "must not be blank")
     if _has_control(value):
@@ -180,6 +181,7 @@ def inputs(given: Sequence[Any]) -> None:
                 raise invalid(f"inputs[{i}].dataset.{field}", f"must have {least} to {most} characters")
             if "\0" in value:
                 raise invalid(f"inputs[{i}].dataset.{field}", "must not have NUL characters")
+        name(one.dataset.name, f"inputs[{i}].dataset.name")
         if len(one.context) > _MOST_KEY:
             raise invalid(f"inputs[{i}].context", f"must have at most {_MOST_KEY} characters")
 
@@ -211,11 +213,25 @@ def end_time(value: int, field: str) -> None:
         raise invalid(field, "must be a time from 1970 to 9999")
 
 
-def _encodable(value: str, field: str) -> None:
+def encodable(value: str, field: str) -> str:
+    """Checks that a text has no lone surrogates.
+
+    Args:
+        value: The text.
+        field: Where it stands, for the message.
+
+    Returns:
+        The same.
+
+    Raises:
+        TypeError: It is no str.
+        InvalidArgument: It has.
+    """
     try:
-        value.encode()
+        text(field, value).encode()
     except UnicodeEncodeError as error:
         raise invalid(field, "must be text that UTF-8 can hold") from error
+    return value
 
 
 def _has_control(value: str) -> bool:

@@ -10,9 +10,10 @@ from runwire import _convert
 from runwire._calls import AsyncSender, Sender, left
 from runwire._channel import seconds
 from runwire._cutter import Begin
+from runwire._messages import Pairs
 from runwire._pipeline import Pipeline
 from runwire._records import Records, beginning
-from runwire._requests import Mask, Pairs
+from runwire._requests import Mask
 from runwire.entities import Run
 from runwire.v1 import frame_pb2
 
@@ -66,7 +67,7 @@ class RunLifeMethods(Sender):
             params: A dict, or a list of `Param`.
             parent_run_id: A run of the same experiment that this one is a part of.
             run_id: 32 lower-case hex digits; None for a new id. The same id and arguments again return
-                the run, whenever that is.
+                the run, whenever that is; `start_time` is one of them.
             allow_existing: Return the run if `run_id` exists, whatever it was created with, so that the
                 processes of one job can all create the run that they share.
             status: `RUNNING` or `SCHEDULED`.
@@ -139,7 +140,9 @@ class RunLifeMethods(Sender):
             params=params,
             tags=tags,
         )
-        self._pipeline.begin(begin, records)
+        self._pipeline.begin(begin)
+        for record in records:
+            self._pipeline.record(record)
         return begin.message.run.run_id
 
     def keep_alive(self, run_id: str) -> None:
@@ -272,7 +275,9 @@ class AsyncRunLifeMethods(AsyncSender):
             params=params,
             tags=tags,
         )
-        self._pipeline.begin(begin, records)
+        self._pipeline.begin(begin)
+        for record in records:
+            (await self._pipeline.room(len(record.data))).record(record)
         return begin.message.run.run_id
 
     async def keep_alive(self, run_id: str) -> None:
@@ -306,6 +311,8 @@ class AsyncRunLifeMethods(AsyncSender):
         timeout: float | None = None,
     ) -> None:
         """Ends a run; see `Client.set_terminated`."""
-        self._pipeline.finish(self._records.finish(run_id, status, end_time))
+        record = self._records.finish(run_id, status, end_time)
+        await self._pipeline.room(len(record.data))
+        self._pipeline.finish(record)
         if wait:
             await asyncio.to_thread(self._pipeline.flush, timeout)

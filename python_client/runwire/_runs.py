@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from runwire._calls import AsyncSender, Sender
+from runwire._pipeline import Pipeline
 from runwire._requests import Mask
 from runwire.entities import PagedList, Run, ViewType
 
 
 class RunMethods(Sender):
     """What `Client` does with runs."""
+
+    _pipeline: Pipeline
 
     def get_run(
         self,
@@ -62,7 +65,7 @@ class RunMethods(Sender):
             experiment_ids: 1 to 100 experiments.
             filter_string: Such as `metrics.loss < 0.1 AND params.model = 'x'`; empty matches all.
             run_view_type: Which lifecycle stages to look at, a `ViewType`.
-            max_results: Most runs in the page, at most 1,000.
+            max_results: Most runs in the page, at most 1,000; 0 for as many as the server chooses.
             order_by: Such as `["metrics.loss ASC"]`; by default the newest come first.
             page_token: `token` of the page before; None for the first page.
             fields: Which fields of `Run` in `run.proto` to return.
@@ -102,7 +105,9 @@ class RunMethods(Sender):
             FailedPrecondition: RUN_DELETED, RUN_PURGED or EXPERIMENT_DELETED.
             NotFound: There is no such run (RUN_NOT_FOUND).
         """
-        return self._send(self._requests.update_run(run_id, status, name), timeout)
+        found = self._send(self._requests.update_run(run_id, status, name), timeout)
+        self._pipeline.updated(found)
+        return found
 
     def delete_run(self, run_id: str, *, timeout: float | None = None) -> None:
         """Deletes a run until it is restored or purged.
@@ -133,6 +138,8 @@ class RunMethods(Sender):
 
 class AsyncRunMethods(AsyncSender):
     """What `AsyncClient` does with runs; each method is `Client`'s, awaited."""
+
+    _pipeline: Pipeline
 
     async def get_run(
         self,
@@ -174,7 +181,9 @@ class AsyncRunMethods(AsyncSender):
         self, run_id: str, status: str | None = None, name: str | None = None, *, timeout: float | None = None
     ) -> Run:
         """Changes a run's status or name; see `Client.update_run`."""
-        return await self._send(self._requests.update_run(run_id, status, name), timeout)
+        found = await self._send(self._requests.update_run(run_id, status, name), timeout)
+        self._pipeline.updated(found)
+        return found
 
     async def delete_run(self, run_id: str, *, timeout: float | None = None) -> None:
         """Deletes a run; see `Client.delete_run`."""

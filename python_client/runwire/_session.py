@@ -18,7 +18,6 @@ from runwire.client import Client
 from runwire.entities import Experiment, Run, RunStatus
 
 # How long SIGTERM may be held up, seconds: who sends it kills soon after.
-_TERMINATION_SECONDS: Final = 5.0
 
 
 class ActiveRun(Run):
@@ -75,7 +74,6 @@ class Session:
         # The client of each open run. It stays with it when the session moves.
         self._open: dict[str, Client] = {}
         self._environment_run_used = False
-        self._termination_hooked = False
         self.experiment_id: str | None = None
         self.experiment_name: str | None = None
         at_fork(self._forked)
@@ -176,6 +174,10 @@ class Session:
             self._environment_run_used = found is not None
             return found
 
+    def environment_run_again(self) -> None:
+        """Has RUNWIRE_RUN_ID hold for the next run: this one was not started."""
+        self._environment_run_used = False
+
     def push(self, run: Run, client: Client) -> ActiveRun:
         """Makes a run of a client this thread's current one."""
         active = ActiveRun(run.info, run.data, run.inputs)
@@ -183,9 +185,7 @@ class Session:
         self._local.last = run.info.run_id
         with self._lock:
             self._open[run.info.run_id] = client
-        if not self._termination_hooked:
-            self._termination_hooked = True
-            at_termination(self._terminated, _TERMINATION_SECONDS + 1)
+        at_termination(self._terminated)
         return active
 
     def end_current(self, status: str) -> None:
@@ -206,8 +206,12 @@ class Session:
 
     def end_through(self, run_id: str, status: str) -> None:
         """Ends a run with those that were started inside it; one that is closed already stays so."""
-        while any(run.info.run_id == run_id for run in self._local.stack):
-            self.end_current(status)
+        if any(run.info.run_id == run_id for run in self._local.stack):
+            try:
+                self.end_current(status)
+            finally:
+                # Also where one inside can not be ended.
+                self.end_through(run_id, status)
 
     def _at_exit(self) -> None:
         """Ends the runs that are still open; the client delivers that with the rest."""
@@ -220,13 +224,8 @@ class Session:
             _unasked.end(client, run_id, status)
 
     def _terminated(self) -> None:
-        """Ends the runs that are open as KILLED, and has what was logged delivered, or at least spooled."""
-        clients = dict.fromkeys(self._open.values())
-        if self._client is not None:
-            clients[self._client] = None
+        """Ends the runs that are open as KILLED; their clients deliver that with the rest."""
         self._end_open(RunStatus.KILLED)
-        for client in clients:
-            client._pipeline.close_at_exit(_TERMINATION_SECONDS / len(clients))
 
 
 # Module-level state, because a fluent layer has to remember what the last call meant.
@@ -235,7 +234,9 @@ SESSION: Final = Session()
 
 def source_tags() -> dict[str, Any]:
     """Says who runs what, by the tag names of MLflow."""
-    tags = {"mlflow.source.name": sys.argv[0] if sys.argv and sys.argv[0] else sys.executable}
+    source = sys.argv[0] if sys.argv and sys.argv[0] else sys.executable
+    # A path may hold bytes that are no text.
+    tags = {"mlflow.source.name": os.fsencode(source).decode(errors="replace")}
     tags["mlflow.source.type"] = "LOCAL"
     # A user id without a name, as in many containers.
     with contextlib.suppress(OSError, KeyError, ImportError):

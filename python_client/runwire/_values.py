@@ -12,6 +12,8 @@ from typing import Any, Final
 from runwire.entities import Metric, MetricBlock
 from runwire.v1 import block_pb2
 
+# Of a block.
+_MOST_KEYS: Final = 10_000
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 
@@ -40,7 +42,9 @@ def number(key: str, value: Any) -> float:
             raise TypeError(
                 f"metric {key!r}: an array must have exactly one element to be a value"
             ) from error
-    if isinstance(plain, (bool, str, bytes, complex)) or not hasattr(plain, "__float__"):
+    # An int would come of numpy's times.
+    timed = getattr(getattr(value, "dtype", None), "kind", "") in {"m", "M"}
+    if timed or isinstance(plain, (bool, str, bytes, complex)) or not hasattr(plain, "__float__"):
         raise TypeError(f"metric {key!r}: the value must be a number, not {_kind(plain)}")
     try:
         found = float(plain)
@@ -162,7 +166,8 @@ class _Fold:
         self._at: tuple[int, int] = (0, 0)
 
     def add(self, key: str, step: int, time: int, value: float) -> None:
-        if self._row and (self._at != (step, time) or key in self._row):
+        full = len(self._row) == _MOST_KEYS
+        if self._row and (full or self._at != (step, time) or key in self._row):
             self.cut()
         self._at = (step, time)
         self._row[key] = value
@@ -207,11 +212,21 @@ def blocks(metrics: Mapping[str, Any] | Iterable[Any] | None, now: int) -> list[
         if isinstance(item, (MetricBlock, block_pb2.Block)):
             found.extend(_finished(fold))
             fold = _Fold()
-            found.append(item if isinstance(item, block_pb2.Block) else _wide(item, now))
+            found.append(_copied(item) if isinstance(item, block_pb2.Block) else _wide(item, now))
         else:
             fold.add(*_point(item, now))
     found.extend(_finished(fold))
     return found
+
+
+def _copied(given: block_pb2.Block) -> block_pb2.Block:
+    if given.group:
+        raise ValueError(
+            "a block must name its keys: which group they are is between a client and its server"
+        )
+    block = block_pb2.Block()
+    block.CopyFrom(given)
+    return block
 
 
 def _finished(fold: _Fold) -> list[block_pb2.Block]:

@@ -41,7 +41,11 @@ R = TypeVar("R")
 class AsyncClient(
     AsyncExperimentMethods, AsyncRunLifeMethods, AsyncRunMethods, AsyncLoggingMethods, AsyncMetricMethods
 ):
-    """A connection to a Runwire server for one event loop; its methods are those of `Client`."""
+    """A connection to a Runwire server for one event loop; its methods are those of `Client`.
+
+    No other thread may fork while it is called: gRPC's asyncio core is not made for that, and the child may
+    crash. `Client` is.
+    """
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runwire import _results, _unasked, errors
-from runwire._requests import Pairs
+from runwire._messages import Pairs
 from runwire._session import (
     SESSION,
     ActiveRun,
@@ -84,8 +84,10 @@ def set_experiment(experiment_name: str | None = None, experiment_id: str | None
 
 
 def _experiment_id() -> str:
-    if SESSION.experiment_id is None and os.environ.get("RUNWIRE_EXPERIMENT"):
-        set_experiment(os.environ["RUNWIRE_EXPERIMENT"])
+    # One that was set offline is known by its name only.
+    named = SESSION.experiment_name or os.environ.get("RUNWIRE_EXPERIMENT")
+    if SESSION.experiment_id is None and named:
+        set_experiment(named)
     return SESSION.experiment_id or _DEFAULT_EXPERIMENT
 
 
@@ -128,7 +130,12 @@ def start_run(
     resumed = run_id or SESSION.environment_run()
     client = SESSION.starting_client()
     if resumed is not None:
-        return SESSION.push(_resume(client, resumed, run_name, given), client)
+        try:
+            return SESSION.push(_resume(client, resumed, run_name, given), client)
+        except BaseException:
+            if run_id is None:
+                SESSION.environment_run_again()
+            raise
     parent = parent_run_id or (SESSION.stack[-1].info.run_id if SESSION.stack else None)
     if experiment_id is None and SESSION.stack:
         # A parent is of the same experiment.
@@ -184,7 +191,7 @@ def active_run() -> ActiveRun | None:
 
 def last_active_run() -> Run | None:
     """Returns the run that this thread used last, as it is now, ended or not; None if there was none."""
-    return None if SESSION.last is None else SESSION.client().get_run(SESSION.last)
+    return None if SESSION.last is None else SESSION.client_of(SESSION.last).get_run(SESSION.last)
 
 
 def current_run_id(run_id: str | None = None) -> str:

@@ -14,10 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runwire import Metric, MetricBlock, Param
+from runwire import Dataset, Metric, MetricBlock, Param, errors
 from runwire import _series as series
 from runwire._convert import steps as steps_of
+from runwire._records import Records
 from runwire._values import blocks, integer, number, pairs, texts
+from runwire.v1 import block_pb2
 
 NOW = 1_700_000_000_000
 ODD_NAN = struct.unpack("<d", bytes.fromhex("efbeadde0000f87f"))[0]
@@ -233,3 +235,50 @@ def test_steps_survive_the_choice_of_axis(steps: list[int]) -> None:
     metrics = [MetricBlock(["a"], steps, [0.0] * len(steps))]
     (block,) = blocks(metrics, NOW)
     assert list(steps_of(block)) == steps
+
+
+def test_a_message_that_a_caller_gives_stays_his() -> None:
+    block = block_pb2.Block(keys=[f"k{i}" for i in range(12)], timestamps_ms=[1], values=[1.0] * 12)
+    block.range.first = 0
+    before = block.SerializeToString()
+    records = Records()
+    first = records.batch("0" * 32, [block], None, None)
+    assert block.SerializeToString() == before
+    # Said again, it is named by its group, which the frame declares.
+    again = records.batch("0" * 32, [block], None, None)
+    assert (first.points, again.points) == (12, 12)
+    assert again.groups
+    block.group = b"x" * 16
+    with pytest.raises(ValueError, match="must name its keys"):
+        records.batch("0" * 32, [block], None, None)
+
+
+def test_more_keys_than_a_block_may_have_are_several_blocks() -> None:
+    found = blocks({f"k{i}": float(i) for i in range(10_001)}, NOW)
+    assert [len(block.keys) for block in found] == [10_000, 1]
+
+
+@pytest.mark.parametrize(
+    "value", [np.datetime64(5, "ns"), np.timedelta64(5, "ns"), np.array(np.timedelta64(5, "ns"))]
+)
+def test_a_time_is_no_value(value: Any) -> None:
+    with pytest.raises(TypeError, match="'loss'"):
+        number("loss", value)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda it: it.batch("0" * 32, None, {"p": "\udc80"}, None), "params[0].value"),
+        (lambda it: it.batch("0" * 32, None, {"a": 1, "\udc80": 1}, None), "params[1].key"),
+        (lambda it: it.batch("0" * 32, None, None, {"t": "\udc80"}), "tags[0].value"),
+        (lambda it: it.batch("0" * 32, [Metric("\udc80", 1.0)], None, None), "blocks.keys"),
+        (lambda it: it.resume("0" * 32, "\udc80"), "name"),
+        (lambda it: it.inputs("0" * 32, [Dataset("\udc80", "d", "", "")]), "dataset.name"),
+        (lambda it: it.inputs("0" * 32, [Dataset("a\nb", "d", "", "")]), "inputs[0].dataset.name"),
+    ],
+)
+def test_text_that_can_not_be_sent_is_refused_by_its_field(make: Any, field: str) -> None:
+    with pytest.raises(errors.InvalidArgument) as caught:
+        make(Records())
+    assert caught.value.metadata == {"field": field}
