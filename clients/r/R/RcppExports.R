@@ -65,6 +65,14 @@ rest <- function(seconds) {
     .Call(`_runwire_rest`, seconds)
 }
 
+utf8_texts <- function(texts) {
+    .Call(`_runwire_utf8_texts`, texts)
+}
+
+integer64_texts <- function(values) {
+    .Call(`_runwire_integer64_texts`, values)
+}
+
 digest16 <- function(data) {
     .Call(`_runwire_digest16`, data)
 }

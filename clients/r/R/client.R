@@ -104,6 +104,8 @@ runwire_connect <- function(address = NULL, token = NULL, tls_ca = NULL, timeout
   client$reached <- FALSE
   client$closed <- FALSE
   client$retired <- FALSE
+  # Those of the runs that began here, by id or by name.
+  client$experiments <- new.env(parent = emptyenv())
   client$pipeline <- open_pipeline(client)
   client$key <- format(client$spool$id)
   assign(client$key, client, envir = the$clients)
@@ -112,8 +114,8 @@ runwire_connect <- function(address = NULL, token = NULL, tls_ca = NULL, timeout
 
 match_full <- function(on_spool_full) {
   if (length(on_spool_full) == 2) on_spool_full <- on_spool_full[1]
-  if (!is.character(on_spool_full) || !on_spool_full %in% c("block", "error")) {
-    value_error("on_spool_full must be \"block\" or \"error\", and is ", format(on_spool_full))
+  if (!is.character(on_spool_full) || length(on_spool_full) != 1 || !on_spool_full %in% c("block", "error")) {
+    value_error("on_spool_full must be \"block\" or \"error\", and is ", toString(format(on_spool_full)))
   }
   on_spool_full
 }
@@ -135,7 +137,7 @@ find_settings <- function(address, token, tls_ca, timeout, retry, mode) {
     )
   }
   where <- if (!is.null(named)) parse_address(named)
-  authority <- tls_ca %||% env("RUNWIRE_TLS_CA")
+  authority <- if (is.null(tls_ca)) env("RUNWIRE_TLS_CA") else check_string("tls_ca", tls_ca)
   if (!is.null(tls_ca) && !isTRUE(where$secure)) {
     value_error("tls_ca is for runwires:// addresses, and ", where$text %||% "no address", " is plain text")
   }
@@ -150,7 +152,7 @@ find_settings <- function(address, token, tls_ca, timeout, retry, mode) {
 }
 
 find_token <- function(token) {
-  found <- trimws(token %||% env("RUNWIRE_TOKEN") %||% "")
+  found <- trimws(check_string("token", token %||% env("RUNWIRE_TOKEN") %||% ""))
   if (!grepl("^[ -~]*$", found)) {
     value_error("the token may hold printable ASCII characters only")
   }

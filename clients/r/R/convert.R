@@ -4,7 +4,11 @@ lower_stage <- function(stage) {
   switch(stage, LIFECYCLE_STAGE_ACTIVE = "active", LIFECYCLE_STAGE_DELETED = "deleted", "")
 }
 
-status_name <- function(status) sub("^RUN_STATUS_", "", status)
+# Of a run whose status was not asked for it is "", as its other fields are.
+status_name <- function(status) {
+  name <- sub("^RUN_STATUS_", "", status)
+  if (name == "UNSPECIFIED") "" else name
+}
 
 statuses <- c("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 
@@ -44,6 +48,9 @@ no_time <- function() as.POSIXct(NA_real_, origin = "1970-01-01", tz = "UTC")
 # Times as C++ reads them; a POSIXlt is a list of their parts.
 plain_times <- function(times) if (inherits(times, "POSIXlt")) as.POSIXct(times) else times
 
+# bit64's integers as texts: without bit64 R takes their bits for those of doubles.
+plain_integers <- function(values) if (inherits(values, "integer64")) integer64_texts(values) else values
+
 # A time of a run, as a time of R.
 as_time <- function(value, what) {
   ms <- checked(check_time(plain_times(value), what))
@@ -72,8 +79,9 @@ as_pairs <- function(what, given) {
     if (!setequal(names(given), c("key", "value"))) {
       type_error("a data frame of ", what, "s has the columns key and value, and no other")
     }
-    given <- stats::setNames(as.list(given$value), as.character(given$key))
+    given <- stats::setNames(as.list(plain_integers(given$value)), as.character(given$key))
   }
+  given <- plain_integers(given)
   if (is.null(given) || length(given) == 0) {
     return(stats::setNames(character(), character()))
   }
@@ -82,12 +90,12 @@ as_pairs <- function(what, given) {
     type_error(what, "s must be a named vector or list, or a data frame with the columns key and value")
   }
   values <- vapply(seq_along(given), function(i) as_text(given[[i]], paste(what, keys[i])), "")
-  stats::setNames(enc2utf8(values), enc2utf8(keys))
+  stats::setNames(values, keys)
 }
 
 # A single value as text: numbers with all their digits, so that they read back as the same.
 as_text <- function(value, what) {
-  if (is.factor(value)) value <- as.character(value)
+  value <- if (is.factor(value)) as.character(value) else plain_integers(value)
   if (is.null(value) || length(value) != 1 || !is.atomic(value)) {
     type_error(what, ": the value must be one value, not ", if (is.null(value)) "NULL" else "several or none")
   }
@@ -220,5 +228,10 @@ check_string <- function(what, value) {
   if (!is.character(value) || length(value) != 1 || is.na(value)) {
     type_error(what, " must be one string")
   }
+  value
+}
+
+check_flag <- function(what, value) {
+  if (!isTRUE(value) && !isFALSE(value)) type_error(what, " must be TRUE or FALSE")
   value
 }

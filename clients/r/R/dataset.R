@@ -30,11 +30,18 @@ runwire_dataset_from_data_frame <- function(data, name, source = "", source_type
   if (!is.data.frame(data)) {
     type_error("data must be a data frame")
   }
-  types <- vapply(data, function(column) class(column)[1], "")
-  columns <- paste0("{\"name\":", json_text(names(data)), ",\"type\":", json_text(types), "}", collapse = ",")
+  named <- utf8_texts(names(data))
+  if (!all(validUTF8(named))) {
+    value_error("data has a column whose name is no text that UTF-8 can hold")
+  }
+  types <- vapply(data, function(column) class(column)[1], "", USE.NAMES = FALSE)
+  columns <- paste0(
+    "{\"name\":", json_text(named), ",\"type\":", json_text(types), "}",
+    collapse = ",", recycle0 = TRUE
+  )
   # XDR and format version 2 are the same on every machine, in every locale and for 1:3 and c(1L, 2L, 3L); the first 14
   # bytes tell of the version of R.
-  plain <- stats::setNames(lapply(as.list(data), plain_column), enc2utf8(names(data)))
+  plain <- stats::setNames(lapply(as.list(data), plain_column), named)
   bytes <- serialize(plain, NULL, version = 2, xdr = TRUE)[-(1:14)]
   runwire_dataset(
     name, digest16(bytes), source_type, source, paste0("{\"columns\":[", columns, "]}"),
@@ -45,16 +52,16 @@ runwire_dataset_from_data_frame <- function(data, name, source = "", source_type
 # A column without its class, and with its texts in one encoding.
 plain_column <- function(column) {
   column <- unclass(column)
-  if (is.character(attr(column, "levels"))) attr(column, "levels") <- enc2utf8(attr(column, "levels"))
-  if (is.character(column)) enc2utf8(column) else column
+  if (is.character(attr(column, "levels"))) attr(column, "levels") <- utf8_texts(attr(column, "levels"))
+  if (is.character(column)) utf8_texts(column) else column
 }
 
 json_text <- function(text) {
-  text <- gsub("\\", "\\\\", enc2utf8(text), fixed = TRUE)
+  text <- gsub("\\", "\\\\", text, fixed = TRUE)
   text <- gsub("\"", "\\\"", text, fixed = TRUE)
   text <- gsub("\n", "\\n", text, fixed = TRUE)
   text <- gsub("\t", "\\t", text, fixed = TRUE)
-  paste0("\"", gsub("[[:cntrl:]]", " ", text), "\"")
+  paste0("\"", gsub("[[:cntrl:]]", " ", text), "\"", recycle0 = TRUE)
 }
 
 new_input <- function(message) {

@@ -101,6 +101,25 @@ print_frame <- function(x, ...) {
 }
 
 #' @rdname runwire_get_metric_history
+#' @export
+`[.runwire_metric_history` <- function(x, ...) part_of(x, NextMethod(), c("step", "timestamp", "value"))
+
+# A part of a history or curve is one itself as long as it has the columns of one.
+part_of <- function(whole, part, columns) {
+  if (!is.data.frame(part)) {
+    return(part)
+  }
+  if (!all(columns %in% names(part))) {
+    return(plain_frame(part))
+  }
+  for (name in frame_attributes) attr(part, name) <- attr(whole, name)
+  part
+}
+
+# What histories and curves say of themselves.
+frame_attributes <- c("run_id", "key", "axis", "points")
+
+#' @rdname runwire_get_metric_history
 #' @param object A history.
 #' @export
 summary.runwire_metric_history <- function(object, ...) {
@@ -123,7 +142,7 @@ as.data.frame.runwire_metric_history <- function(x, ...) plain_frame(x)
 
 plain_frame <- function(x) {
   class(x) <- "data.frame"
-  attr(x, "run_id") <- attr(x, "key") <- attr(x, "axis") <- attr(x, "points") <- NULL
+  for (name in frame_attributes) attr(x, name) <- NULL
   x
 }
 
@@ -167,10 +186,15 @@ runwire_get_metric_curves <- function(series = NULL, run_ids = NULL, keys = NULL
     value_error("give either series, with run_id and key, or run_ids and keys")
   }
   if (is.null(series)) {
+    check_strings("run_ids", run_ids)
+    check_strings("keys", keys)
     series <- list(run_id = rep(run_ids, each = length(keys)), key = rep(keys, length(run_ids)))
   }
+  if (!is.list(series) || !is.character(series[["run_id"]]) || !is.character(series[["key"]])) {
+    type_error("series must be a data frame, or list, with the texts run_id and key")
+  }
   request <- list(
-    series = Map(function(run, key) list(run_id = run, key = key), series$run_id, series$key),
+    series = Map(function(run, key) list(run_id = run, key = key), series[["run_id"]], series[["key"]]),
     max_points = max_points, axis = paste0("CURVE_AXIS_", toupper(axis)), min_x = min_x, max_x = max_x
   )
   answers <- send_streaming(given_client(client), "MetricService", "GetMetricCurve", request, timeout)
@@ -198,6 +222,14 @@ format.runwire_metric_curve <- function(x, ...) {
 #' @rdname runwire_get_metric_curve
 #' @export
 print.runwire_metric_curve <- function(x, ...) print_frame(x, ...)
+
+#' @rdname runwire_get_metric_curve
+#' @export
+`[.runwire_metric_curve` <- function(x, ...) {
+  found <- part_of(x, NextMethod(), curve_columns)
+  if (inherits(found, "runwire_metric_curve")) attr(found, "points") <- sum(as.numeric(found$count))
+  found
+}
 
 #' @rdname runwire_get_metric_curve
 #' @param object A curve.

@@ -87,7 +87,8 @@ deliver <- function(client, timeout) {
 #'
 #' What the server rejected since the last time (a changed param, a deleted run ...) is an error here, as a call of its
 #' own would have raised it. What can not be delivered in time stays in the client's folder of spools, and is still on
-#' its way after a flush; after a close, [runwire_sync()] delivers it.
+#' its way after a flush; after a close, [runwire_sync()] delivers it. Offline, nothing is waited for once the folder takes
+#' no more: that is an error of the code RESOURCE_EXHAUSTED at once.
 #'
 #' @param timeout Seconds that it may take, or a `difftime`; `NULL` for the client's. A server that was never reached is given up
 #'   sooner, as with calls.

@@ -70,6 +70,7 @@ remember_begin <- function(client, request, experiment_name) {
   large <- length(bytes) > most_begin_bytes
   if (large) bytes <- begin(request[setdiff(names(request), c("params", "tags"))])
   checked(log_begin(client$pipeline, request$run_id, request$parent_run_id %||% "", bytes))
+  client$experiments[[request$run_id]] <- list(id = request$experiment_id, name = experiment_name)
   large
 }
 
@@ -90,7 +91,8 @@ begin_run <- function(client, experiment_id, experiment_name, run_id, run_name, 
   named <- as_pairs("tag", tags)
   checked(check_pairs(given, "params", TRUE))
   checked(check_pairs(named, "tags", FALSE))
-  name <- run_name %||% readable_name()
+  # The server makes a name up where it is empty.
+  name <- if (identical(run_name %||% "", "")) readable_name() else run_name
   checked(check_text("name", name, "name"))
   if (is.null(experiment_id)) {
     checked(check_text("name", experiment_name, "experiment_name"))
@@ -338,7 +340,9 @@ print.runwire_runs <- function(x, ...) {
 #' @export
 summary.runwire_runs <- function(object, ...) {
   columns <- grep("^metrics[.]", names(object), value = TRUE)
-  of <- function(how) vapply(columns, function(one) how(object[[one]][!is.na(object[[one]])]), 0, USE.NAMES = FALSE)
+  # NaN is a value; NA says that a run has none.
+  has <- function(values) is.nan(values) | !is.na(values)
+  of <- function(how) vapply(columns, function(one) how(object[[one]][has(object[[one]])]), 0, USE.NAMES = FALSE)
   data.frame(
     metric = sub("^metrics[.]", "", columns), runs = of(length), min = of(function(x) extreme(x, min)),
     mean = of(function(x) extreme(x, mean)), max = of(function(x) extreme(x, max)), stringsAsFactors = FALSE
@@ -362,7 +366,8 @@ NULL
 format.runwire_run <- function(x, ...) {
   name <- if (nzchar(x$run_name)) paste0(" ", x$run_name)
   deleted <- if (x$lifecycle_stage == "deleted") ", deleted"
-  paste0("<runwire run ", x$run_id, name, ": ", x$status, deleted, ">")
+  status <- if (nzchar(x$status)) paste0(": ", x$status)
+  paste0("<runwire run ", x$run_id, name, status, deleted, ">")
 }
 
 #' @rdname runwire_run_methods

@@ -132,37 +132,6 @@ get_or_create_experiment <- function(client, name) {
   runwire_get_experiment(id, client)
 }
 
-# The name of the experiment of a client's runs that name none, if there is one.
-named_experiment <- function(client) client$settings$experiment %||% env("RUNWIRE_EXPERIMENT")
-
-# The id of that: what the session has set where this is its client, else what is named, else Default.
-home_experiment <- function(client) {
-  session <- the$session
-  if (identical(client, session$client) && !is.null(session$experiment_id)) {
-    return(session$experiment_id)
-  }
-  name <- named_experiment(client)
-  if (is.null(name)) {
-    return("0")
-  }
-  # It stays the one that it was at first, as that of a session does.
-  if (is.null(client$experiment_id)) {
-    client$experiment_id <- check_active(get_or_create_experiment(client, name))$experiment_id
-  }
-  client$experiment_id
-}
-
-# The same without a server: an id, or a name.
-offline_experiment <- function(client) {
-  session <- the$session
-  own <- identical(client, session$client)
-  if (own && !is.null(session$experiment_id)) {
-    return(list(id = session$experiment_id))
-  }
-  name <- (if (own) session$experiment_name) %||% named_experiment(client)
-  if (is.null(name)) list(id = "0") else list(name = name)
-}
-
 #' Start, use and end the current run
 #'
 #' What is logged without naming a run goes to the current run, and starts one if there is none. `runwire_with_run` starts
@@ -174,12 +143,13 @@ offline_experiment <- function(client) {
 #'
 #' @param run_id The run to resume; it is RUNNING again. `NULL` for a new run, or for the environment's
 #'   `RUNWIRE_RUN_ID` the first time.
-#' @param experiment_id The experiment of a new run; `NULL` for the one that is set, else that of the client.
+#' @param experiment_id The experiment of a new run; `NULL` for that of its parent, else the one that is set, else that
+#'   of the client. Offline it has to be given where the parent began elsewhere.
 #' @param run_name Its name; `NULL` for one that is made up.
 #' @param nested Allow a current run, which becomes the new run's parent.
 #' @param parent_run_id The parent, where it is not the current run.
 #' @param tags Tags to set: a named vector or list of single values, or a data frame with the columns `key` and `value`.
-#' @param description A text about the run, kept as the tag `mlflow.note.content`.
+#' @param description A text about the run, one value, kept as the tag `mlflow.note.content`.
 #' @param experiment_name The experiment of a new run by name, instead of its id; it is created if there is none.
 #' @param status `"FINISHED"`, `"FAILED"` or `"KILLED"`.
 #' @param expr What to evaluate while the run is the current one.
@@ -206,6 +176,7 @@ runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NU
   if (!is.null(experiment_id) && !is.null(experiment_name)) {
     value_error("a run starts in one experiment: give either its id or its name")
   }
+  check_flag("nested", nested)
   current <- runwire_active_run()
   if (!is.null(current) && !nested) {
     stop(failed_precondition(
@@ -214,73 +185,15 @@ runwire_start_run <- function(run_id = NULL, experiment_id = NULL, run_name = NU
     ))
   }
   client <- logging_client(client)
-  given <- c(as_pairs("tag", tags), if (!is.null(description)) c(mlflow.note.content = description))
+  note <- if (!is.null(description)) c(mlflow.note.content = as_text(description, "description"))
+  given <- c(as_pairs("tag", tags), note)
   resumed <- run_id %||% environment_run()
   if (!is.null(resumed)) {
     return(push_run(resume_run(client, as_run_id(resumed), run_name, given), client))
   }
-  # A parent is of the same experiment.
-  if (is.null(experiment_id) && is.null(experiment_name) && !is.null(current) && nzchar(current$experiment_id)) {
-    experiment_id <- current$experiment_id
-  }
   tags <- c(source_tags(names(given)), given)
   parent <- parent_run_id %||% current$run_id
   push_run(start_new_run(client, experiment_id, experiment_name, run_name, parent, tags), client)
-}
-
-start_new_run <- function(client, experiment_id, experiment_name, run_name, parent, tags) {
-  if (client$mode == "offline") {
-    if (is.null(experiment_id) && is.null(experiment_name)) {
-      found <- offline_experiment(client)
-      experiment_id <- found$id
-      experiment_name <- found$name
-    }
-    begun <- begin_run(client, experiment_id, experiment_name, NULL, run_name, NULL, parent, NULL, tags)
-    return(unasked_run(
-      begun$run_id, "RUNNING", begun$experiment_id %||% "", begun$name, begun$start_time, parent, tags = tags
-    ))
-  }
-  if (!is.null(experiment_name)) experiment_id <- get_or_create_experiment(client, experiment_name)$experiment_id
-  run <- runwire_create_run(
-    experiment_id %||% home_experiment(client),
-    run_name = run_name, parent_run_id = parent, tags = tags, client = client
-  )
-  runwire_keep_alive(run$run_id, client)
-  run
-}
-
-resume_run <- function(client, run_id, run_name, tags) {
-  if (client$mode == "offline") {
-    fields <- c("status", if (!is.null(run_name)) "name")
-    update <- list(run_id = run_id, name = run_name, status = "RUN_STATUS_RUNNING", update_mask = fields)
-    checked(log_record(client$pipeline, run_id, record_bytes(update = update), FALSE))
-  } else {
-    runwire_update_run(run_id, "RUNNING", run_name, client)
-  }
-  runwire_keep_alive(run_id, client)
-  if (length(tags) > 0) runwire_set_tags(tags, run_id, client)
-  if (client$mode == "offline") unasked_run(run_id, "RUNNING") else runwire_get_run(run_id, client = client)
-}
-
-# RUNWIRE_RUN_ID once: the next run that is started is another one.
-environment_run <- function() {
-  session <- the$session
-  if (session$environment_run_used) {
-    return(NULL)
-  }
-  found <- env("RUNWIRE_RUN_ID")
-  session$environment_run_used <- !is.null(found)
-  found
-}
-
-# Who runs what, by the tag names of MLflow; those that the user gives come instead.
-source_tags <- function(given) {
-  file <- sub("^--file=", "", grep("^--file=", commandArgs(FALSE), value = TRUE))
-  found <- c(
-    mlflow.source.name = if (length(file) > 0) file[1] else "R", mlflow.source.type = "LOCAL",
-    mlflow.user = Sys.info()[["user"]]
-  )
-  found[setdiff(names(found), given)]
 }
 
 push_run <- function(run, client) {

@@ -20,7 +20,8 @@
 #' @export
 runwire_sync <- function(folder = NULL, address = NULL, token = NULL, tls_ca = NULL, as_new_writer = FALSE, timeout = 30,
                          retry = runwire_retry()) {
-  root <- absolute(folder %||% env("RUNWIRE_SPOOL_DIR") %||% default_offline)
+  check_flag("as_new_writer", as_new_writer)
+  root <- absolute(check_string("folder", folder %||% env("RUNWIRE_SPOOL_DIR") %||% default_offline))
   found <- lapply(checked(spool_list(root)), function(one) {
     sync_one(one, address, token, tls_ca, as_new_writer, timeout, retry)
   })

@@ -57,7 +57,7 @@ runwire_watch_next <- function(watch, timeout = Inf) {
   }
   end <- now() + seconds(timeout, zero = TRUE)
   while (!watch$closed) {
-    found <- watch_message(watch, max(end - now(), 0))
+    found <- watch_message(watch, end)
     if (identical(found, FALSE)) {
       return(NULL)
     }
@@ -76,13 +76,21 @@ runwire_watch_next <- function(watch, timeout = Inf) {
   NULL
 }
 
-# One message; FALSE if none came in time; or how the stream failed.
-watch_message <- function(watch, patience) {
+# One message; FALSE if none came until the end; or how the stream failed.
+watch_message <- function(watch, end) {
   client <- watch$client
+  left <- function() max(end - now(), 0)
   check_online(client, "WatchMetrics")
   if (is.null(watch$stream)) {
     # Behind what was logged, the first time; afterwards it goes on behind its cursor and waits for nothing.
-    if (!watch$began) deliver(client, client$settings$timeout)
+    if (!watch$began) {
+      check_open(client)
+      found <- pipeline_deliver(client$pipeline, min(client$settings$timeout, left()), FALSE)
+      if (is_failure(found) && left() == 0) {
+        return(FALSE)
+      }
+      checked(found)
+    }
     request <- c(watch$request, cursor = watch$cursor)
     stream <- open_stream(client, "MetricService", "WatchMetrics", request, Inf)
     if (is_failure(stream)) {
@@ -90,7 +98,7 @@ watch_message <- function(watch, patience) {
     }
     watch$stream <- stream
   }
-  found <- checked_problem(stream_read(the$schema, watch$stream, patience))
+  found <- checked_problem(stream_read(the$schema, watch$stream, left()))
   if (is.null(found)) {
     found <- away_failure("the server ended the watch")
   }

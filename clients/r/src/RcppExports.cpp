@@ -196,6 +196,26 @@ BEGIN_RCPP
     return rcpp_result_gen;
 END_RCPP
 }
+// utf8_texts
+SEXP utf8_texts(SEXP texts);
+RcppExport SEXP _runwire_utf8_texts(SEXP textsSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type texts(textsSEXP);
+    rcpp_result_gen = Rcpp::wrap(utf8_texts(texts));
+    return rcpp_result_gen;
+END_RCPP
+}
+// integer64_texts
+SEXP integer64_texts(SEXP values);
+RcppExport SEXP _runwire_integer64_texts(SEXP valuesSEXP) {
+BEGIN_RCPP
+    Rcpp::RObject rcpp_result_gen;
+    Rcpp::traits::input_parameter< SEXP >::type values(valuesSEXP);
+    rcpp_result_gen = Rcpp::wrap(integer64_texts(values));
+    return rcpp_result_gen;
+END_RCPP
+}
 // digest16
 std::string digest16(SEXP data);
 RcppExport SEXP _runwire_digest16(SEXP dataSEXP) {
@@ -505,6 +525,8 @@ static const R_CallMethodDef CallEntries[] = {
     {"_runwire_mint_id", (DL_FUNC) &_runwire_mint_id, 0},
     {"_runwire_draw", (DL_FUNC) &_runwire_draw, 1},
     {"_runwire_rest", (DL_FUNC) &_runwire_rest, 1},
+    {"_runwire_utf8_texts", (DL_FUNC) &_runwire_utf8_texts, 1},
+    {"_runwire_integer64_texts", (DL_FUNC) &_runwire_integer64_texts, 1},
     {"_runwire_digest16", (DL_FUNC) &_runwire_digest16, 1},
     {"_runwire_check_text", (DL_FUNC) &_runwire_check_text, 3},
     {"_runwire_check_length", (DL_FUNC) &_runwire_check_length, 4},

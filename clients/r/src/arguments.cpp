@@ -2,7 +2,6 @@
 
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 namespace runwire {
 
@@ -35,15 +34,14 @@ double unit_of_time(SEXP value) {
   return Rf_inherits(value, "Date") ? 86400000 : 0;
 }
 
-// The double that is the same number as one of bit64's; the least of these stands for NA.
+// The double that is the same number as one of bit64's.
 double from_integer64(SEXP value, R_xlen_t place, const std::string& key) {
-  int64_t found;
-  std::memcpy(&found, REAL(value) + place, sizeof found);
-  if (found == INT64_MIN) no_number(key, "NA (NaN is one)");
-  auto held = static_cast<double>(found);
+  std::optional<int64_t> found = integer64_at(value, place);
+  if (!found) no_number(key, "NA (NaN is one)");
+  auto held = static_cast<double>(*found);
   // What is rounded up to 2^63 is no int64_t any more.
-  if (held >= 0x1p63 || static_cast<int64_t>(held) != found) {
-    throw Problem("value", metric(key, "the value must be a number that a double holds, not ") + std::to_string(found));
+  if (held >= 0x1p63 || static_cast<int64_t>(held) != *found) {
+    throw Problem("value", metric(key, "the value must be a number that a double holds, not ") + std::to_string(*found));
   }
   return held;
 }

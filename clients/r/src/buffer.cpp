@@ -183,9 +183,4 @@ bool Buffer::is_empty() const {
   return batch_.items.empty();
 }
 
-size_t Buffer::count() const {
-  std::lock_guard<std::mutex> lock(mutex_);
-  return batch_.items.size();
-}
-
 }  // namespace runwire

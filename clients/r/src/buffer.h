@@ -91,8 +91,6 @@ class Buffer {
   void release(const Batch& batch);
   void hurry();
   bool is_empty() const;
-  // How many calls' worth wait here.
-  size_t count() const;
 
  private:
   void make_room(std::unique_lock<std::mutex>& lock, const Interrupted& interrupted);

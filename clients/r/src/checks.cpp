@@ -59,6 +59,29 @@ SEXP rest(double seconds) {
   });
 }
 
+// Texts in one encoding. Bytes that are no text stay as they are, as NA does.
+// [[Rcpp::export(rng = false)]]
+SEXP utf8_texts(SEXP texts) {
+  runwire::Kept found(Rf_shallow_duplicate(texts));
+  for (R_xlen_t i = 0; i < Rf_xlength(texts); i++) {
+    SEXP one = STRING_ELT(texts, i);
+    if (one != NA_STRING) SET_STRING_ELT(found, i, runwire::make_string(runwire::utf8(one, "")));
+  }
+  return found;
+}
+
+// The digits of bit64's integers, which R knows nothing of while bit64 is not loaded.
+// [[Rcpp::export(rng = false)]]
+SEXP integer64_texts(SEXP values) {
+  runwire::Kept found(Rf_allocVector(STRSXP, Rf_xlength(values)));
+  for (R_xlen_t i = 0; i < Rf_xlength(values); i++) {
+    std::optional<int64_t> one = runwire::integer64_at(values, i);
+    SET_STRING_ELT(found, i, runwire::make_string(one ? std::to_string(*one) : "NA"));
+  }
+  Rf_setAttrib(found, R_NamesSymbol, Rf_getAttrib(values, R_NamesSymbol));
+  return found;
+}
+
 // The first 16 hex digits of a SHA-256.
 // [[Rcpp::export(rng = false)]]
 std::string digest16(SEXP data) {

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "lists.h"
+#include "rules.h"
 
 namespace runwire {
 
@@ -25,6 +26,13 @@ double double_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
     return found;
   }
   wrong(field, "a number", value);
+}
+
+// Text that a message can hold: what is none would have the server refuse the whole message, without a word of where.
+std::string text_at(const FieldDescriptor* field, SEXP value, R_xlen_t place) {
+  std::string found = utf8(STRING_ELT(value, place), field->name().c_str());
+  rules::text(found, field->name());
+  return found;
 }
 
 std::string bytes_of(const FieldDescriptor* field, SEXP value) {
@@ -85,7 +93,7 @@ void put_one(const FieldDescriptor* field, SEXP value, R_xlen_t place, Put put) 
       return put.number(enum_at(field, value, place));
     case FieldDescriptor::CPPTYPE_STRING:
       if (TYPEOF(value) != STRSXP) wrong(field, "text", value);
-      return put.text(utf8(STRING_ELT(value, place), name.c_str()));
+      return put.text(text_at(field, value, place));
     default:
       return;
   }
@@ -179,8 +187,8 @@ void fill_map(Message& message, const FieldDescriptor* field, SEXP value) {
     Message* entry = message.GetReflection()->AddMessage(&message, field);
     const Descriptor* type = entry->GetDescriptor();
     const Reflection* r = entry->GetReflection();
-    r->SetString(entry, type->map_key(), utf8(STRING_ELT(names, i), field->name().c_str()));
-    r->SetString(entry, type->map_value(), utf8(STRING_ELT(value, i), field->name().c_str()));
+    r->SetString(entry, type->map_key(), text_at(field, names, i));
+    r->SetString(entry, type->map_value(), text_at(field, value, i));
   }
 }
 

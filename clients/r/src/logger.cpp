@@ -127,12 +127,24 @@ std::vector<runwire::Record> encode_series(const Series& series) {
   return records;
 }
 
+// A column of a data frame of points. That of a matrix has more values than there are rows.
+SEXP column(SEXP points, const char* name, size_t rows) {
+  SEXP found = member(points, name);
+  auto count = static_cast<size_t>(Rf_xlength(found));
+  if (found != R_NilValue && count != rows) {
+    throw Problem("type", std::string("the column ") + name + " of metrics must have as many values as there are keys, " +
+                              std::to_string(rows) + ", and has " + std::to_string(count));
+  }
+  return found;
+}
+
 // The points of a batch, as columns that may be NULL where they have defaults.
 std::vector<runwire::BatchBlock> read_points(SEXP points, int64_t present) {
   if (points == R_NilValue) return {};
   std::vector<std::string> keys = runwire::texts(member(points, "key"), "a metric's key");
   std::vector<runwire::BatchPoint> listed(keys.size());
-  SEXP values = member(points, "value"), steps = member(points, "step"), times = member(points, "timestamp");
+  SEXP values = column(points, "value", keys.size()), steps = column(points, "step", keys.size()),
+       times = column(points, "timestamp", keys.size());
   bool apart = TYPEOF(values) == VECSXP;
   for (size_t i = 0; i < keys.size(); i++) {
     auto at = static_cast<R_xlen_t>(i);

@@ -180,13 +180,14 @@ FrameSink::Opened Pipeline::open_lane(size_t size) {
 }
 
 std::string Pipeline::full_text() const {
-  return concat({"the spool ", lane_ ? lane_->spool->folder() : options_.root, " is full: it holds ",
-                 std::to_string(options_.spool_bytes), " bytes that are not delivered"});
+  return concat({"the spool ", where(), " is full: it holds ", std::to_string(options_.spool_bytes),
+                 " bytes that are not delivered"});
 }
 
 void Pipeline::stick(const std::string& why) {
   if (stuck_.empty()) say(why);
   stuck_ = why;
+  tried_ = true;
   if (!options_.block || options_.offline) buffer_.refuse(Problem("RESOURCE_EXHAUSTED", why));
 }
 
@@ -245,6 +246,12 @@ Failure Pipeline::deliver(double timeout, const Interrupted& interrupted, bool t
   auto start = Clock::now();
   double next_word = kProgress;
   std::shared_ptr<Mark> mark = buffer_.mark();
+  {
+    // What a spool was stuck of may be over.
+    std::lock_guard<std::mutex> lock(guard_.mutex);
+    tried_ = false;
+    guard_.changed.notify_all();
+  }
   for (;;) {
     {
       std::unique_lock<std::mutex> lock(guard_.mutex);
@@ -258,8 +265,13 @@ Failure Pipeline::deliver(double timeout, const Interrupted& interrupted, bool t
       }
       double waited = since(start);
       if (!broken_.empty()) return broken();
-      if (waited >= timeout || is_hopeless(waited)) return undelivered(waited);
-      if (tell && waited >= next_word) {
+      // Nobody but a person makes room here.
+      if (options_.offline && !stuck_.empty() && tried_) return stuck(left());
+      if (waited >= timeout || is_hopeless(waited)) {
+        if (!delivery_) return unwritten(left(), waited);
+        return undelivered(left(), options_.delivery.address, waited, delivery_->away);
+      }
+      if (tell && delivery_ && waited >= next_word) {
         next_word = waited + kProgress;
         say_progress(timeout - waited);
       }
@@ -290,39 +302,9 @@ bool Pipeline::is_hopeless(double waited) {
   return false;
 }
 
-Failure Pipeline::undelivered(double waited) {
-  std::string where = lane_ ? lane_->spool->folder() : options_.root;
-  auto left = static_cast<uint64_t>(lane_ ? lane_->writer.pending() : 0);
-  bool one = left == 1;
-  std::string rest = concat({counted(left, "frame"), one ? " waits in " : " wait in ", where, "; `runwire sync ", where,
-                             "` delivers ", one ? "it" : "them", " later"});
-  size_t memory = buffer_.count();
-  if (memory > 0 && !stuck_.empty()) {
-    rest += concat({". ", counted(memory, "record"), memory == 1 ? " is" : " are", " in memory only: ", stuck_});
-  }
-  const std::string& address = options_.delivery.address;
-  Failure found;
-  if (!delivery_ || !delivery_->away) {
-    found.code = "DEADLINE_EXCEEDED";
-    found.message =
-        concat({"not everything was delivered to ", address, " within ", with_decimals(waited), " s; ", rest});
-    found.metadata = {{"address", address}, {"spool", where}};
-    return found;
-  }
-  found = *delivery_->away;
-  if (found.unreachable()) {
-    found.message = concat({"no Runwire server answers at ", address, " (", with_decimals(waited),
-                            " s). Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI. ", rest,
-                            ". gRPC says: ", on_one_line(found.message)});
-    found.metadata = {{"address", address}, {"spool", where}};
-    return found;
-  }
-  // What this side found is no reason of the server's.
-  if (found.reason == kNoLocalServer || found.reason == kSpoolFailed) found.reason.clear();
-  found.message += concat({". ", rest});
-  found.metadata.emplace_back("spool", where);
-  return found;
-}
+std::string Pipeline::where() const { return lane_ ? lane_->spool->folder() : options_.root; }
+
+Left Pipeline::left() const { return Left{lane_ ? lane_->writer.pending() : 0, where(), stuck_}; }
 
 Failure Pipeline::broken() const {
   Failure found;

@@ -15,6 +15,7 @@
 #include "buffer.h"
 #include "cutter.h"
 #include "delivery.h"
+#include "telling.h"
 #include "termination.h"
 
 namespace runwire {
@@ -79,7 +80,8 @@ class Pipeline : private FrameSink, private Terminable {
   std::string full_text() const;
   bool is_done(const Mark& mark);
   bool is_hopeless(double waited);
-  Failure undelivered(double waited);
+  std::string where() const;
+  Left left() const;
   void close_spool();
   void say_progress(double left);
   void tell_leftovers();
@@ -103,7 +105,10 @@ class Pipeline : private FrameSink, private Terminable {
   std::atomic<bool> reached_{false};
   // Guarded by guard_.
   std::shared_ptr<Lane> lane_;
+  // Why the spool takes nothing; empty while it does.
   std::string stuck_;
+  // Whether that was found out since a flush began.
+  bool tried_ = false;
   // Why the folding has ended for good; empty while it goes on.
   std::string broken_;
   std::set<std::string> beating_;

@@ -1,7 +1,9 @@
 #include "r.h"
 
+#include <R_ext/Riconv.h>
 #include <Rcpp.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
@@ -35,6 +37,26 @@ SEXP check_interrupt(void*) {
 // Where R is on its way to, while C++ cleans up.
 SEXP jump = nullptr;
 
+bool is_ascii(const std::string& value) {
+  return std::all_of(value.begin(), value.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// A text of a character set as UTF-8. Bytes that are none of the set's stay as they are, to be taken as UTF-8 or refused
+// by who checks: R's own translation would put other characters in their place.
+std::string translated(const std::string& value, const char* set) {
+  void* converter = Riconv_open("UTF-8", set);
+  if (converter == reinterpret_cast<void*>(-1)) return value;
+  const char* from = value.data();
+  size_t left = value.size(), room = 4 * left;
+  std::string found(room, '\0');
+  char* to = found.data();
+  bool whole = Riconv(converter, &from, &left, &to, &room) != static_cast<size_t>(-1) && left == 0;
+  Riconv_close(converter);
+  if (!whole) return value;
+  found.resize(found.size() - room);
+  return found;
+}
+
 void set_class(SEXP value, const char* name) { Rf_setAttrib(value, R_ClassSymbol, Kept(Rf_mkString(name))); }
 
 }  // namespace
@@ -52,10 +74,21 @@ void NamedList::add(const std::string& name, SEXP value) {
 
 bool is_integer64(SEXP value) { return TYPEOF(value) == REALSXP && Rf_inherits(value, "integer64"); }
 
+std::optional<int64_t> integer64_at(SEXP value, R_xlen_t place) {
+  int64_t found;
+  std::memcpy(&found, REAL(value) + place, sizeof found);
+  if (found == INT64_MIN) return std::nullopt;
+  return found;
+}
+
 std::string utf8(SEXP charsxp, const char* what) {
   if (charsxp == NA_STRING) throw Problem("type", std::string(what) + " must not be NA");
-  const char* found = Rf_getCharCE(charsxp) == CE_BYTES ? CHAR(charsxp) : Rf_translateCharUTF8(charsxp);
-  return std::string(found);
+  std::string found = CHAR(charsxp);
+  if (is_ascii(found)) return found;
+  cetype_t encoding = Rf_getCharCE(charsxp);
+  // R takes the one for the other.
+  if (encoding == CE_LATIN1) return translated(found, "CP1252");
+  return encoding == CE_NATIVE ? translated(found, "") : found;
 }
 
 std::string text(SEXP value, const char* what) {
@@ -143,10 +176,9 @@ int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what) {
     case REALSXP: {
       double found = REAL(value)[place];
       if (is_integer64(value)) {
-        int64_t bits;
-        std::memcpy(&bits, &found, sizeof bits);
-        if (bits == INT64_MIN) throw Problem("type", what + " must not be NA");
-        return bits;
+        std::optional<int64_t> one = integer64_at(value, place);
+        if (!one) throw Problem("type", what + " must not be NA");
+        return *one;
       }
       if (R_IsNA(found)) throw Problem("type", what + " must not be NA");
       if (!(found == std::floor(found))) throw Problem("type", what + " must be a whole number");

@@ -7,6 +7,7 @@
 #include <Rinternals.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ class NamedList {
 // What a value is, for sentences that say what it is not to be: its class, or the type of what has none.
 std::string kind_of(SEXP value);
 
-// A string as UTF-8. Throws if it is NA, or can not be translated.
+// A string as UTF-8; bytes that are no text stay as they are. Throws if it is NA.
 std::string utf8(SEXP charsxp, const char* what);
 
 // The one string of a character vector of length 1.
@@ -76,6 +77,8 @@ SEXP make_raws(const std::vector<std::string>& values);
 
 // Whether these are bit64's integers, which lie in the bits of doubles.
 bool is_integer64(SEXP value);
+// The one at a place; none where that is NA.
+std::optional<int64_t> integer64_at(SEXP value, R_xlen_t place);
 
 // The integer at a place of an integer, double, integer64 or character vector.
 int64_t integer_at(SEXP value, R_xlen_t place, const std::string& what);

@@ -134,6 +134,8 @@ void pairs(const std::vector<std::pair<std::string, std::string>>& given, const 
   }
 }
 
+void text(std::string_view value, const std::string& field) { encodable(look(value), field); }
+
 void length(std::string_view value, size_t least, size_t most, const std::string& field) {
   Looked looked = look(value);
   if (looked.characters < least || looked.characters > most) {

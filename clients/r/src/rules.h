@@ -22,6 +22,8 @@ void metric_key(std::string_view value, const std::string& field);
 void name(std::string_view value, const std::string& field);
 // Params or tags; `longest` bounds a value's characters.
 void pairs(const std::vector<std::pair<std::string, std::string>>& given, const std::string& field, size_t longest);
+// A text of any length.
+void text(std::string_view value, const std::string& field);
 // A text with a least and a most number of characters, without NUL.
 void length(std::string_view value, size_t least, size_t most, const std::string& field);
 // A time of a run, unix ms.

@@ -21,6 +21,21 @@ std::string code_of(const std::string& reason) {
   return "FAILED_PRECONDITION";
 }
 
+constexpr char kInMemory[] = ". What was logged last is in memory only";
+
+// The sentence on what waits in the spool, behind another one; empty where nothing does.
+std::string waiting(const Left& left) {
+  if (left.frames == 0) return "";
+  bool one = left.frames == 1;
+  return concat({". ", counted(left.frames, "frame"), one ? " waits in " : " wait in ", left.where, "; `runwire sync ",
+                 left.where, "` delivers ", one ? "it" : "them", " later"});
+}
+
+std::string rest_of(const Left& left) {
+  std::string memory = left.stuck.empty() ? "" : concat({kInMemory, ": ", left.stuck});
+  return waiting(left) + memory;
+}
+
 }  // namespace
 
 void say(const std::string& text) {
@@ -64,6 +79,44 @@ std::string told(const Lane& lane) {
   return concat({counted(left, "frame"), one ? " is" : " are", " not delivered: ", lane.over->message, " (",
                  lane.over->reason, "). ", one ? "It is" : "They are", " kept in ", folder,
                  "; `runwire sync --as-new-writer ", folder, "` delivers ", one ? "it" : "them"});
+}
+
+Failure stuck(const Left& left) {
+  Failure found;
+  found.code = "RESOURCE_EXHAUSTED";
+  found.message = concat({left.stuck, waiting(left), kInMemory});
+  found.metadata = {{"spool", left.where}};
+  return found;
+}
+
+Failure unwritten(const Left& left, double waited) {
+  Failure found;
+  found.code = "DEADLINE_EXCEEDED";
+  found.message =
+      concat({"not everything was written to ", left.where, " within ", with_decimals(waited), " s", rest_of(left)});
+  found.metadata = {{"spool", left.where}};
+  return found;
+}
+
+Failure undelivered(const Left& left, const std::string& address, double waited, const std::optional<Failure>& away) {
+  std::string rest = rest_of(left);
+  Failure found = away ? *away : Failure();
+  if (!away) {
+    found.code = "DEADLINE_EXCEEDED";
+    found.message = concat({"not everything was delivered to ", address, " within ", with_decimals(waited), " s", rest});
+    found.metadata = {{"address", address}};
+  } else if (found.unreachable()) {
+    found.message = concat({"no Runwire server answers at ", address, " (", with_decimals(waited),
+                            " s). Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI", rest,
+                            ". gRPC says: ", on_one_line(found.message)});
+    found.metadata = {{"address", address}};
+  } else {
+    // What this side found is no reason of the server's.
+    if (found.reason == kNoLocalServer || found.reason == kSpoolFailed) found.reason.clear();
+    found.message += rest;
+  }
+  found.metadata.emplace_back("spool", left.where);
+  return found;
 }
 
 Failure rejected(const Rejection& first, const std::string& message) {

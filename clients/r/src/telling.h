@@ -20,6 +20,21 @@ std::string counted(uint64_t count, const std::string& what);
 // A text with each run of white space as one space.
 std::string on_one_line(const std::string& text);
 
+// What there is that was not delivered.
+struct Left {
+  // So many frames in the spool,
+  int64_t frames;
+  // which is there,
+  std::string where;
+  // and takes nothing more for this reason; empty if it does.
+  std::string stuck;
+};
+
+// How a flush fails: offline on a spool that takes nothing more, or too late; online too late, and maybe without a server.
+Failure stuck(const Left& left);
+Failure unwritten(const Left& left, double waited);
+Failure undelivered(const Left& left, const std::string& address, double waited, const std::optional<Failure>& away);
+
 // What became of a writer that is over, in a sentence.
 std::string told(const Lane& lane);
 

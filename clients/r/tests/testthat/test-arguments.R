@@ -269,6 +269,54 @@ test_that("a frame of metrics is asked for no column that it does not have", {
   runwire_close(client)
 })
 
+test_that("columns of a frame of metrics that hold more or less than it has rows are refused", {
+  client <- runwire_connect(mode = "offline", spool_dir = tempfile("spool"))
+  run_id <- runwire_begin_run("0", client = client)
+  for (name in c("value", "step", "timestamp", "key")) {
+    frame <- data.frame(key = c("a", "b"), value = 1, step = 1, timestamp = 1)
+    frame[[name]] <- matrix(frame[[name]], 2, 2)
+    expect_error(
+      runwire_log_batch(frame, run_id = run_id, client = client), "the column .* must have as many values as there are keys",
+      class = "runwire_type_error"
+    )
+  }
+  runwire_close(client)
+})
+
+test_that("arguments that no function takes are errors that name them", {
+  refused <- function(expr, what, kind = "type") expect_error(expr, what, class = paste0("runwire_", kind, "_error"))
+  connect <- function(...) runwire_connect("127.0.0.1:1", ...)
+  for (bad in list(c("a", "b"), 5, NA_character_)) refused(connect(token = bad), "token must be one string")
+  for (bad in list(character(), c("error", "x", "y"), NA, 5)) {
+    refused(connect(on_spool_full = bad), "on_spool_full must be", "value")
+  }
+  for (bad in list(5, c("a", "b"))) {
+    refused(runwire_connect("runwires://127.0.0.1", tls_ca = bad), "tls_ca must be one string")
+    refused(runwire_sync(bad), "folder must be one string")
+  }
+  refused(runwire_sync(tempfile(), as_new_writer = "yes"), "as_new_writer must be TRUE or FALSE")
+  client <- shared_client()
+  run <- runwire_create_run("0", client = client)
+  curves <- function(...) runwire_get_metric_curves(..., client = client)
+  for (bad in list(data.frame(run = run$run_id, key = "m"), data.frame(run_id = run$run_id), list(), run$run_id, mean)) {
+    refused(curves(bad), "series must be .* run_id and key")
+  }
+  refused(curves(run_ids = run, keys = "m"), "run_ids must be")
+  refused(curves(run_ids = run$run_id, keys = 5), "keys must be")
+  frame <- data.frame(1)
+  names(frame) <- rawToChar(as.raw(c(0x63, 0xe9)))
+  refused(runwire_dataset_from_data_frame(frame, "d"), "a column whose name", "value")
+  runwire_close(client)
+})
+
+test_that("a data frame without columns has a schema without columns", {
+  expect_identical(runwire_dataset_from_data_frame(data.frame(), "d")$schema, "{\"columns\":[]}")
+  expect_identical(
+    runwire_dataset_from_data_frame(data.frame(a = 1, b = "x"), "d")$schema,
+    "{\"columns\":[{\"name\":\"a\",\"type\":\"numeric\"},{\"name\":\"b\",\"type\":\"character\"}]}"
+  )
+})
+
 test_that("a block that was changed after it was made is refused", {
   client <- runwire_connect(mode = "offline", spool_dir = tempfile("spool"))
   run_id <- runwire_begin_run("0", client = client)

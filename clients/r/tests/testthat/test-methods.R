@@ -21,6 +21,12 @@ test_that("each class is shown in a line, at length, in sum and as a data frame"
   expect_identical(as.data.frame(event), event$points)
   expect_identical(summary(event), data.frame(run_id = run_id, key = "m", count = 4L, step = 4, value = 2))
 
+  expect_identical(runwire_get_run(run_id, fields = "name", client = client)$status, "")
+  expect_identical(
+    format(runwire_get_run(run_id, fields = "name", client = client)), paste0("<runwire run ", run_id, " one>")
+  )
+  expect_identical(runwire_search_runs(experiment_id, fields = "name", client = client)$status, c("", ""))
+
   history <- runwire_get_metric_history(run_id, "m", client = client)
   expect_identical(format(history), paste0("<history of m, run ", run_id, ": 4 points>"))
   expect_output(print(history), paste0(format(history), "\n.*step"))
@@ -69,5 +75,49 @@ test_that("each class is shown in a line, at length, in sum and as a data frame"
 
   expect_match(format(runwire_retry()), "<runwire retry: initial = 0.1, .*connect_timeout = 3>")
   expect_output(print(runwire_retry()), "<runwire retry")
+  runwire_close(client)
+})
+
+test_that("a part of a history or a curve is summed up and shown as one", {
+  client <- shared_client()
+  run_id <- runwire_begin_run("0", client = client)
+  runwire_log_series("m", c(3, NaN, 1, 2), run_id = run_id, client = client)
+  history <- runwire_get_metric_history(run_id, "m", client = client)
+  last <- data.frame(key = "m", count = 2L, nan_count = 0L, min = 1, max = 2, latest = 2)
+  for (part in list(history[3:4, ], utils::tail(history, 2), subset(history, step > 1), history[c(3, 4), 1:3])) {
+    expect_identical(summary(part), last)
+    expect_output(print(part), paste0("<history of m, run ", run_id, ": 2 points>.*step"))
+  }
+  expect_identical(class(history[c("step", "value")]), "data.frame")
+  expect_null(attr(history["value"], "key"))
+  expect_identical(history[, "value"], history$value)
+  expect_identical(history[2, "step"], 1)
+  history[1, "value"] <- 5
+  expect_identical(summary(history)$max, 5)
+
+  curve <- runwire_get_metric_curve(run_id, "m", max_points = 4, client = client)
+  expect_identical(summary(curve)$points, 4)
+  for (part in list(curve[nrow(curve), ], utils::tail(curve, 1))) {
+    expect_identical(summary(part)[c("key", "points", "buckets")], data.frame(
+      key = "m", points = as.numeric(curve$count[nrow(curve)]), buckets = 1L
+    ))
+    expect_output(print(part), "<curve of m, .*: 1 bucket>.*first_x")
+  }
+  expect_identical(class(curve[c("first_x", "first")]), "data.frame")
+  expect_identical(curve[["first"]], curve$first)
+  runwire_close(client)
+})
+
+test_that("a metric whose latest value is NaN is one that a run has", {
+  client <- shared_client()
+  experiment_id <- runwire_create_experiment(paste0("e", runwire:::mint_id()), client = client)
+  run_ids <- replicate(4, runwire_begin_run(experiment_id, client = client))
+  runwire_log_metrics(c(m = NaN, n = NaN), run_id = run_ids[1], client = client)
+  runwire_log_metric("m", 1, run_id = run_ids[2], client = client)
+  runwire_log_metric("m", 2, run_id = run_ids[3], client = client)
+  found <- summary(runwire_search_runs(experiment_id, client = client))
+  expect_identical(found, data.frame(
+    metric = c("m", "n"), runs = c(3, 1), min = c(1, NA), mean = c(1.5, NA), max = c(2, NA)
+  ))
   runwire_close(client)
 })

@@ -209,3 +209,80 @@ test_that("a run starts in one experiment", {
   expect_null(runwire_get_experiment_by_name("x", client))
   runwire_close(client)
 })
+
+test_that("a run inside another one belongs to the experiment of that, offline too", {
+  name <- paste0("e", runwire:::mint_id())
+  started <- function(...) {
+    run <- runwire_start_run(...)
+    runwire_log_metric("m", 1)
+    runwire_end_run()
+    run$run_id
+  }
+  in_mode <- function(mode) {
+    new_session(RUNWIRE_TRACKING_URI = shared_address(), RUNWIRE_MODE = mode)
+    runwire_set_experiment(paste0(name, "/set before"))
+    outer <- runwire_start_run(experiment_name = name)
+    ids <- started(nested = TRUE)
+    runwire_set_experiment(paste0(name, "/set since"))
+    ids <- c(ids, started(nested = TRUE))
+    runwire_end_run()
+    # One that is resumed is known where it began.
+    runwire_start_run(run_id = outer$run_id)
+    ids <- c(ids, started(nested = TRUE))
+    runwire_end_run()
+    begun <- runwire_begin_run(experiment_name = name)
+    ids <- c(ids, started(parent_run_id = begun))
+    runwire_close(runwire:::session_client())
+    if (mode == "offline") expect_identical(lengths(runwire_sync(Sys.getenv("RUNWIRE_SPOOL_DIR"))$rejected), 0L)
+    client <- new_client(shared_address(), mode = "online")
+    found <- lapply(ids, runwire_get_run, client = client)
+    expected <- runwire_get_experiment_by_name(name, client)$experiment_id
+    expect_identical(vapply(found, function(run) run$experiment_id, ""), rep(expected, 4))
+    expect_identical(vapply(found, function(run) run$parent_run_id, ""), c(rep(outer$run_id, 3), begun))
+    expect_identical(unlist(lapply(found, function(run) run$metrics)), c(m = 1, m = 1, m = 1, m = 1))
+  }
+  in_mode("offline")
+  in_mode("online")
+})
+
+test_that("offline, the experiment of a parent that began elsewhere is not guessed", {
+  new_session(RUNWIRE_MODE = "offline", RUNWIRE_EXPERIMENT = "e")
+  elsewhere <- "0198c5a4d7b27d0a8f3b1c2d3e4f5a6b"
+  runwire_start_run(run_id = elsewhere)
+  error <- expect_error(
+    runwire_start_run(nested = TRUE), "give experiment_id or experiment_name", class = "runwire_failed_precondition"
+  )
+  expect_match(conditionMessage(error), elsewhere)
+  inner <- runwire_start_run(nested = TRUE, experiment_id = 3)
+  expect_identical(inner$experiment_id, "3")
+  runwire_end_run()
+  runwire_end_run()
+  expect_error(
+    runwire_start_run(parent_run_id = elsewhere), "give experiment_id or experiment_name",
+    class = "runwire_failed_precondition"
+  )
+  for (bad in list(5, c(elsewhere, elsewhere), NA_character_)) {
+    expect_error(runwire_start_run(parent_run_id = bad), "parent_run_id", class = "runwire_type_error")
+  }
+  runwire_close(runwire:::session_client())
+})
+
+test_that("a run's description is one text, and its name made up where it is empty", {
+  new_session(RUNWIRE_MODE = "offline")
+  for (given in list(factor("text"), as.Date("2024-02-29"), 1e5, "text")) {
+    run <- runwire_start_run(description = given, run_name = "")
+    expect_identical(run$tags[["mlflow.note.content"]], if (is.numeric(given)) "100000" else as.character(given))
+    expect_match(run$run_name, "^[a-z]+-[a-z]+-[0-9]+$")
+    runwire_end_run()
+  }
+  for (bad in list(c("a", "b"), character(), list("a"), mean)) {
+    expect_error(runwire_start_run(description = bad), "description: the value must be", class = "runwire_type_error")
+  }
+  expect_null(runwire_active_run())
+  runwire_start_run()
+  for (bad in list(NA, "yes", c(TRUE, TRUE), NULL)) {
+    expect_error(runwire_start_run(nested = bad), "nested must be TRUE or FALSE", class = "runwire_type_error")
+  }
+  runwire_end_run()
+  runwire_close(runwire:::session_client())
+})

@@ -114,7 +114,7 @@ test_that("a file system without locks is told, and no end of the process", {
   ), faults$environment)
   expect_identical(script$end(), 0L)
   expect_true(script$says("can not be written: .*/lock: No locks available"))
-  expect_true(script$says("found not everything"))
+  expect_true(script$says("found the spool in .* can not be written: .* What was logged last is in memory only"))
 })
 
 test_that("a client whose disk was full for a while takes more afterwards", {
@@ -135,12 +135,56 @@ test_that("a client whose disk was full for a while takes more afterwards", {
     "while (log_one() != 'taken') Sys.sleep(0.02)",
     "cat('second', unique(replicate(30, log_one())), '\\n')",
     "runwire_flush(timeout = 30, client = client)",
+    "writeLines('.segment', full)",
+    "while (log_one() == 'taken') Sys.sleep(0.02)",
+    "unlink(full)",
+    # It is tried before it is told to be full.
+    "runwire_flush(client = client)",
     "cat('done\\n')"
   ), faults$environment)
   expect_identical(script$end(), 0L)
   expect_identical(trimws(script$told("full")), "runwire_resource_exhausted")
   expect_identical(trimws(script$told("second")), "taken")
   expect_true(script$says("done"))
+})
+
+test_that("offline, a spool that takes nothing more is told at once, with what waits there", {
+  started <- proc.time()[["elapsed"]]
+  full <- runwire_connect(mode = "offline", spool_dir = tempfile("spool"), spool_bytes = 1e5)
+  run_id <- runwire_begin_run("0", client = full)
+  log_one <- function() runwire_log_series("m", stats::runif(1000), run_id = run_id, client = full)
+  expect_error(repeat log_one(), class = "runwire_resource_exhausted")
+  what <- paste0(
+    "is full: .*[.] [0-9]+ frames? waits? in .*; `runwire sync .*` delivers (it|them) later[.] ",
+    "What was logged last is in memory only$"
+  )
+  expect_error(runwire_flush(client = full), what, class = "runwire_resource_exhausted")
+  error <- expect_error(runwire_close(full), what, class = "runwire_resource_exhausted")
+  expect_named(error$metadata, "spool")
+  file <- tempfile("file")
+  writeLines("no folder", file)
+  unwritable <- runwire_connect(mode = "offline", spool_dir = file.path(file, "spool"))
+  runwire_begin_run("0", client = unwritable)
+  for (end in list(function() runwire_flush(client = unwritable), function() runwire_close(unwritable))) {
+    error <- expect_error(end(), "^the spool in .* can not be written: ", class = "runwire_resource_exhausted")
+    expect_match(conditionMessage(error), "[.] What was logged last is in memory only$")
+    expect_no_match(conditionMessage(error), "wait")
+  }
+  # Each of the four could have waited for half a minute.
+  expect_lt(proc.time()[["elapsed"]] - started, 20)
+})
+
+test_that("a spool that can not be written is named when the time for the delivery is over", {
+  file <- tempfile("file")
+  writeLines("no folder", file)
+  client <- runwire_connect(shared_address(), spool_dir = file.path(file, "spool"))
+  runwire_begin_run("0", client = client)
+  expect_error(
+    runwire_flush(0.5, client),
+    "delivered to [^ ]+ within [0-9.]+ s[.] What was logged last is in memory only: the spool in .* can not be written",
+    class = "runwire_deadline_exceeded"
+  )
+  expect_error(runwire_close(client, 0.1), class = "runwire_deadline_exceeded")
 })
 
 test_that("a rejection that the disk does not take is raised, and holds nothing up", {

@@ -58,3 +58,19 @@ test_that("a watch of a run that is not there fails", {
   expect_error(runwire_watch_next(watch), class = "runwire_run_not_found")
   runwire_close(client)
 })
+
+test_that("a watch waits no longer than it was told to for what was logged before it", {
+  server <- new_server()
+  client <- new_client(server$address, timeout = 15)
+  run_id <- runwire_create_run("0", client = client)$run_id
+  server$kill()
+  runwire_log_metric("m", 1, run_id = run_id, client = client)
+  watch <- runwire_watch(run_id, from_start = TRUE, client = client)
+  took <- system.time(expect_null(runwire_watch_next(watch, 0.5)))[["elapsed"]]
+  expect_lt(took, 5)
+  server$start()
+  # The first event says that the watch is in place.
+  runwire_watch_next(watch, 15)
+  expect_identical(runwire_watch_next(watch, 15)$points$value, 1)
+  close(watch)
+})
