@@ -28,9 +28,9 @@ public final class ActiveRun implements RunLogger, AutoCloseable {
   private final String name;
   private final AtomicBoolean ended = new AtomicBoolean();
 
-  ActiveRun(Core core, String runId, String name) {
+  ActiveRun(Core core, long timeout, String runId, String name) {
     this.core = core;
-    this.logger = new BufferedLogger(core, runId);
+    this.logger = new BufferedLogger(core, timeout, runId);
     this.name = name;
     core.pipeline.keepAlive(runId);
     core.opened(this);

@@ -5,15 +5,19 @@ import java.time.Instant;
 import java.util.Collection;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
- * The calls of {@link RunwireClient} as futures; each fails with what the blocking one throws.
- * Cancelling a future cancels its call. Logging itself does not wait, so it has no futures: see
- * {@link #logger}.
+ * The calls of {@link RunwireClient} as futures; each fails with what the blocking one throws,
+ * arguments that are wrong included. Cancelling a future cancels its call; the run of one that
+ * starts a run is KILLED then. Logging itself does not wait, so it has no futures: see {@link
+ * #logger}.
+ *
+ * <p>What is to be done when a future is done runs on the client's executor, see {@link
+ * RunwireClient.Builder#executor}.
  */
 public final class AsyncRunwireClient implements AutoCloseable {
   private final Core core;
@@ -26,16 +30,26 @@ public final class AsyncRunwireClient implements AutoCloseable {
 
   /** Does what is more than one call, on a thread that may wait; waiting for that counts, too. */
   private <R> CompletableFuture<R> later(Function<RunwireClient, R> what) {
-    long deadline = System.nanoTime() + timeout;
-    return core.sender.later(
-        () -> {
-          long left = Math.max(1, deadline - System.nanoTime());
-          return what.apply(new RunwireClient(core, left));
-        });
+    Deadline deadline = Deadline.in(timeout);
+    return core.sender.later(deadline, () -> what.apply(within(deadline)));
   }
 
-  private <R> CompletableFuture<R> send(Call<?, ?, R> call) {
-    return core.sender.sendAsync(call, Deadline.in(timeout));
+  /** Starts a run in the same way; the run's own calls have all the time. */
+  private CompletableFuture<ActiveRun> start(Function<RunStarter, ActiveRun> what) {
+    Deadline deadline = Deadline.in(timeout);
+    return core.sender.start(deadline, () -> what.apply(within(deadline).starter));
+  }
+
+  private RunwireClient within(Deadline deadline) {
+    return new RunwireClient(core, Math.max(1, deadline.left()));
+  }
+
+  private <R> CompletableFuture<R> send(Supplier<Call<?, ?, R>> call) {
+    try {
+      return core.sender.sendAsync(call.get(), Deadline.in(timeout));
+    } catch (RuntimeException wrong) {
+      return CompletableFuture.failedFuture(wrong);
+    }
   }
 
   /**
@@ -46,7 +60,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the new experiment's id
    */
   public CompletableFuture<String> createExperiment(String name, Map<String, ?> tags) {
-    return send(Requests.createExperiment(name, tags));
+    return send(() -> Requests.createExperiment(name, tags));
   }
 
   /**
@@ -56,7 +70,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the experiment
    */
   public CompletableFuture<Experiment> getExperiment(String experimentId) {
-    return send(Requests.getExperiment(experimentId));
+    return send(() -> Requests.getExperiment(experimentId));
   }
 
   /**
@@ -66,7 +80,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the experiment; empty if there is none
    */
   public CompletableFuture<Optional<Experiment>> getExperimentByName(String name) {
-    CompletableFuture<Experiment> asked = send(Requests.getExperimentByName(name));
+    CompletableFuture<Experiment> asked = send(() -> Requests.getExperimentByName(name));
     CompletableFuture<Optional<Experiment>> result = new CompletableFuture<>();
     asked.whenComplete(
         (found, error) -> {
@@ -88,7 +102,6 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the experiment
    */
   public CompletableFuture<Experiment> getOrCreateExperiment(String name) {
-    Objects.requireNonNull(name, "name");
     return later(client -> client.getOrCreateExperiment(name));
   }
 
@@ -99,7 +112,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the page
    */
   public CompletableFuture<Page<Experiment>> searchExperiments(ExperimentSearch search) {
-    return send(Requests.searchExperiments(search));
+    return send(() -> Requests.searchExperiments(search));
   }
 
   /**
@@ -110,7 +123,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> renameExperiment(String experimentId, String name) {
-    return send(Requests.renameExperiment(experimentId, name));
+    return send(() -> Requests.renameExperiment(experimentId, name));
   }
 
   /**
@@ -120,7 +133,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> deleteExperiment(String experimentId) {
-    return send(Requests.deleteExperiment(experimentId));
+    return send(() -> Requests.deleteExperiment(experimentId));
   }
 
   /**
@@ -130,7 +143,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> restoreExperiment(String experimentId) {
-    return send(Requests.restoreExperiment(experimentId));
+    return send(() -> Requests.restoreExperiment(experimentId));
   }
 
   /**
@@ -142,7 +155,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> setExperimentTag(String experimentId, String key, Object value) {
-    return setExperimentTags(experimentId, Values.one(key, value));
+    return send(() -> Requests.setExperimentTags(experimentId, Values.one(key, value)));
   }
 
   /**
@@ -153,7 +166,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when they are
    */
   public CompletableFuture<Void> setExperimentTags(String experimentId, Map<String, ?> tags) {
-    return send(Requests.setExperimentTags(experimentId, tags));
+    return send(() -> Requests.setExperimentTags(experimentId, tags));
   }
 
   /**
@@ -164,7 +177,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> deleteExperimentTag(String experimentId, String key) {
-    return send(Requests.deleteExperimentTag(experimentId, key));
+    return send(() -> Requests.deleteExperimentTag(experimentId, key));
   }
 
   /**
@@ -185,7 +198,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run
    */
   public CompletableFuture<Run> getRun(String runId, RunMask mask) {
-    return send(Requests.getRun(runId, mask));
+    return send(() -> Requests.getRun(runId, mask));
   }
 
   /**
@@ -195,7 +208,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the page
    */
   public CompletableFuture<Page<Run>> searchRuns(RunSearch search) {
-    return send(Requests.searchRuns(search));
+    return send(() -> Requests.searchRuns(search));
   }
 
   /**
@@ -207,7 +220,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run as it is now
    */
   public CompletableFuture<Run> updateRun(String runId, RunStatus status, String name) {
-    return send(Requests.updateRun(runId, status, name));
+    return send(() -> core.updateRun(runId, status, name));
   }
 
   /**
@@ -217,7 +230,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> deleteRun(String runId) {
-    return send(Requests.deleteRun(runId));
+    return send(() -> Requests.deleteRun(runId));
   }
 
   /**
@@ -227,7 +240,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return done when it is
    */
   public CompletableFuture<Void> restoreRun(String runId) {
-    return send(Requests.restoreRun(runId));
+    return send(() -> Requests.restoreRun(runId));
   }
 
   /**
@@ -241,7 +254,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    */
   public CompletableFuture<MetricHistory> getMetricHistory(
       String runId, String key, Long minStep, Long maxStep) {
-    return send(Requests.getMetricHistory(runId, key, minStep, maxStep));
+    return send(() -> Requests.getMetricHistory(runId, key, minStep, maxStep));
   }
 
   /**
@@ -256,8 +269,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    */
   public CompletableFuture<Map<String, Map<String, MetricHistory>>> getMetricHistories(
       Collection<String> runIds, Collection<String> keys, Long minStep, Long maxStep) {
-    return send(
-        Requests.getMetricHistories(List.copyOf(runIds), List.copyOf(keys), minStep, maxStep));
+    return send(() -> Requests.getMetricHistories(runIds, keys, minStep, maxStep));
   }
 
   /**
@@ -270,7 +282,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    */
   public CompletableFuture<MetricCurve> getMetricCurve(
       String runId, String key, CurveOptions options) {
-    return send(Requests.getMetricCurve(runId, key, options));
+    return send(() -> Requests.getMetricCurve(runId, key, options));
   }
 
   /**
@@ -282,7 +294,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    */
   public CompletableFuture<List<MetricCurve>> getMetricCurves(
       Collection<SeriesKey> series, CurveOptions options) {
-    return send(Requests.getMetricCurves(List.copyOf(series), options));
+    return send(() -> Requests.getMetricCurves(series, options));
   }
 
   /**
@@ -292,7 +304,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return those of the runs that are alive now
    */
   public CompletableFuture<List<String>> heartbeat(Collection<String> runIds) {
-    return send(Requests.heartbeat(List.copyOf(runIds)));
+    return send(() -> Requests.heartbeat(runIds));
   }
 
   /**
@@ -301,7 +313,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return version, limits and features
    */
   public CompletableFuture<ServerInfo> serverInfo() {
-    return send(Requests.serverInfo());
+    return send(() -> Requests.serverInfo());
   }
 
   /**
@@ -311,7 +323,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the parts, and what waits to be compacted
    */
   public CompletableFuture<StorageStats> storageStats() {
-    return send(Requests.storageStats());
+    return send(() -> Requests.storageStats());
   }
 
   /**
@@ -321,7 +333,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return how much was removed
    */
   public CompletableFuture<PurgeResult> purge(Duration olderThan) {
-    return send(Requests.purge(olderThan));
+    return send(() -> Requests.purge(olderThan));
   }
 
   /**
@@ -331,7 +343,6 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run
    */
   public CompletableFuture<Run> createRun(RunSpec spec) {
-    Objects.requireNonNull(spec, "spec");
     return later(client -> client.createRun(spec));
   }
 
@@ -342,8 +353,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run, to be ended by who closes it
    */
   public CompletableFuture<ActiveRun> startRun(RunSpec spec) {
-    Objects.requireNonNull(spec, "spec");
-    return later(client -> client.startRun(spec));
+    return start(starter -> starter.start(spec, timeout));
   }
 
   /**
@@ -353,8 +363,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run, to be ended by who closes it
    */
   public CompletableFuture<ActiveRun> resumeRun(String runId) {
-    Objects.requireNonNull(runId, "runId");
-    return later(client -> client.resumeRun(runId));
+    return start(starter -> starter.resume(runId, timeout));
   }
 
   /**
@@ -366,7 +375,6 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return the run as it is now, once that is delivered
    */
   public CompletableFuture<Run> finishRun(String runId, RunStatus status, Instant endTime) {
-    Objects.requireNonNull(runId, "runId");
     return later(client -> client.finishRun(runId, status, endTime));
   }
 
@@ -390,7 +398,7 @@ public final class AsyncRunwireClient implements AutoCloseable {
    * @return what logs to it
    */
   public RunLogger logger(String runId) {
-    return new BufferedLogger(core, runId);
+    return new BufferedLogger(core, timeout, runId);
   }
 
   /**
@@ -405,9 +413,9 @@ public final class AsyncRunwireClient implements AutoCloseable {
             () -> {
               try {
                 core.close(timeout);
-                done.complete(null);
-              } catch (RuntimeException error) {
-                done.completeExceptionally(error);
+                core.waiting.tell(() -> done.complete(null));
+              } catch (RuntimeException | Error error) {
+                core.waiting.fail(done, error);
               }
             },
             "runwire-closing");

@@ -1,5 +1,6 @@
 package dev.runwire.client;
 
+import io.grpc.Context;
 import java.util.Locale;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
@@ -119,9 +120,10 @@ final class Attempts {
       return error.retryDelay().isPresent();
     }
     // Nothing of these was stored, or a repeat under the same request id gets the first answer.
-    // CANCELLED is what a server that closes says of calls in flight.
+    // CANCELLED is what a server that closes says of calls in flight; and gRPC of all calls on
+    // behalf of one that its caller gave up.
     return error instanceof UnavailableException
         || error instanceof AbortedException
-        || error instanceof CancelledException;
+        || (error instanceof CancelledException && !Context.current().isCancelled());
   }
 }

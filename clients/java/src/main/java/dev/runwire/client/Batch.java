@@ -92,25 +92,29 @@ public final class Batch {
    * @throws IllegalArgumentException the lengths do not go together
    */
   public Batch metrics(List<String> keys, long[] steps, long[] timestamps, double[] values) {
-    if (timestamps.length != steps.length || values.length != steps.length * keys.size()) {
+    List<String> names = Values.list("keys", keys);
+    Objects.requireNonNull(steps, "steps");
+    Objects.requireNonNull(timestamps, "timestamps");
+    Objects.requireNonNull(values, "values");
+    if (timestamps.length != steps.length || values.length != steps.length * names.size()) {
       throw new IllegalArgumentException(
           String.format(
               "a block of %d steps and %d keys needs %d timestamps and %d values, and has %d and"
                   + " %d",
               steps.length,
-              keys.size(),
+              names.size(),
               steps.length,
-              steps.length * keys.size(),
+              steps.length * names.size(),
               timestamps.length,
               values.length));
     }
     cut();
-    Rows block = new Rows(List.copyOf(keys));
+    Rows block = new Rows(names);
     Arrays.stream(steps).forEach(block.steps::add);
     Arrays.stream(timestamps).forEach(block.times::add);
     Arrays.stream(values).forEach(block.values::add);
     blocks.add(block);
-    keys.forEach(key -> weight += weight(key));
+    names.forEach(key -> weight += weight(key));
     weight += (long) Double.BYTES * (values.length + 2 * steps.length);
     last.clear();
     return this;

@@ -33,6 +33,7 @@ final class Buffer {
   private volatile Thread emptying;
   private volatile long bytes;
   private RuntimeException refusal;
+  private Milestone last;
 
   /**
    * Makes an empty buffer.
@@ -162,10 +163,34 @@ final class Buffer {
 
   /** Marks the place that has been reached, and has all before it go on its way at once. */
   Milestone mark() {
-    Milestone mark = new Milestone();
-    ring.add(mark, 0, 0, 0);
-    hurry();
-    return mark;
+    lock.lock();
+    try {
+      if (last != null) {
+        return last;
+      }
+      Milestone mark = new Milestone();
+      ring.add(mark, 0, 0, 0);
+      hurry();
+      return mark;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Takes nothing more, for good, and marks the place behind all that was taken. */
+  Milestone close() {
+    lock.lock();
+    try {
+      refuse(Link.closed());
+      last = new Milestone();
+      if (ring != null) {
+        ring.close(last);
+        hurry();
+      }
+      return last;
+    } finally {
+      lock.unlock();
+    }
   }
 
   /** Has what empties the buffer started, though nothing is logged yet. */
@@ -244,13 +269,15 @@ final class Buffer {
         : Link.closed();
   }
 
-  /** Has all further calls throw an error, until it is null. */
+  /** Has all further calls throw an error, until it is null; no more once the buffer is closed. */
   void refuse(RuntimeException error) {
     lock.lock();
     try {
-      refusal = error;
-      most = error == null ? MOST_ITEMS : 0;
-      room.signalAll();
+      if (last == null) {
+        refusal = error;
+        most = error == null ? MOST_ITEMS : 0;
+        room.signalAll();
+      }
     } finally {
       lock.unlock();
     }

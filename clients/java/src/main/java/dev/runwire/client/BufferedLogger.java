@@ -7,11 +7,13 @@ import java.util.Map;
 /** Logs to a run by way of the client's buffer. */
 final class BufferedLogger implements RunLogger {
   private final Core core;
+  private final long timeout;
   private final Buffer buffer;
   private final Buffer.Keys keys;
 
-  BufferedLogger(Core core, String runId) {
+  BufferedLogger(Core core, long timeout, String runId) {
     this.core = core;
+    this.timeout = timeout;
     this.buffer = core.pipeline.buffer();
     this.keys = buffer.keys(runId);
   }
@@ -66,7 +68,7 @@ final class BufferedLogger implements RunLogger {
 
   @Override
   public void flush() {
-    core.pipeline.flush(core.given.timeout);
+    core.pipeline.flush(timeout);
   }
 
   @Override

@@ -5,20 +5,17 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.LinkedBlockingQueue;
-import java.util.concurrent.ThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
+import java.util.function.Supplier;
 
 /** What the views of one client share: the blocking one, the async one, those with timeouts. */
 final class Core {
-  private static final long IDLE_SECONDS = 10;
-  private static final int MOST_WAITING = 16;
-
   final Settings given;
   final Link link;
   final Pipeline pipeline;
+  final Waiting waiting;
   final Sender sender;
   final Records records = new Records();
   final Works works = new Works();
@@ -28,25 +25,15 @@ final class Core {
   private final AtomicBoolean resumed = new AtomicBoolean();
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closed = new CountDownLatch(1);
-  private final ExecutorService waiting;
+  // Shared by those who start a run; who closes waits for them.
+  private final ReentrantReadWriteLock starting = new ReentrantReadWriteLock();
   private final Thread hook = Threads.daemon(this::atExit, "runwire-exit");
 
   Core(Settings given) {
     this.given = given;
     link = new Link(given);
     pipeline = new Pipeline(given, link);
-    // What waits there waits for the delivery or for a connection, and never for another of them:
-    // so a queue holds up, and locks nothing.
-    ThreadPoolExecutor made =
-        new ThreadPoolExecutor(
-            MOST_WAITING,
-            MOST_WAITING,
-            IDLE_SECONDS,
-            TimeUnit.SECONDS,
-            new LinkedBlockingQueue<>(),
-            task -> Threads.daemon(task, "runwire-waiting"));
-    made.allowCoreThreadTimeOut(true);
-    waiting = made;
+    waiting = new Waiting(given);
     sender = new Sender(given, link, pipeline, waiting);
     Runtime.getRuntime().addShutdownHook(hook);
   }
@@ -59,9 +46,49 @@ final class Core {
     open.remove(run);
   }
 
+  /** Throws once the client is being closed. */
+  void checkOpen() {
+    if (closing.get()) {
+      throw Link.closed();
+    }
+  }
+
+  /** Starts a run; one that is started while the client is closed is ended at once. */
+  ActiveRun start(Supplier<ActiveRun> what) {
+    checkOpen();
+    starting.readLock().lock();
+    try {
+      checkOpen();
+      ActiveRun run = what.get();
+      if (closing.get()) {
+        run.kill();
+        throw Link.closed();
+      }
+      return run;
+    } finally {
+      starting.readLock().unlock();
+    }
+  }
+
+  /** Makes the call that changes a run, which is told of its end here, too. */
+  Call<?, ?, Run> updateRun(String runId, RunStatus status, String name) {
+    Call<?, ?, Run> call = Requests.updateRun(runId, status, name);
+    return call.map(
+        run -> {
+          if (Records.isEnd(status)) {
+            pipeline.endedThere(runId);
+          }
+          return run;
+        });
+  }
+
   /** Has something closed with the client. */
   void closeWith(AutoCloseable other) {
     others.add(other);
+    if (closing.get()) {
+      others.remove(other);
+      throw Link.closed();
+    }
   }
 
   void closedAlone(AutoCloseable other) {
@@ -75,19 +102,46 @@ final class Core {
   }
 
   void close(long timeout) {
-    // Nobody can end them when the client is closed.
-    killOpen();
-    try {
-      Runtime.getRuntime().removeShutdownHook(hook);
-    } catch (IllegalStateException exiting) {
-      // Then the hook runs too, and waits for what is closed here.
+    close(timeout, false);
+  }
+
+  /** Ends all; who comes while another thread does waits until that is done. */
+  private void close(long timeout, boolean progress) {
+    if (!closing.compareAndSet(false, true)) {
+      awaitClosed();
+      return;
     }
+    Deadline deadline = Deadline.in(timeout);
     try {
+      removeHook();
+      awaitStarted(deadline);
+      // Nobody can end them when the client is closed.
+      open.forEach(run -> orTell(run::kill));
       for (AutoCloseable other : others) {
         close(other);
       }
     } finally {
-      closePipeline(timeout, false);
+      closePipeline(deadline.left(), progress);
+    }
+  }
+
+  private void removeHook() {
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException exiting) {
+      // Then the hook runs too, and waits for what is closed here.
+      return;
+    }
+  }
+
+  private void awaitStarted(Deadline deadline) {
+    try {
+      if (starting.writeLock().tryLock(deadline.left(), TimeUnit.NANOSECONDS)) {
+        starting.writeLock().unlock();
+      }
+    } catch (InterruptedException interrupted) {
+      // What follows does not wait either.
+      Thread.currentThread().interrupt();
     }
   }
 
@@ -101,17 +155,12 @@ final class Core {
     }
   }
 
-  /** Ends all; who comes while another thread does waits until that is done. */
   private void closePipeline(long timeout, boolean progress) {
-    if (!closing.compareAndSet(false, true)) {
-      awaitClosed();
-      return;
-    }
     try {
       pipeline.close(timeout, progress);
     } finally {
-      waiting.shutdown();
       link.close();
+      waiting.close();
       closed.countDown();
     }
   }
@@ -129,7 +178,8 @@ final class Core {
    * spooled.
    */
   private void atExit() {
-    Thread worker = Threads.daemon(this::endAll, "runwire-waiting");
+    Runnable end = () -> orTell(() -> close(given.shutdownTimeout, true));
+    Thread worker = Threads.daemon(end, "runwire-waiting");
     worker.start();
     try {
       // What is logged may wait for room that there never is.
@@ -137,15 +187,6 @@ final class Core {
     } catch (InterruptedException interrupted) {
       Thread.currentThread().interrupt();
     }
-  }
-
-  private void endAll() {
-    killOpen();
-    orTell(() -> closePipeline(given.shutdownTimeout, true));
-  }
-
-  private void killOpen() {
-    open.forEach(run -> orTell(run::kill));
   }
 
   private static void orTell(Runnable act) {

@@ -145,8 +145,8 @@ final class Delivery {
     Channel channel;
     try {
       channel = link.channel();
-    } catch (RunwireException | IllegalStateException gone) {
-      // The next beat finds it, or the client is closed.
+    } catch (RuntimeException gone) {
+      // The next beat finds it, or the client is closed; what can not be is told by the delivery.
       return;
     }
     MetricServiceGrpc.MetricServiceStub stub =

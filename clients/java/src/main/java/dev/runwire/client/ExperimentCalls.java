@@ -1,6 +1,7 @@
 package dev.runwire.client;
 
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /** What a client does with experiments, and the sending of calls. */
@@ -115,6 +116,7 @@ abstract class ExperimentCalls {
    * @return the experiments; each iteration asks anew
    */
   public Iterable<Experiment> listExperiments(ExperimentSearch search) {
+    Objects.requireNonNull(search, "search");
     return () ->
         new Paging<>(
             token -> searchExperiments(token.isEmpty() ? search : search.pageToken(token)));

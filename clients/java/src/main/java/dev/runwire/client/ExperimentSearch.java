@@ -44,7 +44,7 @@ public final class ExperimentSearch {
    * @return a copy with it
    */
   public ExperimentSearch orderBy(Collection<String> orderBy) {
-    return new ExperimentSearch(filter, List.copyOf(orderBy), view, pageSize, pageToken);
+    return new ExperimentSearch(filter, Values.list("orderBy", orderBy), view, pageSize, pageToken);
   }
 
   /**

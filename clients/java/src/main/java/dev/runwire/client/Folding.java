@@ -93,9 +93,7 @@ final class Folding {
       broken =
           new InternalException(
               new Failure("the client failed, and takes nothing more: " + failed).cause(failed));
-      if (!closing) {
-        buffer.refuse(broken);
-      }
+      buffer.refuse(broken);
       guard.signal();
     } finally {
       guard.unlock();

@@ -114,13 +114,14 @@ final class Lanes {
       Notices.tell(why);
     }
     stuck = why;
-    if (!closing && (given.onSpoolFull == OnSpoolFull.ERROR || given.offline())) {
+    if (given.onSpoolFull == OnSpoolFull.ERROR || given.offline()) {
       buffer.refuse(new ResourceExhaustedException(new Failure(why)));
     }
+    guard.signal();
   }
 
   private void unstick() {
-    if (!stuck.isEmpty() && !closing) {
+    if (!stuck.isEmpty()) {
       stuck = "";
       buffer.refuse(null);
     }

@@ -11,7 +11,12 @@ import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
 import io.grpc.TlsChannelCredentials;
 import io.grpc.stub.MetadataUtils;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -110,15 +115,24 @@ final class Link {
     }
     TlsChannelCredentials.Builder tls = TlsChannelCredentials.newBuilder();
     if (given.tlsCa != null) {
-      try {
-        tls.trustManager(given.tlsCa.toFile());
-      } catch (IOException wrong) {
-        throw new IllegalArgumentException(
-            "the file of certificates " + given.tlsCa + " can not be read: " + wrong.getMessage(),
-            wrong);
-      }
+      trust(tls, given.tlsCa);
     }
     return tls.build();
+  }
+
+  /** Trusts a file of certificates; gRPC would not name one that has none. */
+  private static void trust(TlsChannelCredentials.Builder tls, Path file) {
+    try {
+      byte[] read = Files.readAllBytes(file);
+      CertificateFactory kind = CertificateFactory.getInstance("X.509");
+      if (kind.generateCertificates(new ByteArrayInputStream(read)).isEmpty()) {
+        throw new CertificateException("there is no certificate in it");
+      }
+      tls.trustManager(new ByteArrayInputStream(read));
+    } catch (IOException | CertificateException wrong) {
+      throw new IllegalArgumentException(
+          "the file of certificates " + file + " can not be read: " + wrong.getMessage(), wrong);
+    }
   }
 
   static String version() {

@@ -107,33 +107,47 @@ final class Losses {
     return count + " " + one + (count == 1 ? "" : "s");
   }
 
+  /** Says where frames wait, a clause. */
+  static String waiting(long frames, String place) {
+    boolean one = frames == 1;
+    return counted(frames, "frame")
+        + (one ? " waits in " : " wait in ")
+        + place
+        + "; `runwire sync "
+        + place
+        + "` delivers "
+        + (one ? "it" : "them")
+        + " later";
+  }
+
   /**
    * Makes the error of what could not be delivered in time.
    *
    * @param cause how the last attempt failed; null if there was none
    * @param waited nanoseconds
-   * @param where where the rest lies and how it gets on, a clause
+   * @param rest where the rest lies and how it gets on, clauses
    */
   static RunwireException undelivered(
-      RunwireException cause, String address, long waited, String where, String spool) {
+      RunwireException cause, String address, long waited, List<String> rest, String spool) {
     double seconds = Values.seconds(waited);
+    String where = String.join(". ", rest);
     if (cause instanceof ServerUnavailableException) {
       String text = cause.getMessage().replaceAll("\\s+", " ");
       String message =
           String.format(
               Locale.ROOT,
               "no Runwire server answers at %s (%.1f s). Start one with `runwire server`, or name"
-                  + " another with RUNWIRE_TRACKING_URI. %s. gRPC says: %s",
+                  + " another with RUNWIRE_TRACKING_URI%s. gRPC says: %s",
               address,
               seconds,
-              where,
+              behind(". ", where),
               text);
       return new ServerUnavailableException(
           new Failure(message).fact("address", address).fact("spool", spool).cause(cause));
     }
     if (cause != null) {
       return cause
-          .retold(cause.getMessage() + ". " + where)
+          .retold(cause.getMessage() + behind(". ", where))
           .fact("spool", spool)
           .cause(cause)
           .of(cause.code());
@@ -141,11 +155,15 @@ final class Losses {
     String message =
         String.format(
             Locale.ROOT,
-            "not everything was delivered to %s within %.1f s; %s",
+            "not everything was delivered to %s within %.1f s%s",
             address,
             seconds,
-            where);
+            behind("; ", where));
     return new DeadlineExceededException(
         new Failure(message).fact("address", address).fact("spool", spool));
+  }
+
+  private static String behind(String mark, String clause) {
+    return clause.isEmpty() ? "" : mark + clause;
   }
 }

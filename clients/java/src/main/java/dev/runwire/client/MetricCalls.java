@@ -48,8 +48,7 @@ abstract class MetricCalls extends RunCalls {
    */
   public Map<String, Map<String, MetricHistory>> getMetricHistories(
       Collection<String> runIds, Collection<String> keys, Long minStep, Long maxStep) {
-    return send(
-        Requests.getMetricHistories(List.copyOf(runIds), List.copyOf(keys), minStep, maxStep));
+    return send(Requests.getMetricHistories(runIds, keys, minStep, maxStep));
   }
 
   /**
@@ -75,7 +74,7 @@ abstract class MetricCalls extends RunCalls {
    * @throws NotFoundException there is no such run ({@code RUN_NOT_FOUND})
    */
   public List<MetricCurve> getMetricCurves(Collection<SeriesKey> series, CurveOptions options) {
-    return send(Requests.getMetricCurves(List.copyOf(series), options));
+    return send(Requests.getMetricCurves(series, options));
   }
 
   /**
@@ -85,7 +84,7 @@ abstract class MetricCalls extends RunCalls {
    * @return an iterator over events, for ever; it connects at the first event asked for
    */
   public MetricWatch watchMetrics(WatchSpec spec) {
-    return new MetricWatch(core, spec);
+    return new MetricWatch(core, timeout, spec);
   }
 
   /**
@@ -95,7 +94,7 @@ abstract class MetricCalls extends RunCalls {
    * @return those of the runs that are alive now; not those that have ended, are deleted or unknown
    */
   public List<String> heartbeat(Collection<String> runIds) {
-    return send(Requests.heartbeat(List.copyOf(runIds)));
+    return send(Requests.heartbeat(runIds));
   }
 
   /**
@@ -104,6 +103,8 @@ abstract class MetricCalls extends RunCalls {
    * @param runId the run
    */
   public void keepAlive(String runId) {
-    core.pipeline.keepAlive(Rules.runId(runId));
+    Rules.runId(runId);
+    core.checkOpen();
+    core.pipeline.keepAlive(runId);
   }
 }

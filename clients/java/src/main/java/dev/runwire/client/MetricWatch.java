@@ -19,11 +19,12 @@ import java.util.concurrent.TimeUnit;
  *
  * <p>{@link #hasNext} waits for an event. It throws {@link NotFoundException} when a watched run
  * was purged, {@link InvalidArgumentException} if the server can make nothing of the cursor, and
- * {@link CancelledException} when the thread is interrupted. Apart from {@link #close}, it is for
- * one thread.
+ * {@link CancelledException} when the thread is interrupted. A watch is closed with its client,
+ * too. Apart from {@link #close}, it is for one thread.
  */
 public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   private final Core core;
+  private final long timeout;
   private final CountDownLatch closed = new CountDownLatch(1);
   private volatile Context.CancellableContext context;
   private volatile WatchMetricsRequest request;
@@ -33,9 +34,11 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   private boolean began;
   private MetricEvent next;
 
-  MetricWatch(Core core, WatchSpec spec) {
+  MetricWatch(Core core, long timeout, WatchSpec spec) {
     this.core = core;
+    this.timeout = timeout;
     this.request = Requests.watchMetrics(spec);
+    core.closeWith(this);
   }
 
   /**
@@ -57,12 +60,15 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
     while (next == null && closed.getCount() > 0) {
       try {
         take(message());
-      } catch (RunwireException error) {
+      } catch (RuntimeException error) {
         leave();
         if (closed.getCount() == 0) {
           break;
         }
-        pause(error);
+        if (!(error instanceof RunwireException)) {
+          throw error;
+        }
+        pause((RunwireException) error);
       }
     }
     return next != null && closed.getCount() > 0;
@@ -95,7 +101,7 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   private void open() {
     core.pipeline.checkOnline("WatchMetrics");
     if (!began) {
-      core.pipeline.deliver(core.given.timeout);
+      core.pipeline.deliver(timeout);
     }
     if (!reached) {
       core.link.connect(Values.nanoseconds("connectTimeout", core.given.retry.connectTimeout()));
@@ -177,6 +183,7 @@ public final class MetricWatch implements Iterator<MetricEvent>, AutoCloseable {
   @Override
   public void close() {
     closed.countDown();
+    core.closedAlone(this);
     Context.CancellableContext running = context;
     if (running != null) {
       running.cancel(null);

@@ -44,10 +44,7 @@ final class Pipeline {
     this.folding = new Folding(given, guard, buffer, lanes, cutter, this::pulse);
   }
 
-  private synchronized void start() {
-    if (started || closing) {
-      return;
-    }
+  private void start() {
     started = true;
     beat = System.nanoTime() - HEARTBEAT;
     if (!given.offline()) {
@@ -108,18 +105,24 @@ final class Pipeline {
   /** Adds the end of a run. */
   void finish(LogRecord record) {
     buffer.record(record);
-    ended(record);
+    ended(record.runId);
   }
 
   /** Adds the end of a run even where there is no room, which may never come. */
   void kill(LogRecord record) {
     buffer.recordAtOnce(record);
-    ended(record);
+    ended(record.runId);
   }
 
-  private void ended(LogRecord record) {
-    beating.remove(record.runId);
-    buffer.forget(record.runId);
+  private void ended(String runId) {
+    beating.remove(runId);
+    buffer.forget(runId);
+  }
+
+  /** Takes in that a run was ended by a call. */
+  void endedThere(String runId) {
+    ended(runId);
+    begins.remove(runId);
   }
 
   /** Waits until all that was logged is on the server's disk; offline, on this machine's. */
@@ -149,12 +152,17 @@ final class Pipeline {
     return new CancelledException(spool.isEmpty() ? failure : failure.fact("spool", spool));
   }
 
-  /** Says whether anything is not delivered; looked at in the order in which it moves on. */
+  /** Says whether anything is not delivered. */
   boolean isDirty() {
-    if (!started || closing) {
+    return isDirty(0);
+  }
+
+  /** Says so apart from so many marks; looked at in the order in which it moves on. */
+  private boolean isDirty(long marks) {
+    if (!started) {
       return false;
     }
-    if (buffer.size() > 0 || folding.isBusy()) {
+    if (buffer.size() > marks || folding.isBusy()) {
       return true;
     }
     guard.lock();
@@ -200,17 +208,20 @@ final class Pipeline {
       // By another thread, in whose time it was not delivered.
       return new CancelledException(new Failure("the client was closed meanwhile"));
     }
-    Delivery carrying = delivery;
-    if (folding.broken() != null || carrying == null) {
+    if (folding.broken() != null) {
       return folding.broken();
     }
-    return carrying.givenUp(start, now);
+    if (!given.offline()) {
+      return delivery.givenUp(start, now);
+    }
+    String stuck = lanes.stuck();
+    return stuck.isEmpty() ? null : new ResourceExhaustedException(new Failure(stuck));
   }
 
   private RunwireException undelivered(RunwireException error, long waited) {
     Delivery carrying = delivery;
     RunwireException cause = error != null || carrying == null ? error : carrying.contact().away();
-    return Losses.undelivered(cause, given.address.text, waited, rest(), place());
+    return Losses.undelivered(cause, given.address.text, waited, rest(cause), place());
   }
 
   /** Where what is not delivered lies; the guard is held. */
@@ -219,31 +230,20 @@ final class Pipeline {
     return lane == null ? given.spoolRoot.toString() : lane.frames.place();
   }
 
-  /** Says what is not delivered, a clause; the guard is held. */
-  private String rest() {
+  /** Says what is not delivered, clauses; the guard is held. */
+  private List<String> rest(RunwireException cause) {
+    List<String> clauses = new ArrayList<>();
     Lane lane = lanes.current();
     long frames = lane == null ? 0 : lane.writer.pending();
-    String place = place();
-    boolean one = frames == 1;
-    String where =
-        Losses.counted(frames, "frame")
-            + (one ? " waits in " : " wait in ")
-            + place
-            + "; `runwire sync "
-            + place
-            + "` delivers "
-            + (one ? "it" : "them")
-            + " later";
-    long memory = buffer.size();
-    if (memory > 0 && !lanes.stuck().isEmpty()) {
-      where +=
-          ". "
-              + Losses.counted(memory, "record")
-              + (memory == 1 ? " is" : " are")
-              + " in memory only: "
-              + lanes.stuck();
+    if (frames > 0) {
+      clauses.add(Losses.waiting(frames, place()));
     }
-    return where;
+    String stuck = lanes.stuck();
+    if (!stuck.isEmpty()) {
+      boolean told = cause != null && cause.getMessage().equals(stuck);
+      clauses.add("What was logged last is in memory only" + (told ? "" : ": " + stuck));
+    }
+    return clauses;
   }
 
   private void sayProgress(long left) {
@@ -288,15 +288,13 @@ final class Pipeline {
     }
   }
 
-  /** Delivers what was logged, and ends; to be called once. */
+  /** Takes nothing more, delivers what was logged, and ends; to be called once. */
   void close(long timeout, boolean progress) {
-    synchronized (this) {
-      closing = !started;
-    }
+    Milestone mark = buffer.close();
     InterruptedException interrupted = null;
     try {
-      if (isDirty()) {
-        await(buffer.mark(), timeout, progress);
+      if (isDirty(1)) {
+        await(mark, timeout, progress);
       }
       raise();
     } catch (InterruptedException stop) {
@@ -316,7 +314,7 @@ final class Pipeline {
     try {
       Lane lane = lanes.current();
       boolean all = buffer.size() == 0 && (lane == null || lane.writer.pending() == 0);
-      String then = all ? "all of it is delivered" : rest();
+      String then = all ? "all of it is delivered" : String.join(". ", rest(null));
       return interrupted(interrupted, then, all ? "" : place());
     } finally {
       guard.unlock();
@@ -326,9 +324,7 @@ final class Pipeline {
   private void end() {
     guard.lock();
     try {
-      // Under the guard, so that nobody who finds room takes it back.
       lanes.close();
-      buffer.refuse(Link.closed());
       closing = true;
       folding.close();
       guard.signal();

@@ -161,13 +161,16 @@ final class Records {
     return record(runId, Record.newBuilder().setInputs(request));
   }
 
+  /** Says whether a run of a status is over. */
+  static boolean isEnd(RunStatus status) {
+    return status == RunStatus.FINISHED || status == RunStatus.FAILED || status == RunStatus.KILLED;
+  }
+
   /** Makes a record that ends a run. */
   static LogRecord finish(String runId, RunStatus status, Instant endTime) {
     Rules.runId(runId);
     Objects.requireNonNull(status, "status");
-    boolean ended =
-        status == RunStatus.FINISHED || status == RunStatus.FAILED || status == RunStatus.KILLED;
-    if (!ended) {
+    if (!isEnd(status)) {
       throw Rules.invalid("status", "must be FINISHED, FAILED or KILLED");
     }
     long at = Values.milliseconds("end_time", endTime == null ? Instant.now() : endTime);

@@ -54,6 +54,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private static final long END_MILLISECONDS = 5000;
 
   private final Core core;
+  private final long timeout;
   private final String attempt;
   private final Guard guard = new Guard();
   private final Delivery delivery;
@@ -71,11 +72,12 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
   private boolean complete;
   private boolean closed;
 
-  ReplayableLogger(Core core, String writerId, String runId, String attempt) {
+  ReplayableLogger(Core core, long timeout, String writerId, String runId, String attempt) {
     if (!Objects.requireNonNull(writerId, "writerId").matches("[0-9a-f]{32}")) {
       throw Rules.invalid("writer_id", "must be 32 lower-case hex digits");
     }
     this.core = core;
+    this.timeout = timeout;
     this.attempt = Objects.requireNonNull(attempt, "attempt");
     keys = new Buffer.Keys(Rules.runId(runId));
     lane = new Lane(memory, new Writer(writerId, Mark.START, Mark.START, true));
@@ -222,13 +224,16 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     if (closed) {
       throw new IllegalStateException("the logger is closed");
     }
+    if (complete) {
+      throw new IllegalStateException("the work is complete");
+    }
   }
 
   /** Adds a record, alone in a frame if it is large; what it weighs is the same in each attempt. */
   private void add(LogRecord record, long bytes) {
     checkOpen();
     if (weight + bytes > FRAME_BYTES) {
-      cut(Deadline.in(core.given.timeout));
+      cut(Deadline.in(timeout));
     }
     fold.record(record);
     count(bytes);
@@ -243,7 +248,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
     weight += bytes;
     calls++;
     if (calls >= FRAME_CALLS || weight >= FRAME_BYTES) {
-      cut(Deadline.in(core.given.timeout));
+      cut(Deadline.in(timeout));
     }
   }
 
@@ -327,7 +332,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
             : delivery.contact().away(),
         core.given.address.text,
         waited,
-        where,
+        List.of(where),
         "");
   }
 
@@ -337,7 +342,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
    */
   @Override
   public void flush() {
-    flush(Duration.ofNanos(core.given.timeout));
+    flush(Duration.ofNanos(timeout));
   }
 
   @Override
@@ -363,7 +368,7 @@ public final class ReplayableLogger implements RunLogger, AutoCloseable {
 
   /**
    * Ends the work: cuts the last frame, and waits until all that was logged is on the server's
-   * disk; the run goes on.
+   * disk; the run goes on. Nothing more can be logged then.
    *
    * @throws RunwireException something is not delivered, or was rejected; each further attempt at
    *     the work is told of what was rejected, too

@@ -52,6 +52,7 @@ import dev.runwire.v1.WatchMetricsRequest;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -306,9 +307,13 @@ final class Requests {
           GetMetricHistoryRequest,
           GetMetricHistoryResponse,
           Map<String, Map<String, MetricHistory>>>
-      getMetricHistories(List<String> runIds, List<String> keys, Long minStep, Long maxStep) {
+      getMetricHistories(
+          Collection<String> ofRuns, Collection<String> keys, Long minStep, Long maxStep) {
+    List<String> runIds = Values.list("runIds", ofRuns);
     GetMetricHistoryRequest.Builder request =
-        GetMetricHistoryRequest.newBuilder().addAllRunIds(runIds).addAllKeys(keys);
+        GetMetricHistoryRequest.newBuilder()
+            .addAllRunIds(runIds)
+            .addAllKeys(Values.list("keys", keys));
     if (minStep != null) {
       request.setMinStep(minStep);
     }
@@ -337,14 +342,15 @@ final class Requests {
   }
 
   static Call<GetMetricCurveRequest, GetMetricCurveResponse, List<MetricCurve>> getMetricCurves(
-      List<SeriesKey> series, CurveOptions options) {
+      Collection<SeriesKey> series, CurveOptions options) {
     Objects.requireNonNull(options, "options");
     GetMetricCurveRequest.Builder request =
         GetMetricCurveRequest.newBuilder()
             .setMaxPoints(options.maxPoints())
             .setAxis(dev.runwire.v1.CurveAxis.valueOf("CURVE_AXIS_" + options.axis()));
-    series.forEach(
-        one -> request.addSeries(Series.newBuilder().setRunId(one.runId()).setKey(one.key())));
+    Values.list("series", series)
+        .forEach(
+            one -> request.addSeries(Series.newBuilder().setRunId(one.runId()).setKey(one.key())));
     if (options.minX() != null) {
       request.setMinX(options.minX());
     }
@@ -380,8 +386,10 @@ final class Requests {
         .build();
   }
 
-  static Call<HeartbeatRequest, HeartbeatResponse, List<String>> heartbeat(List<String> runIds) {
-    HeartbeatRequest request = HeartbeatRequest.newBuilder().addAllRunIds(runIds).build();
+  static Call<HeartbeatRequest, HeartbeatResponse, List<String>> heartbeat(
+      Collection<String> runIds) {
+    HeartbeatRequest request =
+        HeartbeatRequest.newBuilder().addAllRunIds(Values.list("runIds", runIds)).build();
     return Call.unary(
         MetricServiceGrpc.getHeartbeatMethod(),
         request,

@@ -16,6 +16,8 @@ final class Ring {
   static final int CAPACITY = 1 << 17;
 
   private static final int MASK = CAPACITY - 1;
+  // More than there are ever items: what the tail of a closed ring is too large by.
+  private static final long CLOSED = 1L << 62;
   private static final VarHandle SLOT = MethodHandles.arrayElementVarHandle(Object[].class);
   private static final VarHandle COUNT = MethodHandles.arrayElementVarHandle(long[].class);
   // Far apart, so that those who add and the one who empties do not share a cache line.
@@ -27,10 +29,28 @@ final class Ring {
   private final double[] values = new double[CAPACITY];
   private final long[] steps = new long[CAPACITY];
   private final long[] times = new long[CAPACITY];
+  private volatile long end;
 
   /** Adds an item; the caller has seen that there is about room. */
   void add(Object item, double value, long step, long time) {
     long place = (long) COUNT.getAndAdd(counts, TAIL, 1L);
+    if (place >= CLOSED) {
+      throw Link.closed();
+    }
+    put(place, item, value, step, time);
+  }
+
+  /** Adds the last item: whatever is added stands before it, and all else is refused. */
+  void close(Object item) {
+    long place;
+    do {
+      place = (long) COUNT.getVolatile(counts, TAIL);
+      end = place + 1;
+    } while (!COUNT.compareAndSet(counts, TAIL, place, place + 1 + CLOSED));
+    put(place, item, 0, 0, 0);
+  }
+
+  private void put(long place, Object item, double value, long step, long time) {
     while (place - (long) COUNT.getAcquire(counts, HEAD) >= CAPACITY) {
       LockSupport.parkNanos(1_000_000);
     }
@@ -43,12 +63,16 @@ final class Ring {
 
   /** Counts what is claimed and not taken; about, for who adds. */
   long size() {
-    return (long) COUNT.getOpaque(counts, TAIL) - (long) COUNT.getOpaque(counts, HEAD);
+    return end((long) COUNT.getOpaque(counts, TAIL)) - (long) COUNT.getOpaque(counts, HEAD);
   }
 
   /** Says whether nothing is claimed; for the emptying thread, in order with other volatiles. */
   boolean isEmpty() {
-    return (long) COUNT.getVolatile(counts, TAIL) == (long) COUNT.getVolatile(counts, HEAD);
+    return end((long) COUNT.getVolatile(counts, TAIL)) == (long) COUNT.getVolatile(counts, HEAD);
+  }
+
+  private long end(long tail) {
+    return tail < CLOSED ? tail : end;
   }
 
   /** Takes the items out one by one. */
@@ -60,8 +84,8 @@ final class Ring {
   /** Hands on what is there now, for the one emptying thread. */
   void drain(Taker taker) {
     long head = (long) COUNT.getOpaque(counts, HEAD);
-    long end = (long) COUNT.getVolatile(counts, TAIL);
-    for (; head < end; head++) {
+    long until = end((long) COUNT.getVolatile(counts, TAIL));
+    for (; head < until; head++) {
       int i = (int) head & MASK;
       Object item = published(i, head);
       items[i] = null;

@@ -19,7 +19,7 @@ abstract class RunCalls extends ExperimentCalls {
                   "lifecycle_stage",
                   "parent_run_id"));
 
-  private final RunStarter starter;
+  final RunStarter starter;
 
   RunCalls(Core core, long timeout) {
     super(core, timeout);
@@ -55,6 +55,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws InvalidArgumentException something breaks a rule ({@code INVALID_FIELD})
    */
   public String beginRun(RunSpec spec) {
+    core.checkOpen();
     return starter.begin(spec);
   }
 
@@ -80,7 +81,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws NotFoundException there is no such experiment ({@code EXPERIMENT_NOT_FOUND})
    */
   public ActiveRun startRun(RunSpec spec) {
-    return starter.start(spec);
+    return starter.start(spec, timeout);
   }
 
   /**
@@ -92,7 +93,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws NotFoundException there is no such run ({@code RUN_NOT_FOUND})
    */
   public ActiveRun resumeRun(String runId) {
-    return starter.resume(runId, new RunSpec());
+    return starter.resume(runId, timeout);
   }
 
   /**
@@ -151,7 +152,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws E what it threw; if the run can not be ended either, that is added as suppressed
    */
   public <T, E extends Exception> T call(RunSpec spec, RunFunction<T, E> function) throws E {
-    return starter.call(spec, function);
+    return starter.call(spec, timeout, function);
   }
 
   /**
@@ -162,7 +163,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws InvalidArgumentException the id is none
    */
   public RunLogger logger(String runId) {
-    return new BufferedLogger(core, runId);
+    return new BufferedLogger(core, timeout, runId);
   }
 
   /**
@@ -192,7 +193,7 @@ abstract class RunCalls extends ExperimentCalls {
    */
   public ReplayableLogger replayableLogger(String writerId, String runId, String attempt) {
     core.pipeline.checkOnline("a replayable logger");
-    return new ReplayableLogger(core, writerId, runId, attempt);
+    return new ReplayableLogger(core, timeout, writerId, runId, attempt);
   }
 
   /**
@@ -237,6 +238,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @return the runs; each iteration asks anew
    */
   public Iterable<Run> listRuns(RunSearch search) {
+    Objects.requireNonNull(search, "search");
     return () ->
         new Paging<>(token -> searchRuns(token.isEmpty() ? search : search.pageToken(token)));
   }
@@ -254,7 +256,7 @@ abstract class RunCalls extends ExperimentCalls {
    * @throws NotFoundException there is no such run ({@code RUN_NOT_FOUND})
    */
   public Run updateRun(String runId, RunStatus status, String name) {
-    return send(Requests.updateRun(runId, status, name));
+    return send(core.updateRun(runId, status, name));
   }
 
   /**
@@ -337,11 +339,14 @@ abstract class RunCalls extends ExperimentCalls {
   /**
    * Waits until everything logged so far is on the server's disk; offline, on this machine's.
    *
+   * @throws CancelledException the thread was interrupted, or the client closed meanwhile
    * @throws DeadlineExceededException not all was delivered in time; the message says where the
    *     rest lies. It is still delivered when it can be
    * @throws FailedPreconditionException the spool and the server disagree ({@code SERVER_BEHIND},
    *     {@code WRITER_UNKNOWN}, {@code WRITER_DIVERGED}); the message says where the spool lies.
    *     What is logged from now on is not concerned
+   * @throws ResourceExhaustedException the client is offline, and its spool is full or can not be
+   *     written
    * @throws ServerUnavailableException nothing answers at the address
    * @throws RunwireException the server rejected something; the message says what, of the class
    *     that a call would throw. Each rejection is thrown once

@@ -32,7 +32,7 @@ public final class RunMask {
    * @return a copy with it
    */
   public RunMask fields(Collection<String> fields) {
-    return new RunMask(List.copyOf(fields), metricKeys, paramKeys, tagKeys);
+    return new RunMask(Values.list("fields", fields), metricKeys, paramKeys, tagKeys);
   }
 
   /**
@@ -42,7 +42,7 @@ public final class RunMask {
    * @return a copy with it
    */
   public RunMask metricKeys(Collection<String> metricKeys) {
-    return new RunMask(fields, List.copyOf(metricKeys), paramKeys, tagKeys);
+    return new RunMask(fields, Values.list("metricKeys", metricKeys), paramKeys, tagKeys);
   }
 
   /**
@@ -52,7 +52,7 @@ public final class RunMask {
    * @return a copy with it
    */
   public RunMask paramKeys(Collection<String> paramKeys) {
-    return new RunMask(fields, metricKeys, List.copyOf(paramKeys), tagKeys);
+    return new RunMask(fields, metricKeys, Values.list("paramKeys", paramKeys), tagKeys);
   }
 
   /**
@@ -62,7 +62,7 @@ public final class RunMask {
    * @return a copy with it
    */
   public RunMask tagKeys(Collection<String> tagKeys) {
-    return new RunMask(fields, metricKeys, paramKeys, List.copyOf(tagKeys));
+    return new RunMask(fields, metricKeys, paramKeys, Values.list("tagKeys", tagKeys));
   }
 
   List<String> fields() {

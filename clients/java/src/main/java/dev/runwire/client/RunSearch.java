@@ -44,7 +44,13 @@ public final class RunSearch {
    */
   public RunSearch experimentIds(Collection<String> experimentIds) {
     return new RunSearch(
-        List.copyOf(experimentIds), filter, orderBy, view, pageSize, pageToken, mask);
+        Values.list("experimentIds", experimentIds),
+        filter,
+        orderBy,
+        view,
+        pageSize,
+        pageToken,
+        mask);
   }
 
   /**
@@ -72,7 +78,7 @@ public final class RunSearch {
    */
   public RunSearch orderBy(Collection<String> orderBy) {
     return new RunSearch(
-        experimentIds, filter, List.copyOf(orderBy), view, pageSize, pageToken, mask);
+        experimentIds, filter, Values.list("orderBy", orderBy), view, pageSize, pageToken, mask);
   }
 
   /**

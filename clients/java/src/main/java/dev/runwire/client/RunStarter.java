@@ -57,32 +57,46 @@ final class RunStarter {
     return named.isEmpty() ? spec.experimentId(DEFAULT_EXPERIMENT) : spec.experimentName(named);
   }
 
-  ActiveRun start(RunSpec given) {
+  /**
+   * Starts a run.
+   *
+   * @param timeout how long the calls of the run may take
+   */
+  ActiveRun start(RunSpec given, long timeout) {
     Objects.requireNonNull(given, "spec");
+    return core.start(() -> started(given, timeout));
+  }
+
+  private ActiveRun started(RunSpec given, long timeout) {
     String resumed = given.runId() == null ? core.environmentRun() : null;
     if (resumed != null) {
-      return resume(resumed, given);
+      return resumed(resumed, given, timeout);
     }
     Map<String, String> tags = new LinkedHashMap<>(sourceTags());
     tags.putAll(given.tags());
     RunSpec spec = located(given.tags(tags));
     if (core.given.offline()) {
       String runId = begin(spec);
-      return new ActiveRun(core, runId, core.pipeline.begun(runId).message.getRun().getName());
+      String name = core.pipeline.begun(runId).message.getRun().getName();
+      return new ActiveRun(core, timeout, runId, name);
     }
     Run made = client.createRun(spec);
-    return new ActiveRun(core, made.runId(), made.name());
+    return new ActiveRun(core, timeout, made.runId(), made.name());
   }
 
-  ActiveRun resume(String runId, RunSpec spec) {
+  ActiveRun resume(String runId, long timeout) {
     Objects.requireNonNull(runId, "runId");
+    return core.start(() -> resumed(runId, new RunSpec(), timeout));
+  }
+
+  private ActiveRun resumed(String runId, RunSpec spec, long timeout) {
     String name = spec.name();
     if (core.given.offline()) {
       core.pipeline.record(Records.resume(runId, name));
     } else {
       name = client.updateRun(runId, RunStatus.RUNNING, name).name();
     }
-    ActiveRun run = new ActiveRun(core, runId, name == null ? "" : name);
+    ActiveRun run = new ActiveRun(core, timeout, runId, name == null ? "" : name);
     if (!spec.params().isEmpty()) {
       run.logParams(spec.params());
     }
@@ -105,9 +119,9 @@ final class RunStarter {
     return tags;
   }
 
-  <T, E extends Exception> T call(RunSpec spec, RunFunction<T, E> function) throws E {
+  <T, E extends Exception> T call(RunSpec spec, long timeout, RunFunction<T, E> function) throws E {
     Objects.requireNonNull(function, "function");
-    ActiveRun run = start(spec);
+    ActiveRun run = start(spec, timeout);
     T result;
     try {
       result = function.apply(run);

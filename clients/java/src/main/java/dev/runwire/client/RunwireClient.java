@@ -224,11 +224,12 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
     }
 
     /**
-     * Says where gRPC runs its callbacks.
+     * Says where gRPC runs its callbacks, and where the futures of {@link #async} are completed.
      *
-     * @param given the executor; by default gRPC's own. It must not run tasks in the thread that
-     *     hands them over, and needs a thread that does not itself wait for this client: such a
-     *     callback says that what was logged is delivered
+     * @param given the executor; by default gRPC's own, and for futures the one that these have by
+     *     default. It must not run tasks in the thread that hands them over, and needs a thread
+     *     that does not itself wait for this client: such a callback says that what was logged is
+     *     delivered
      * @return this
      */
     public Builder executor(Executor given) {
@@ -279,7 +280,8 @@ public final class RunwireClient extends MetricCalls implements AutoCloseable {
   }
 
   /**
-   * Makes a view of this client with another deadline for its calls. Closing either closes both.
+   * Makes a view of this client with another deadline for its calls, and for those of the runs,
+   * loggers and watches that it gives. Closing either closes both.
    *
    * @param given how long a call may take, its repeats included
    * @return the view

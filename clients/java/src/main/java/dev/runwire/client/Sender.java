@@ -8,11 +8,10 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Future;
-import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 
 /**
@@ -22,7 +21,7 @@ final class Sender {
   private final Settings given;
   private final Link link;
   private final Pipeline pipeline;
-  private final ExecutorService waiting;
+  private final Waiting waiting;
   private volatile boolean reached;
 
   /**
@@ -30,7 +29,7 @@ final class Sender {
    *
    * @param waiting runs what waits for the delivery of logs on behalf of async calls
    */
-  Sender(Settings given, Link link, Pipeline pipeline, ExecutorService waiting) {
+  Sender(Settings given, Link link, Pipeline pipeline, Waiting waiting) {
     this.given = given;
     this.link = link;
     this.pipeline = pipeline;
@@ -127,22 +126,44 @@ final class Sender {
   }
 
   /** Has something done on a thread that may wait; cancelling the future interrupts it. */
-  <R> CompletableFuture<R> later(Supplier<R> what) {
+  <R> CompletableFuture<R> later(Deadline deadline, Supplier<R> what) {
     CompletableFuture<R> result = new CompletableFuture<>();
-    try {
-      Future<?> work = waiting.submit(() -> finish(result, what));
-      ifCancelled(result, () -> work.cancel(true));
-    } catch (RejectedExecutionException closed) {
-      result.completeExceptionally(Link.closed());
-    }
+    Runnable work = () -> finish(result, what, unwanted -> {});
+    Future<?> queued = waiting.queue(result, deadline, work);
+    ifCancelled(result, () -> queued.cancel(true));
     return result;
   }
 
-  private static <R> void finish(CompletableFuture<R> result, Supplier<R> what) {
+  /**
+   * Has a run started on such a thread; cancelling the future ends it.
+   *
+   * <p>Its call is not interrupted: nobody would know whether there is a run to end.
+   */
+  CompletableFuture<ActiveRun> start(Deadline deadline, Supplier<ActiveRun> what) {
+    CompletableFuture<ActiveRun> result = new CompletableFuture<>();
+    waiting.queue(
+        result,
+        deadline,
+        () -> {
+          if (!result.isDone()) {
+            finish(result, what, ActiveRun::kill);
+          }
+        });
+    return result;
+  }
+
+  private <R> void finish(
+      CompletableFuture<R> result, Supplier<R> what, Consumer<? super R> unwanted) {
     try {
-      result.complete(what.get());
+      R found = what.get();
+      waiting.tell(
+          () -> {
+            if (!result.complete(found)) {
+              unwanted.accept(found);
+            }
+          });
     } catch (RuntimeException | Error error) {
-      result.completeExceptionally(error);
+      waiting.fail(result, error);
     }
   }
 
@@ -183,7 +204,7 @@ final class Sender {
         pipeline.deliver(deadline.left());
         start();
       } catch (RuntimeException error) {
-        result.completeExceptionally(error);
+        waiting.fail(result, error);
       }
     }
 
@@ -222,7 +243,7 @@ final class Sender {
       } catch (RunwireException error) {
         onError(error);
       } catch (RuntimeException error) {
-        result.completeExceptionally(error);
+        waiting.fail(result, error);
       }
     }
 
@@ -236,29 +257,25 @@ final class Sender {
       RunwireException error = Statuses.toException(thrown);
       long pause = failed(error, attempts);
       if (pause == Attempts.NONE) {
-        result.completeExceptionally(attempts.last(error, System.nanoTime()));
+        waiting.fail(result, attempts.last(error, System.nanoTime()));
       } else {
         CompletableFuture.delayedExecutor(pause, TimeUnit.NANOSECONDS, this::mayWait)
             .execute(this::attempt);
       }
     }
 
-    /** Has something done on a thread that may wait; a client that is closed has none left. */
     private void mayWait(Runnable what) {
-      try {
-        waiting.execute(what);
-      } catch (RejectedExecutionException closed) {
-        result.completeExceptionally(Link.closed());
-      }
+      waiting.queue(result, deadline, what);
     }
 
     @Override
     public void onCompleted() {
       reached = true;
       try {
-        result.complete(call.convert.apply(answers));
+        R found = call.convert.apply(answers);
+        waiting.tell(() -> result.complete(found));
       } catch (RuntimeException error) {
-        result.completeExceptionally(error);
+        waiting.fail(result, error);
       }
     }
   }

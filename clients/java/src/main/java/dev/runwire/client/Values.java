@@ -4,15 +4,28 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAccumulator;
 import java.util.concurrent.atomic.LongAdder;
 
 /** From what callers have to what the wire takes. */
 final class Values {
   private Values() {}
+
+  /** Copies what callers gave, none of which may be missing. */
+  static <T> List<T> list(String what, Collection<? extends T> given) {
+    List<T> found = new ArrayList<>();
+    for (T one : Objects.requireNonNull(given, what)) {
+      found.add(Objects.requireNonNull(one, () -> what + "[" + found.size() + "]"));
+    }
+    return List.copyOf(found);
+  }
 
   /** Turns the values of params or tags into text. */
   static Map<String, String> texts(String what, Map<String, ?> given) {
@@ -41,7 +54,10 @@ final class Values {
   static double number(String key, Number value) {
     Objects.requireNonNull(value, () -> "the value of " + key + " is null");
     double found = value.doubleValue();
-    if (value instanceof Long || value instanceof AtomicLong || value instanceof LongAdder) {
+    if (value instanceof Long
+        || value instanceof AtomicLong
+        || value instanceof LongAdder
+        || value instanceof LongAccumulator) {
       checkExact(key, BigInteger.valueOf(value.longValue()), found);
     } else if (value instanceof BigInteger) {
       checkExact(key, (BigInteger) value, found);

@@ -30,7 +30,7 @@ public final class WatchSpec {
    * @return a copy with it
    */
   public WatchSpec runIds(Collection<String> runIds) {
-    return new WatchSpec(List.copyOf(runIds), keys, cursor, fromStart);
+    return new WatchSpec(Values.list("runIds", runIds), keys, cursor, fromStart);
   }
 
   /**
@@ -40,7 +40,7 @@ public final class WatchSpec {
    * @return a copy with it
    */
   public WatchSpec keys(Collection<String> keys) {
-    return new WatchSpec(runIds, List.copyOf(keys), cursor, fromStart);
+    return new WatchSpec(runIds, Values.list("keys", keys), cursor, fromStart);
   }
 
   /**

@@ -2,14 +2,17 @@ package dev.runwire.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -69,9 +72,54 @@ class ArgumentsTest {
     isNamed("spec", () -> client.watchMetrics(null).close());
     isNamed("olderThan", () -> client.purge(null));
     isNamed("timeout", () -> client.withTimeout(null));
-    isNamed("runId", () -> client.async().getRun(null));
-    isNamed("spec", () -> client.async().createRun(null));
-    isNamed("name", () -> client.async().getOrCreateExperiment(null));
+  }
+
+  @Test
+  void nullsOfCollectionsAreNamed() {
+    List<String> hole = Arrays.asList("a", null);
+    isNamed("runIds", () -> client.getMetricHistories(null, List.of(), null, null));
+    isNamed("keys[1]", () -> client.getMetricHistories(List.of(RUN), hole, null, null));
+    isNamed("series", () -> client.getMetricCurves(null, new CurveOptions()));
+    isNamed("runIds", () -> client.heartbeat(null));
+    isNamed("search", () -> client.listRuns(null));
+    isNamed("search", () -> client.listExperiments(null));
+    isNamed("experimentIds", () -> new RunSearch().experimentIds(null));
+    isNamed("experimentIds[1]", () -> new RunSearch().experimentIds(hole));
+    isNamed("orderBy", () -> new RunSearch().orderBy(null));
+    isNamed("orderBy", () -> new ExperimentSearch().orderBy(null));
+    isNamed("fields", () -> new RunMask().fields(null));
+    isNamed("metricKeys", () -> new RunMask().metricKeys(null));
+    isNamed("paramKeys", () -> new RunMask().paramKeys(null));
+    isNamed("tagKeys[1]", () -> new RunMask().tagKeys(hole));
+    isNamed("runIds", () -> new WatchSpec().runIds(null));
+    isNamed("keys", () -> new WatchSpec().keys(null));
+    List<String> keys = List.of("m");
+    isNamed("keys", () -> new Batch().metrics(null, new long[1], new long[1], new double[1]));
+    isNamed("keys[1]", () -> new Batch().metrics(hole, new long[1], new long[1], new double[2]));
+    isNamed("steps", () -> new Batch().metrics(keys, null, new long[1], new double[1]));
+    isNamed("timestamps", () -> new Batch().metrics(keys, new long[1], null, new double[1]));
+    isNamed("values", () -> new Batch().metrics(keys, new long[1], new long[1], null));
+  }
+
+  private static Throwable failure(CompletableFuture<?> call) {
+    return call.handle((found, error) -> error).join();
+  }
+
+  @Test
+  void wrongArgumentsOfAsyncCallsFailTheirFutures() {
+    AsyncRunwireClient async = client.async();
+    assertEquals("runId", failure(async.getRun(null)).getMessage());
+    assertEquals("spec", failure(async.createRun(null)).getMessage());
+    assertEquals("spec", failure(async.startRun(null)).getMessage());
+    assertEquals("runId", failure(async.resumeRun(null)).getMessage());
+    assertEquals("name", failure(async.getOrCreateExperiment(null)).getMessage());
+    assertEquals("runIds", failure(async.heartbeat(null)).getMessage());
+    assertEquals("key", failure(async.setExperimentTag("1", null, 1)).getMessage());
+    assertInstanceOf(InvalidArgumentException.class, failure(async.getRun("\ud800")));
+    assertInstanceOf(
+        IllegalArgumentException.class, failure(async.updateRun(RUN, RunStatus.LOST, null)));
+    assertInstanceOf(
+        InvalidArgumentException.class, failure(async.finishRun(RUN, RunStatus.RUNNING, null)));
   }
 
   @Test

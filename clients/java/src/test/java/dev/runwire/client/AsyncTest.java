@@ -1,6 +1,7 @@
 package dev.runwire.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertInstanceOf;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.runwire.v1.ExperimentServiceGrpc;
@@ -24,6 +25,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -98,6 +101,79 @@ class AsyncTest {
     // Sixteen at a time, each with 2 s of its own, they would take 26.
     assertTrue(System.nanoTime() - start < TimeUnit.SECONDS.toNanos(15));
     client.close();
+  }
+
+  @Test
+  void whatUsersDoWithResultsHoldsUpNoCall(ServerProcess server) throws Exception {
+    ExecutorService users = Executors.newCachedThreadPool();
+    CountDownLatch over = new CountDownLatch(1);
+    try (RunwireClient client =
+        RunwireClient.builder()
+            .address(server.address())
+            .spoolDir(folder.resolve("spool"))
+            .executor(users)
+            .build()) {
+      CountDownLatch waiting = new CountDownLatch(20);
+      for (int i = 0; i < 20; i++) {
+        client
+            .async()
+            .startRun(RunSpec.named("train"))
+            .thenAccept(
+                run -> {
+                  waiting.countDown();
+                  await(over);
+                });
+      }
+      waiting.await();
+      String runId = client.async().createRun(new RunSpec()).get(20, TimeUnit.SECONDS).runId();
+      client.logger(runId).logMetric("m", 1);
+      assertEquals(runId, client.async().getRun(runId).get(20, TimeUnit.SECONDS).runId());
+      client.async().flush().get(20, TimeUnit.SECONDS);
+    } finally {
+      over.countDown();
+      users.shutdown();
+    }
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      latch.await();
+    } catch (InterruptedException stop) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  @Test
+  void whatWaitsForAThreadEndsInItsOwnTimeOrWithTheClient() throws Exception {
+    Late channel = new Late();
+    RunwireClient client =
+        RunwireClient.builder()
+            .channel(channel)
+            .spoolDir(folder.resolve("spool"))
+            .timeout(Duration.ofMinutes(10))
+            .build();
+    try {
+      for (int i = 0; i < 16; i++) {
+        client.async().createRun(new RunSpec());
+      }
+      AsyncRunwireClient hurried = client.withTimeout(Duration.ofMillis(200)).async();
+      assertInstanceOf(DeadlineExceededException.class, failure(hurried.createRun(new RunSpec())));
+      assertInstanceOf(DeadlineExceededException.class, failure(hurried.serverInfo()));
+      CompletableFuture<?> late = client.async().createRun(new RunSpec());
+      CompletableFuture<?> cancelled = client.async().serverInfo();
+      cancelled.cancel(true);
+      client.close();
+      Throwable closed = failure(late);
+      assertInstanceOf(IllegalStateException.class, closed);
+      assertEquals("the client is closed", closed.getMessage());
+    } finally {
+      channel.state.complete(ConnectivityState.SHUTDOWN);
+      channel.shutdownNow();
+    }
+  }
+
+  private static Throwable failure(CompletableFuture<?> call) throws Exception {
+    return call.handle((found, error) -> error).get(20, TimeUnit.SECONDS);
   }
 
   @Test

@@ -2,6 +2,8 @@ package dev.runwire.client;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -315,5 +317,20 @@ class ClientTest {
     assertEquals(List.of(run.runId()), client.heartbeat(List.of(run.runId())));
     client.finishRun(run.runId(), RunStatus.KILLED);
     assertEquals(List.of(), client.heartbeat(List.of(run.runId())));
+  }
+
+  @Test
+  void howARunBeganIsForgottenOnceACallEndsIt() {
+    for (boolean async : new boolean[] {false, true}) {
+      String runId = client.createRun(spec("ended")).runId();
+      client.updateRun(runId, RunStatus.RUNNING, null);
+      assertNotNull(client.core.pipeline.begun(runId));
+      if (async) {
+        client.async().updateRun(runId, RunStatus.FAILED, null).join();
+      } else {
+        client.updateRun(runId, RunStatus.FINISHED, null);
+      }
+      assertNull(client.core.pipeline.begun(runId));
+    }
   }
 }

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.grpc.Context;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
@@ -90,6 +91,29 @@ class ConnectionTest {
       assertEquals(RunStatus.KILLED, found.status());
       assertEquals(1, found.metrics().get("m").count());
       run.close();
+    }
+  }
+
+  @Test
+  void aFileWithoutCertificatesIsNamed() throws Exception {
+    Path file = Files.writeString(folder.resolve("none.pem"), "nothing of the kind\n");
+    try (RunwireClient client = builder().address("runwires://127.0.0.1:1").tlsCa(file).build()) {
+      IllegalArgumentException told =
+          assertThrows(IllegalArgumentException.class, client::serverInfo);
+      assertTrue(told.getMessage().contains(file + " can not be read"), told.getMessage());
+    }
+  }
+
+  @Test
+  void aCallForWhoGaveUpIsNotRepeated(ServerProcess server) {
+    try (RunwireClient client = builder().address(server.address()).build()) {
+      client.serverInfo();
+      Context.CancellableContext givenUp = Context.current().withCancellation();
+      givenUp.cancel(null);
+      long start = System.nanoTime();
+      givenUp.run(() -> assertThrows(CancelledException.class, client::serverInfo));
+      assertTrue(System.nanoTime() - start < 10_000_000_000L);
+      assertEquals("sqlite", client.serverInfo().database());
     }
   }
 

@@ -229,6 +229,48 @@ class FaultsTest {
     }
   }
 
+  @Test
+  void nothingIsLoggedBehindTheEndOfAWork(ServerProcess server) {
+    try (RunwireClient client = builder(server.address()).build()) {
+      String runId = client.createRun(new RunSpec()).runId();
+      String writer = ReplayableLogger.writerId("application-5", runId);
+      try (ReplayableLogger logger = client.replayableLogger(writer, runId)) {
+        logger.complete();
+        assertThrows(IllegalStateException.class, () -> logger.logMetric("m", 1));
+        assertThrows(IllegalStateException.class, () -> logger.setTag("t", 1));
+        assertThrows(IllegalStateException.class, logger::flush);
+      }
+    }
+  }
+
+  @Test
+  void aViewHandsItsDeadlineOn() {
+    try (ServerProcess server = new ServerProcess(folder.resolve("server")).start();
+        RunwireClient client = builder(server.address()).timeout(Duration.ofMinutes(10)).build()) {
+      RunwireClient view = client.withTimeout(Duration.ofMillis(500));
+      String runId = client.createRun(new RunSpec()).runId();
+      final ActiveRun run = view.startRun("short");
+      final ActiveRun other = view.async().startRun(RunSpec.named("short, too")).join();
+      ReplayableLogger replayable =
+          view.replayableLogger(ReplayableLogger.writerId("work", runId), runId);
+      RunLogger logger = view.logger(runId);
+      MetricWatch watch = view.watchMetrics(new WatchSpec().runIds(List.of(runId)));
+      client.flush();
+      server.kill();
+      logger.logMetric("m", 1);
+      replayable.logMetric("m", 1);
+      long start = System.nanoTime();
+      assertThrows(RunwireException.class, logger::flush);
+      assertThrows(RunwireException.class, view.async().logger(runId)::flush);
+      assertThrows(RunwireException.class, run::flush);
+      assertThrows(RunwireException.class, other::flush);
+      assertThrows(RunwireException.class, replayable::complete);
+      assertThrows(RunwireException.class, watch::hasNext);
+      assertTrue(System.nanoTime() - start < 30_000_000_000L);
+      server.start();
+    }
+  }
+
   private static void replay(ReplayableLogger logger, String key) {
     try (logger) {
       logger.logMetric(key, 1, 1);

@@ -9,6 +9,7 @@ import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.atomic.LongAccumulator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -26,6 +27,7 @@ class NumbersTest {
     isNoDouble(-large - 1);
     isNoDouble(Long.MAX_VALUE);
     isNoDouble(new AtomicLong(large + 1));
+    isNoDouble(new LongAccumulator(Long::sum, large + 1));
     isNoDouble(BigInteger.TWO.pow(53).add(BigInteger.ONE));
     isNoDouble(BigInteger.TWO.pow(1024));
     isNoDouble(new BigDecimal("1e400"));

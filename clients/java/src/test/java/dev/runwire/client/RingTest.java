@@ -1,9 +1,12 @@
 package dev.runwire.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 
 class RingTest {
@@ -44,5 +47,50 @@ class RingTest {
       thread.join();
     }
     assertEquals(true, ring.isEmpty());
+  }
+
+  @Test
+  void whatIsAddedBesideACloseIsTakenOutOrRefused() throws InterruptedException {
+    for (int round = 0; round < 50; round++) {
+      Ring ring = new Ring();
+      AtomicLong added = new AtomicLong();
+      List<Thread> threads = new ArrayList<>();
+      CountDownLatch begun = new CountDownLatch(2);
+      for (int t = 0; t < 2; t++) {
+        threads.add(new Thread(() -> addUntilClosed(ring, added, begun)));
+      }
+      threads.add(new Thread(() -> ring.close("last")));
+      threads.get(0).start();
+      threads.get(1).start();
+      begun.await();
+      threads.get(2).start();
+      List<Object> taken = new ArrayList<>();
+      while (!taken.contains("last")) {
+        taken.clear();
+        ring.drain(
+            (item, value, step, time) -> {
+              taken.add(item);
+              added.decrementAndGet();
+            });
+      }
+      for (Thread thread : threads) {
+        thread.join();
+      }
+      assertEquals("last", taken.get(taken.size() - 1));
+      assertEquals(-1, added.get());
+      assertEquals(true, ring.isEmpty());
+    }
+  }
+
+  private static void addUntilClosed(Ring ring, AtomicLong added, CountDownLatch begun) {
+    assertThrows(
+        IllegalStateException.class,
+        () -> {
+          while (true) {
+            ring.add("item", 0, 0, 0);
+            added.incrementAndGet();
+            begun.countDown();
+          }
+        });
   }
 }

@@ -34,6 +34,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What goes wrong on the client's side: disks, threads, and closing at a bad time. */
@@ -98,6 +99,76 @@ class TroubleTest {
         assertThrows(UnavailableException.class, () -> pipeline.flush(2 * SECOND));
     assertTrue(told.getMessage().contains("ca.pem can not be read"), told.getMessage());
     assertThrows(UnavailableException.class, () -> pipeline.close(SECOND, false));
+  }
+
+  @Test
+  void aHeartbeatThatFindsNoWayEndsNothing() throws Exception {
+    Path authority = Files.createFile(folder.resolve("ca.pem"));
+    Pipeline pipeline =
+        pipeline(
+            RunwireClient.builder()
+                .address("runwires://127.0.0.1:1")
+                .tlsCa(authority)
+                .spoolDir(folder.resolve("spool")));
+    pipeline.keepAlive(RUN);
+    log(pipeline, "m");
+    UnavailableException told =
+        assertThrows(UnavailableException.class, () -> pipeline.flush(3 * SECOND));
+    assertTrue(told.getMessage().contains("ca.pem can not be read"), told.getMessage());
+    assertThrows(UnavailableException.class, () -> pipeline.close(SECOND, false));
+  }
+
+  private static String stuck(Executable call) {
+    long start = System.nanoTime();
+    String told = assertThrows(ResourceExhaustedException.class, call).getMessage();
+    assertTrue(System.nanoTime() - start < 10 * SECOND);
+    assertTrue(told.endsWith(". What was logged last is in memory only"), told);
+    return told;
+  }
+
+  @Test
+  void aSpoolThatCanNotBeWrittenIsToldAtOnceOffline() {
+    Pipeline pipeline = pipeline(offline().spoolDir(Path.of("/proc/nope")));
+    log(pipeline, "m");
+    for (Executable call :
+        List.<Executable>of(
+            () -> pipeline.flush(60 * SECOND), () -> pipeline.close(60 * SECOND, false))) {
+      String told = stuck(call);
+      assertTrue(told.startsWith("the spool in /proc/nope can not be written: "), told);
+      assertFalse(told.contains("0 frames"), told);
+    }
+  }
+
+  @Test
+  void aFullSpoolIsToldAtOnceOfflineWithWhatLiesThere() {
+    RunwireClient client = offline().spoolBytes(4096).build();
+    RunLogger logger = client.logger(RUN);
+    assertThrows(
+        ResourceExhaustedException.class,
+        () -> {
+          for (int i = 0; i < 10_000_000; i++) {
+            logger.logMetric("m", i, i * 3L % 7);
+          }
+        });
+    for (Executable call : List.<Executable>of(client::flush, client::close)) {
+      String told = stuck(call);
+      assertTrue(told.contains(" is full: it holds 4096 bytes"), told);
+      assertTrue(
+          told.matches(".* not delivered\\. [1-9]\\d* frames? waits? in .* later\\. .*"), told);
+    }
+  }
+
+  @Test
+  void aSpoolThatCanNotBeWrittenIsNamedWhenTheTimeIsOver() {
+    Pipeline pipeline = pipeline(away().spoolDir(Path.of("/proc/nope")));
+    log(pipeline, "m");
+    for (Executable call :
+        List.<Executable>of(() -> pipeline.flush(SECOND), () -> pipeline.close(SECOND, false))) {
+      String told = assertThrows(DeadlineExceededException.class, call).getMessage();
+      String memory = "What was logged last is in memory only: the spool in /proc/nope can not be";
+      assertTrue(told.contains(memory), told);
+      assertFalse(told.contains("0 frames"), told);
+    }
   }
 
   /** Lanes without a server, whose disk can be full. */
@@ -241,7 +312,7 @@ class TroubleTest {
   void whoClosesDoesNotWaitForRoom() throws Exception {
     RunwireClient client = away().spoolBytes(4096).build();
     String runId = client.beginRun(new RunSpec().experimentId("0"));
-    ActiveRun open = new ActiveRun(client.core, runId, "open");
+    ActiveRun open = new ActiveRun(client.core, client.timeout, runId, "open");
     Thread logging =
         new Thread(
             () ->

@@ -8,13 +8,14 @@ import scala.jdk.CollectionConverters._
 
 import dev.runwire.client.AsyncRunwireClient
 
-/** The calls of [[Client]] as futures, which fail with what the blocking ones throw; see there.
+/** The calls of [[Client]] as futures, which fail with what the blocking ones throw, for wrong arguments too;
+  * see there.
   *
   * Logging itself does not wait, so it has no futures: see `logger`.
   */
 final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) extends AutoCloseable {
 
-  private def done(stage: java.util.concurrent.CompletionStage[Void]): Future[Unit] =
+  private def done(stage: => java.util.concurrent.CompletionStage[Void]): Future[Unit] =
     Convert.future(stage)(_ => ())
 
   /** Creates an experiment; see [[Client.createExperiment]]. */
@@ -41,7 +42,7 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
       pageSize: Int = 1000,
       pageToken: String = ""
   ): Future[Page[Experiment]] = {
-    val search = Specs.experiments(filter, orderBy, view, pageSize, pageToken)
+    def search = Specs.experiments(filter, orderBy, view, pageSize, pageToken)
     Convert.future(underlying.searchExperiments(search))(Convert.page(_)(Convert.experiment))
   }
 
@@ -78,7 +79,7 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
       params: Map[String, Any] = Map.empty,
       tags: Map[String, Any] = Map.empty
   ): Future[ActiveRun] = {
-    val spec = Specs.run(name, experiment, experimentId, runId, parentRunId, startTime, params, tags)
+    def spec = Specs.run(name, experiment, experimentId, runId, parentRunId, startTime, params, tags)
     Convert.future(underlying.startRun(spec))(new ActiveRun(_))
   }
 
@@ -99,7 +100,7 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
       status: RunStatus = RunStatus.Running,
       allowExisting: Boolean = false
   ): Future[Run] = {
-    val spec = Specs.run(name, experiment, experimentId, runId, parentRunId, startTime, params, tags)
+    def spec = Specs.run(name, experiment, experimentId, runId, parentRunId, startTime, params, tags)
     Convert.future(underlying.createRun(spec.status(status.java).allowExisting(allowExisting)))(Convert.run)
   }
 
@@ -136,8 +137,8 @@ final class AsyncClient private[scaladsl] (underlying: AsyncRunwireClient) exten
       paramKeys: Seq[String] = Nil,
       tagKeys: Seq[String] = Nil
   ): Future[Page[Run]] = {
-    val mask = Specs.mask(fields, metricKeys, paramKeys, tagKeys)
-    val search = Specs.runs(experimentIds, filter, orderBy, view, pageSize, pageToken, mask)
+    def mask = Specs.mask(fields, metricKeys, paramKeys, tagKeys)
+    def search = Specs.runs(experimentIds, filter, orderBy, view, pageSize, pageToken, mask)
     Convert.future(underlying.searchRuns(search))(Convert.page(_)(Convert.run))
   }
 

@@ -35,7 +35,9 @@ final class Client private[scaladsl] (val underlying: RunwireClient)
   /** The calls of this client as futures. Closing either closes both. */
   def async: AsyncClient = new AsyncClient(underlying.async)
 
-  /** Makes a view of this client with another deadline for its calls. Closing either closes both. */
+  /** Makes a view of this client with another deadline for its calls, and for those of the runs, loggers and
+    * watches that it gives. Closing either closes both.
+    */
   def withTimeout(timeout: FiniteDuration): Client =
     new Client(underlying.withTimeout(Convert.duration(timeout)))
 

@@ -11,6 +11,7 @@ import scala.concurrent.duration.FiniteDuration
 import scala.concurrent.Future
 import scala.concurrent.Promise
 import scala.jdk.CollectionConverters._
+import scala.util.control.NonFatal
 
 import dev.runwire.client
 
@@ -44,16 +45,19 @@ private[scaladsl] object Convert {
     found
   }
 
-  def future[A, B](stage: CompletionStage[A])(convert: A => B): Future[B] = {
+  /** Makes a future of what a call becomes, which fails also where there is no call: for wrong arguments. */
+  def future[A, B](stage: => CompletionStage[A])(convert: A => B): Future[B] = {
     val promise = Promise[B]()
-    stage.whenComplete { (value: A, error: Throwable) =>
-      error match {
-        case null => promise.complete(scala.util.Try(convert(value)))
-        case wrapped: CompletionException if wrapped.getCause != null => promise.failure(wrapped.getCause)
-        case other => promise.failure(other)
+    try
+      stage.whenComplete { (value: A, error: Throwable) =>
+        error match {
+          case null => promise.complete(scala.util.Try(convert(value)))
+          case wrapped: CompletionException if wrapped.getCause != null => promise.failure(wrapped.getCause)
+          case other => promise.failure(other)
+        }
+        ()
       }
-      ()
-    }
+    catch { case NonFatal(wrong) => promise.failure(wrong) }
     promise.future
   }
 

@@ -150,6 +150,11 @@ class ClientTest extends ServerSuite {
       val missing = "0" * 32
       assertEquals(get(client.async.getRun(missing).failed).getClass.getSimpleName, "NotFoundException")
       assertEquals(get(client.async.serverInfo()).apiVersion, "v1")
+      val none = Map("p" -> None)
+      for (
+        wrong <- Seq(client.async.createRun(params = none), client.runAsync(tags = none)(_ => Future.unit))
+      )
+        assertEquals(get(wrong.failed).getClass.getSimpleName, "IllegalArgumentException")
     }
   }
 
