@@ -94,30 +94,29 @@ def undelivered(
         The error.
     """
     wait, them = ("waits", "it") if frames == 1 else ("wait", "them")
-    parts = []
-    if frames or not stuck:
-        parts.append(
-            f"{_counted(frames, 'frame')} {wait} in {where}; `runwire sync {where}` delivers {them} later"
+    rest = ""
+    if frames:
+        rest += (
+            f". {_counted(frames, 'frame')} {wait} in {where}; `runwire sync {where}` delivers {them} later"
         )
     if stuck:
         told = cause is not None and cause.message == stuck
-        parts.append("What was logged last is in memory only" + ("" if told else f": {stuck}"))
-    rest = ". ".join(parts)
+        rest += ". What was logged last is in memory only" + ("" if told else f": {stuck}")
     if isinstance(cause, errors.ServerUnavailable) and not isinstance(cause, errors.LocalServerFailed):
         text = " ".join(cause.message.split())
         return errors.ServerUnavailable(
             f"no Runwire server answers at {address} ({waited:.1f} s). Start one with `runwire server`, or "
-            f"name another with RUNWIRE_TRACKING_URI. {rest}. gRPC says: {text}",
+            f"name another with RUNWIRE_TRACKING_URI{rest}. gRPC says: {text}",
             metadata={"address": address, "spool": str(where)},
         )
     if cause is not None:
         return type(cause)(
-            f"{cause.message}. {rest}",
+            f"{cause.message}{rest}",
             reason=cause.reason,
             metadata={**cause.metadata, "spool": str(where)},
             retry_delay=cause.retry_delay,
         )
     return errors.DeadlineExceeded(
-        f"not everything was delivered to {address} within {waited:.1f} s; {rest}",
+        f"not everything was delivered to {address} within {waited:.1f} s{rest}",
         metadata={"address": address, "spool": str(where)},
     )
