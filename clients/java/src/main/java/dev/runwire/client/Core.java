@@ -77,6 +77,8 @@ final class Core {
         run -> {
           if (Records.isEnd(status)) {
             pipeline.endedThere(runId);
+            // Closing the client would give it another status.
+            open.removeIf(one -> one.runId().equals(runId));
           }
           return run;
         });

@@ -12,9 +12,7 @@ import io.grpc.ClientCall;
 import io.grpc.ConnectivityState;
 import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
 import io.grpc.Grpc;
-import io.grpc.InsecureChannelCredentials;
 import io.grpc.InsecureServerCredentials;
-import io.grpc.ManagedChannel;
 import io.grpc.MethodDescriptor;
 import io.grpc.Server;
 import io.grpc.stub.ServerCallStreamObserver;
@@ -240,12 +238,14 @@ class AsyncTest {
   }
 
   /** A channel that is ready once somebody says so, and notes that a call is cancelled. */
-  private static final class Late extends ManagedChannel {
-    final ManagedChannel real =
-        Grpc.newChannelBuilder("127.0.0.1:1", InsecureChannelCredentials.create()).build();
+  private static final class Late extends ForwardingChannel {
     final CountDownLatch asked = new CountDownLatch(1);
     final CompletableFuture<ConnectivityState> state = new CompletableFuture<>();
     final CountDownLatch cancelled = new CountDownLatch(1);
+
+    Late() {
+      super("127.0.0.1:1");
+    }
 
     @Override
     public ConnectivityState getState(boolean connect) {
@@ -255,45 +255,13 @@ class AsyncTest {
 
     @Override
     public <Q, A> ClientCall<Q, A> newCall(MethodDescriptor<Q, A> method, CallOptions options) {
-      return new SimpleForwardingClientCall<>(real.newCall(method, options)) {
+      return new SimpleForwardingClientCall<>(super.newCall(method, options)) {
         @Override
         public void cancel(String message, Throwable cause) {
           cancelled.countDown();
           super.cancel(message, cause);
         }
       };
-    }
-
-    @Override
-    public String authority() {
-      return real.authority();
-    }
-
-    @Override
-    public ManagedChannel shutdown() {
-      real.shutdown();
-      return this;
-    }
-
-    @Override
-    public ManagedChannel shutdownNow() {
-      real.shutdownNow();
-      return this;
-    }
-
-    @Override
-    public boolean isShutdown() {
-      return real.isShutdown();
-    }
-
-    @Override
-    public boolean isTerminated() {
-      return real.isTerminated();
-    }
-
-    @Override
-    public boolean awaitTermination(long timeout, TimeUnit unit) throws InterruptedException {
-      return real.awaitTermination(timeout, unit);
     }
   }
 

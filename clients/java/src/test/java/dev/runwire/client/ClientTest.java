@@ -333,4 +333,15 @@ class ClientTest {
       assertNull(client.core.pipeline.begun(runId));
     }
   }
+
+  @Test
+  void aRunThatACallEndedKeepsItsStatusWhenTheClientIsClosed(ServerProcess server) {
+    String runId;
+    try (RunwireClient own =
+        RunwireClient.builder().address(server.address()).spoolDir(folder.resolve("own")).build()) {
+      runId = own.startRun("ended by a call").runId();
+      own.updateRun(runId, RunStatus.FAILED, null);
+    }
+    assertEquals(RunStatus.FAILED, client.getRun(runId).status());
+  }
 }

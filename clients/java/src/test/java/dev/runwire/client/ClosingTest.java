@@ -136,13 +136,12 @@ class ClosingTest {
   }
 
   /** A channel whose calls that create a run wait until they may go on. */
-  private static final class Held extends ManagedChannel {
+  private static final class Held extends ForwardingChannel {
     final CountDownLatch came = new CountDownLatch(1);
     final CountDownLatch go = new CountDownLatch(1);
-    private final ManagedChannel real;
 
     Held(ServerProcess server) {
-      real = Grpc.newChannelBuilder(server.address(), InsecureChannelCredentials.create()).build();
+      super(server.address());
     }
 
     @Override
@@ -161,49 +160,7 @@ class ClosingTest {
           Thread.currentThread().interrupt();
         }
       }
-      return real.newCall(method, options);
-    }
-
-    @Override
-    public io.grpc.ConnectivityState getState(boolean connect) {
-      return real.getState(connect);
-    }
-
-    @Override
-    public void notifyWhenStateChanged(io.grpc.ConnectivityState from, Runnable then) {
-      real.notifyWhenStateChanged(from, then);
-    }
-
-    @Override
-    public String authority() {
-      return real.authority();
-    }
-
-    @Override
-    public ManagedChannel shutdown() {
-      real.shutdown();
-      return this;
-    }
-
-    @Override
-    public ManagedChannel shutdownNow() {
-      real.shutdownNow();
-      return this;
-    }
-
-    @Override
-    public boolean isShutdown() {
-      return real.isShutdown();
-    }
-
-    @Override
-    public boolean isTerminated() {
-      return real.isTerminated();
-    }
-
-    @Override
-    public boolean awaitTermination(long timeout, TimeUnit unit) throws InterruptedException {
-      return real.awaitTermination(timeout, unit);
+      return super.newCall(method, options);
     }
   }
 
