@@ -157,7 +157,7 @@ class Buffer:
             self._crowded()
         if weight:
             with self._room:
-                while self._bytes + weight > _MOST_BYTES and self._bytes:
+                while self._too_heavy(weight):
                     self._stand()
                 self._bytes += weight
         self.items.append(item)
@@ -173,13 +173,16 @@ class Buffer:
         Raises:
             Exception: What is refused now.
         """
-        heavy = weight > 0 and self._bytes > 0 and self._bytes + weight > _MOST_BYTES
-        if not heavy and len(self.items) < self._most:
+        if len(self.items) < self._most and not (weight and self._too_heavy(weight)):
             return False
         if self._refusal is not None:
             raise self._refusal.with_traceback(None)
         self.hurry()
         return True
+
+    def _too_heavy(self, weight: int) -> bool:
+        # Something that is larger than all the room goes alone.
+        return self._bytes > 0 and self._bytes + weight > _MOST_BYTES
 
     def _crowded(self) -> None:
         with self._room:
@@ -205,8 +208,10 @@ class Buffer:
 
     def close(self) -> None:
         """Has all further calls but `mark` raise for good, and those that wait for room."""
-        self.refuse(closed())
-        self._closed = True
+        with self._room:
+            # At once, or who finds room meanwhile would take the refusal back.
+            self._refusal, self._most, self._closed = closed(), 0, True
+            self._room.notify_all()
 
     def wake(self) -> None:
         """Wakes the thread that empties the buffer."""

@@ -103,7 +103,7 @@ class Lanes:
             self._buffer.refuse(errors.ResourceExhausted(why))
 
     def _unstick(self) -> None:
-        if self.stuck and not self.closing:
+        if self.stuck:
             self.stuck = ""
             self._buffer.refuse(None)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from runwire._buffer import weight_of
 from runwire._calls import AsyncSender, Sender
-from runwire._folding import Record
 from runwire._messages import Pairs
 from runwire._pipeline import Pipeline
 from runwire._records import Records
@@ -252,14 +251,11 @@ class AsyncLoggingMethods(AsyncSender):
     _pipeline: Pipeline
     _records: Records
 
-    async def _add(self, record: Record) -> None:
-        (await self._pipeline.room(len(record.data))).record(record)
-
     async def log_batch(
         self, run_id: str, metrics: Pairs = None, params: Pairs = None, tags: Pairs = None
     ) -> None:
         """Adds points, params and tags: all or nothing; see `Client.log_batch`."""
-        await self._add(self._records.batch(run_id, metrics, params, tags))
+        await self._pipeline.add(self._records.batch(run_id, metrics, params, tags))
 
     async def log_metric(
         self, run_id: str, key: str, value: Any, timestamp: int | None = None, step: int | None = None
@@ -282,7 +278,7 @@ class AsyncLoggingMethods(AsyncSender):
     ) -> None:
         """Adds many points to a metric; see `Client.log_series`."""
         for record in self._records.series(run_id, key, values, steps, timestamps):
-            await self._add(record)
+            await self._pipeline.add(record)
 
     async def log_param(self, run_id: str, key: str, value: Any) -> Any:
         """Sets a param, for good; see `Client.log_param`."""
@@ -303,11 +299,11 @@ class AsyncLoggingMethods(AsyncSender):
 
     async def delete_tag(self, run_id: str, key: str) -> None:
         """Removes one tag; see `Client.delete_tag`."""
-        await self._add(self._records.delete_tag(run_id, key))
+        await self._pipeline.add(self._records.delete_tag(run_id, key))
 
     async def log_inputs(self, run_id: str, datasets: Iterable[DatasetInput | Dataset]) -> None:
         """Records data sets that a run reads; see `Client.log_inputs`."""
-        await self._add(self._records.inputs(run_id, datasets))
+        await self._pipeline.add(self._records.inputs(run_id, datasets))
 
     async def flush(self, timeout: float | None = None) -> None:
         """Waits until everything logged so far is on the server's disk; see `Client.flush`."""

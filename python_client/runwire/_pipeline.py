@@ -187,6 +187,10 @@ class Pipeline:
             self._beat = now
             self._delivery.heartbeat(list(self.beating))
 
+    async def add(self, record: Record) -> None:
+        """Adds a record as `record` does, and waits on the event loop."""
+        (await self.room(len(record.data))).record(record)
+
     async def room(self, weight: int) -> Buffer:
         """Waits on the event loop, and on no thread, until the buffer takes something.
 
@@ -306,7 +310,6 @@ class Pipeline:
         not_at_exit(self.close_at_exit)
         with self._guard:
             self._closing = self._lanes.closing = True
-            self.buffer.close()
             self._guard.notify_all()
         if self._started:
             self.buffer.hurry()

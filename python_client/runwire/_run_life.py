@@ -277,7 +277,7 @@ class AsyncRunLifeMethods(AsyncSender):
         )
         self._pipeline.begin(begin)
         for record in records:
-            (await self._pipeline.room(len(record.data))).record(record)
+            await self._pipeline.add(record)
         return begin.message.run.run_id
 
     async def keep_alive(self, run_id: str) -> None:
