@@ -20,7 +20,7 @@ _UNIT_BYTES: Final = 512 * 1024
 _BATCH_BYTES: Final = 256 * 1024
 # Sets of keys as wide as this become a group at their first use: inline they would fill frames.
 _WIDE_KEYS: Final = 1000
-_MOST_GROUP_KEYS: Final = 10_000
+MOST_GROUP_KEYS: Final = 10_000
 # A client has two that make groups, and one stream declares at most 1,000.
 _MOST_GROUPS: Final = 500
 _MOST_GROUP_BYTES: Final = 16 * 1024 * 1024
@@ -104,7 +104,7 @@ def _pieces(keys: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """Divides keys so that each piece can be declared in one message."""
     start, size = 0, 0
     for i, key in enumerate(keys):
-        if i - start == _MOST_GROUP_KEYS or size > _MOST_GROUP_TEXT:
+        if i - start == MOST_GROUP_KEYS or size > _MOST_GROUP_TEXT:
             yield start, i
             start, size = i, 0
         size += 4 * len(key)

@@ -38,15 +38,8 @@ def _messages(kind: Callable[..., M], what: str, items: Pairs) -> list[M]:
 def dataset_input(given: entities.DatasetInput | entities.Dataset) -> run_pb2.DatasetInput:
     """Makes an input of a data set, with what it is used for or without."""
     whole = given if isinstance(given, entities.DatasetInput) else entities.DatasetInput(given)
-    it = whole.dataset
-    for field in ("name", "digest", "source_type", "source", "schema", "profile"):
-        _rules.encodable(getattr(it, field) or "", f"dataset.{field}")
-    dataset = run_pb2.Dataset(
-        name=it.name,
-        digest=it.digest,
-        source_type=it.source_type,
-        source=it.source,
-        schema=it.schema,
-        profile=it.profile,
-    )
-    return run_pb2.DatasetInput(dataset=dataset, context=whole.context)
+    texts = {
+        field: _rules.encodable(getattr(whole.dataset, field) or "", f"dataset.{field}")
+        for field, _, _ in _rules.DATASET
+    }
+    return run_pb2.DatasetInput(dataset=run_pb2.Dataset(**texts), context=whole.context)

@@ -19,7 +19,7 @@ ID: Final = re.compile(r"[0-9a-f]{32}")
 _EXPERIMENT_ID: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _MOST_INPUTS: Final = 100
 # Field of a data set, fewest and most characters.
-_DATASET: Final = (
+DATASET: Final = (
     ("name", 1, 500),
     ("digest", 1, 64),
     ("source_type", 0, 250),
@@ -175,7 +175,7 @@ def inputs(given: Sequence[Any]) -> None:
     if not 1 <= len(given) <= _MOST_INPUTS:
         raise invalid("inputs", f"must have 1 to {_MOST_INPUTS} entries")
     for i, one in enumerate(given):
-        for field, least, most in _DATASET:
+        for field, least, most in DATASET:
             value = getattr(one.dataset, field)
             if not least <= len(value) <= most:
                 raise invalid(f"inputs[{i}].dataset.{field}", f"must have {least} to {most} characters")

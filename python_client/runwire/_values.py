@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from numbers import Number
 from typing import Any, Final
 
+from runwire._folding import MOST_GROUP_KEYS
 from runwire.entities import Metric, MetricBlock
 from runwire.v1 import block_pb2
 
-# Of a block.
-_MOST_KEYS: Final = 10_000
 _INT64: Final = range(-(1 << 63), 1 << 63)
 
 
@@ -166,7 +165,7 @@ class _Fold:
         self._at: tuple[int, int] = (0, 0)
 
     def add(self, key: str, step: int, time: int, value: float) -> None:
-        full = len(self._row) == _MOST_KEYS
+        full = len(self._row) == MOST_GROUP_KEYS
         if self._row and (full or self._at != (step, time) or key in self._row):
             self.cut()
         self._at = (step, time)

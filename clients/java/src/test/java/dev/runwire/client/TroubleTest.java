@@ -84,38 +84,36 @@ class TroubleTest {
     assertThrows(IllegalStateException.class, () -> log(pipeline, "m"));
   }
 
-  @Test
-  void anErrorOfTheWayToTheServerEndsOneAttemptOnly() throws Exception {
-    Path authority = Files.createFile(folder.resolve("ca.pem"));
-    Pipeline pipeline =
-        pipeline(
-            RunwireClient.builder()
-                .address("runwires://127.0.0.1:1")
-                .tlsCa(authority)
-                .spoolDir(folder.resolve("spool")));
-    Files.delete(authority);
-    log(pipeline, "m");
+  private Pipeline trusting(Path authority) {
+    return pipeline(
+        RunwireClient.builder()
+            .address("runwires://127.0.0.1:1")
+            .tlsCa(authority)
+            .spoolDir(folder.resolve("spool")));
+  }
+
+  private static void tellsOfItsCertificates(Pipeline pipeline, long timeout) {
     UnavailableException told =
-        assertThrows(UnavailableException.class, () -> pipeline.flush(2 * SECOND));
+        assertThrows(UnavailableException.class, () -> pipeline.flush(timeout));
     assertTrue(told.getMessage().contains("ca.pem can not be read"), told.getMessage());
     assertThrows(UnavailableException.class, () -> pipeline.close(SECOND, false));
   }
 
   @Test
-  void aHeartbeatThatFindsNoWayEndsNothing() throws Exception {
+  void anErrorOfTheWayToTheServerEndsOneAttemptOnly() throws Exception {
     Path authority = Files.createFile(folder.resolve("ca.pem"));
-    Pipeline pipeline =
-        pipeline(
-            RunwireClient.builder()
-                .address("runwires://127.0.0.1:1")
-                .tlsCa(authority)
-                .spoolDir(folder.resolve("spool")));
+    Pipeline pipeline = trusting(authority);
+    Files.delete(authority);
+    log(pipeline, "m");
+    tellsOfItsCertificates(pipeline, 2 * SECOND);
+  }
+
+  @Test
+  void aHeartbeatThatFindsNoWayEndsNothing() throws Exception {
+    Pipeline pipeline = trusting(Files.createFile(folder.resolve("ca.pem")));
     pipeline.keepAlive(RUN);
     log(pipeline, "m");
-    UnavailableException told =
-        assertThrows(UnavailableException.class, () -> pipeline.flush(3 * SECOND));
-    assertTrue(told.getMessage().contains("ca.pem can not be read"), told.getMessage());
-    assertThrows(UnavailableException.class, () -> pipeline.close(SECOND, false));
+    tellsOfItsCertificates(pipeline, 3 * SECOND);
   }
 
   private static String stuck(Executable call) {
