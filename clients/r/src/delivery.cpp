@@ -161,9 +161,8 @@ std::shared_ptr<Channel> Delivery::Inner::connect() {
       return stopping;
     });
   }
-  // The pauses between attempts are this side's own.
-  if (channel && failures > 0) grpc::experimental::ChannelResetConnectionBackoff(channel->inner().channel.get());
-  if (!channel || channel_target != given.target) {
+  // One that could not connect would answer the next call with that failure, and connect behind it.
+  if (!channel || failures > 0 || channel_target != given.target) {
     auto made = std::make_shared<Channel>(given);
     std::lock_guard<std::mutex> lock(guard.mutex);
     channel = made;
