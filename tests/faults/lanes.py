@@ -19,6 +19,8 @@ from tests.support.postgres import Postgres
 from tests.support.server import ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
+# Longer than a server that fails makes anybody wait, on a machine that has other things to do.
+PATIENCE = 120
 
 
 class Lane:
@@ -27,6 +29,7 @@ class Lane:
     Attributes:
         server: The server.
         starting: Held while the server starts, for which its database must be there.
+        acks: How many acknowledgements were waited for so far.
     """
 
     def __init__(
@@ -47,10 +50,11 @@ class Lane:
         """
         self.server = server
         self.starting = threading.Lock()
+        self.acks = 0
         self._writers = writers
         self._environment = {**os.environ, **(environment or {})}
         self._chance = random.Random(name)
-        self._acks, self._ack_end = os.pipe()
+        self._ack_pipe, self._ack_end = os.pipe()
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @contextlib.contextmanager
@@ -60,13 +64,13 @@ class Lane:
         try:
             yield
             for process in self._processes:
-                process.communicate(timeout=60)
+                process.communicate(timeout=PATIENCE)
                 assert process.returncode == 0
         finally:
             for process in self._processes:
                 process.kill()
                 process.communicate()
-            os.close(self._acks)
+            os.close(self._ack_pipe)
             os.close(self._ack_end)
 
     def stop(self) -> None:
@@ -98,20 +102,30 @@ class Lane:
 
     def await_acks(self, count: int) -> None:
         """Waits for the next acknowledgements."""
-        while select.select([self._acks], [], [], 0)[0]:
-            os.read(self._acks, 65_536)
-        while count > 0:
-            assert select.select([self._acks], [], [], 30)[0], "the writers stand still"
-            count -= len(os.read(self._acks, count))
+        while self._acked(65_536, 0):
+            pass
+        self._await_acks(count, lambda: True)
 
     def await_acks_or_death(self, count: int) -> None:
         """Waits for the next acknowledgements, or until the server has died."""
+        self._await_acks(count, self.server.runs)
+
+    def _await_acks(self, count: int, still: Callable[[], bool]) -> None:
         last = time.monotonic()
-        while count > 0 and self.server.runs():
-            if select.select([self._acks], [], [], 0.1)[0]:
-                count -= len(os.read(self._acks, count))
+        while count > 0 and still():
+            if acked := self._acked(count, 0.1):
+                count -= acked
                 last = time.monotonic()
-            assert time.monotonic() - last < 60, "the writers stand still"
+            elif time.monotonic() - last > PATIENCE:
+                raise AssertionError(f"the writers stand still; the server said: {self.server.log[-2_000:]}")
+
+    def _acked(self, most: int, seconds: float) -> int:
+        """Counts the acknowledgements that come within some time, and returns how many."""
+        if not select.select([self._ack_pipe], [], [], seconds)[0]:
+            return 0
+        acked = len(os.read(self._ack_pipe, most))
+        self.acks += acked
+        return acked
 
     def kill_server(self) -> None:
         """Kills the server at a moment that nobody chose, and starts it again."""
@@ -147,14 +161,16 @@ def at_once(
 @contextlib.contextmanager
 def killing(postgres: Postgres, lanes: Sequence[Lane], times: int) -> Iterator[None]:
     """Kills PostgreSQL so many times at most within the block, though not while a server starts."""
-    over, failures, kills = threading.Event(), [], []
+    over, failures, kills, chance = threading.Event(), [], [], random.Random("killing")
 
     def work() -> None:
         try:
             while len(kills) < times:
-                # Spread over the time that the lanes take; the moment is as good as any.
-                if over.wait(2.5):
-                    return
+                # Where all lanes have got on since the last time; or a slow machine would never see them do.
+                goals = [lane.acks + chance.randrange(20, 40) for lane in lanes]
+                while any(lane.acks < goal for lane, goal in zip(lanes, goals, strict=True)):
+                    if over.wait(0.01):
+                        return
                 with contextlib.ExitStack() as stack:
                     for lane in lanes:
                         stack.enter_context(lane.starting)
@@ -171,5 +187,7 @@ def killing(postgres: Postgres, lanes: Sequence[Lane], times: int) -> Iterator[N
     finally:
         over.set()
         thread.join()
-    assert not failures
+        # Without a database nobody gets on: this is the cause of what the lanes say.
+        if failures:
+            raise failures[0]
     assert len(kills) >= 3

@@ -104,6 +104,8 @@ class Writer:
         )
 
     def _check(self, error: Any) -> None:
+        # For whoever finds that it stands still.
+        print(f"{self._name}: {error.code()}: {error.details()}", file=sys.stderr)
         if error.code() not in PASSING:
             self._note(bad=f"{error.code()}: {error.details()}")
             raise SystemExit(f"unexpected: {error}")

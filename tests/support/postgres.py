@@ -76,19 +76,24 @@ class Postgres:
 
     def kill(self) -> None:
         """Ends it as a power cut would."""
-        assert self._process
-        pid = self._process.pid
-        # Its backends lead sessions of their own, and a new start fails while one of them is left. Stopped,
-        # it makes no more of them.
-        os.kill(pid, signal.SIGSTOP)
-        backends = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        # Its backends lead sessions of their own, and a new start fails while one of them is left.
+        pid, *backends = self._stopped()
         ends = [os.pidfd_open(backend) for backend in backends]
         for victim in (pid, *backends):
             os.kill(victim, signal.SIGKILL)
         self._reap()
         for end in ends:
-            select.select([end], [], [], 30)
+            select.select([end], [], [])
             os.close(end)
+
+    def _stopped(self) -> list[int]:
+        """Stops the process that makes the others; returns its number and theirs, which are all there are."""
+        assert self._process
+        pid = self._process.pid
+        os.kill(pid, signal.SIGSTOP)
+        # Until then it may still make some, and reap some.
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def stop_immediately(self) -> None:
         """Ends it as `pg_ctl stop -m immediate` does: its processes quit without a word to the disk."""
@@ -107,18 +112,14 @@ class Postgres:
 
     def hang(self) -> None:
         """Has all of it stand still, with its connections open."""
-        self._signal(signal.SIGSTOP)
+        for backend in self._stopped()[1:]:
+            os.kill(backend, signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Takes `hang` back."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: int) -> None:
-        assert self._process
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
-            os.kill(each, number)
+        pid, *backends = self._stopped()
+        for each in (*backends, pid):
+            os.kill(each, signal.SIGCONT)
 
     def close(self) -> None:
         """Ends it, and removes its folder."""
