@@ -63,7 +63,7 @@ def shared_run(server: ServerProcess) -> str:
         return run_pb2_grpc.RunServiceStub(channel).CreateRun(request).run.run_id
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1_200)
 def test_sqlite(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
         servers = [stack.enter_context(ServerProcess(tmp_path / f"data{n}")) for n in range(LANES)]
@@ -78,7 +78,7 @@ def test_sqlite(tmp_path: Path) -> None:
                 assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1_200)
 def test_postgresql(tmp_path: Path) -> None:
     """Two servers on one database; now and then it is the database that is killed."""
     postgres = Postgres()

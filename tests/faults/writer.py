@@ -15,6 +15,7 @@ import os
 import random
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Writer:
         self._chance = random.Random(seed)
         self._shared = shared_run
         self._run = ""
-        self._acks = 0
+        self._pause = 0.0
 
     def work(self, stopped: threading.Event) -> None:
         """Writes until told to stop."""
@@ -77,6 +78,7 @@ class Writer:
                     self._note(drop=number, kind=kind)
                     return
             else:
+                self._pause = 0.0
                 self._note(ack=number, kind=kind)
                 os.write(1, b".")
                 return
@@ -109,6 +111,9 @@ class Writer:
         if error.code() not in PASSING:
             self._note(bad=f"{error.code()}: {error.details()}")
             raise SystemExit(f"unexpected: {error}")
+        # The first at once, then as clients do: what would come back is not kept from it by the noise.
+        time.sleep(self._pause)
+        self._pause = min(2 * self._pause + 0.01, 0.5)
 
     def _note(self, **event: Any) -> None:
         self._ledger.write(json.dumps(event) + "\n")
