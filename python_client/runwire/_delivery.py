@@ -19,6 +19,7 @@ from runwire._segments import Stored
 from runwire._spool import Spool
 from runwire._status import from_rpc_error
 from runwire._stderr import say
+from runwire._threads import join
 from runwire._writer import FINAL, Disagreement, Writer
 from runwire.v1 import frame_pb2, metric_pb2
 
@@ -131,7 +132,7 @@ class Delivery:
             self._guard.notify_all()
         if stream is not None and stream.call is not None:
             stream.call.cancel()
-        self._thread.join(timeout)
+        join(self._thread, timeout)
         self._link.close()
 
     def before_fork(self) -> None:

@@ -25,6 +25,7 @@ from runwire._leftovers import offer
 from runwire._places import Options
 from runwire._process import at_exit, not_at_exit, seconds_into_exit
 from runwire._stderr import say
+from runwire._threads import join
 from runwire._waiting import Waiting
 from runwire.entities import Run
 
@@ -160,6 +161,9 @@ class Pipeline:
                 fold.finish()
                 last = None
                 self._cutter.cut()
+                if item is taken[-1]:
+                    # Who hears that it is reached finds nothing left.
+                    self._busy = False
                 with self._guard:
                     item.lane, item.folded = self._lanes.lane, True
                     item.sequence = self._lanes.lane.writer.cut.sequence if self._lanes.lane else 0
@@ -316,7 +320,7 @@ class Pipeline:
         if self._delivery is not None:
             self._delivery.stop(5.0)
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(5.0)
+            join(self._thread, 5.0)
         with self._guard:
             self._waiting.ended = True
             self._guard.notify_all()

@@ -12,6 +12,8 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
+from runwire._threads import join
+
 # The end of the process is module-level state, because a process has one.
 # When it began to exit, once it did.
 _exits: Final[list[float]] = []
@@ -72,7 +74,7 @@ def _terminate(number: int, frame: object) -> None:
     # On a thread of its own, because what the main thread was at may hold locks.
     worker = threading.Thread(target=_end_all, name="runwire-termination", daemon=True)
     worker.start()
-    worker.join(_TERMINATION_SECONDS + 1)
+    join(worker, _TERMINATION_SECONDS + 1)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

@@ -17,8 +17,6 @@ from runwire._records import final_status
 from runwire.client import Client
 from runwire.entities import Experiment, Run, RunStatus
 
-# How long SIGTERM may be held up, seconds: who sends it kills soon after.
-
 
 class ActiveRun(Run):
     """A run that this thread logs to; as a context manager it ends the run."""

@@ -89,6 +89,8 @@ void Pipeline::fold(Batch& batch) {
       fold.record(batch.records[item.place]);
     } else {
       fold.finish();
+      // Who hears that it is reached finds nothing left.
+      if (&item == &batch.items.back()) busy_ = false;
       std::lock_guard<std::mutex> lock(guard_.mutex);
       Mark& mark = *batch.marks[item.place];
       mark.lane = lane_;

@@ -183,12 +183,8 @@ final class Core {
     Runnable end = () -> orTell(() -> close(given.shutdownTimeout, true));
     Thread worker = Threads.daemon(end, "runwire-waiting");
     worker.start();
-    try {
-      // What is logged may wait for room that there never is.
-      worker.join(TimeUnit.NANOSECONDS.toMillis(given.shutdownTimeout) + 1000);
-    } catch (InterruptedException interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    // What is logged may wait for room that there never is.
+    Threads.join(worker, TimeUnit.NANOSECONDS.toMillis(given.shutdownTimeout) + 1000);
   }
 
   private static void orTell(Runnable act) {

@@ -97,23 +97,7 @@ final class Delivery {
     } finally {
       guard.unlock();
     }
-    join(thread, milliseconds);
-  }
-
-  /** Waits for a thread to end, for some time, and so long also if the caller is interrupted. */
-  static void join(Thread thread, long milliseconds) {
-    long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(milliseconds);
-    boolean interrupted = false;
-    while (thread.isAlive() && deadline - System.nanoTime() > 0) {
-      try {
-        TimeUnit.NANOSECONDS.timedJoin(thread, deadline - System.nanoTime());
-      } catch (InterruptedException stray) {
-        interrupted = true;
-      }
-    }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
-    }
+    Threads.join(thread, milliseconds);
   }
 
   /** Cuts a stream on which nothing was acknowledged for long; called from time to time. */

@@ -18,7 +18,9 @@ final class Folding {
   // Why it ended for good, and why the spool is not on the disk; both under the guard.
   private InternalException broken;
   private IOException unsynced;
+  // Of what is being taken out, its thread's own.
   private long weight;
+  private Milestone mark;
 
   /**
    * Makes the thread; {@link #start} starts it.
@@ -62,7 +64,7 @@ final class Folding {
   }
 
   void join(long milliseconds) {
-    Delivery.join(thread, milliseconds);
+    Threads.join(thread, milliseconds);
   }
 
   private void run() {
@@ -101,10 +103,21 @@ final class Folding {
   }
 
   private void foldAll() {
-    // Before the buffer looks empty.
-    busy = true;
+    do {
+      foldToMark();
+      if (mark != null) {
+        reached(mark);
+      }
+    } while (mark != null);
+  }
+
+  /**
+   * Empties the buffer as far as the next mark: who learns that it is reached finds nothing left.
+   */
+  private void foldToMark() {
     Fold fold = new Fold(groups, cutter::add);
     weight = 0;
+    mark = null;
     try {
       buffer.drain((item, value, step, time) -> take(fold, item, value, step, time));
       fold.finish();
@@ -115,32 +128,37 @@ final class Folding {
     busy = false;
   }
 
-  private void take(Fold fold, Object item, double value, long step, long time) {
+  private boolean take(Fold fold, Object item, double value, long step, long time) {
+    if (item instanceof Milestone) {
+      mark = (Milestone) item;
+      return false;
+    }
+    if (!busy) {
+      // Before the buffer looks empty.
+      busy = true;
+    }
     if (item instanceof KeySet) {
       fold.point((KeySet) item, value, step, time);
     } else if (item instanceof Row) {
       weight += ((Row) item).weight();
       fold.row((Row) item, step, time);
-    } else if (item instanceof LogRecord) {
+    } else {
       weight += ((LogRecord) item).data.length;
       fold.record((LogRecord) item);
-    } else {
-      fold.finish();
-      cutter.cut();
-      reached((Milestone) item);
     }
+    return true;
   }
 
-  private void reached(Milestone mark) {
+  private void reached(Milestone place) {
     guard.lock();
     try {
       Lane lane = lanes.current();
       if (given.offline() && lane != null) {
         sync();
       }
-      mark.lane = lane;
-      mark.sequence = lane == null ? 0 : lane.writer.cut().sequence;
-      mark.folded = true;
+      place.lane = lane;
+      place.sequence = lane == null ? 0 : lane.writer.cut().sequence;
+      place.folded = true;
       guard.signal();
     } finally {
       guard.unlock();

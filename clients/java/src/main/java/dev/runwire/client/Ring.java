@@ -77,19 +77,20 @@ final class Ring {
 
   /** Takes the items out one by one. */
   interface Taker {
-    /** Takes an item with its columns. */
-    void take(Object item, double value, long step, long time);
+    /** Takes an item with its columns, and says whether to go on. */
+    boolean take(Object item, double value, long step, long time);
   }
 
-  /** Hands on what is there now, for the one emptying thread. */
+  /** Hands on what is there now, or a part of it, for the one emptying thread. */
   void drain(Taker taker) {
     long head = (long) COUNT.getOpaque(counts, HEAD);
     long until = end((long) COUNT.getVolatile(counts, TAIL));
-    for (; head < until; head++) {
+    boolean more = true;
+    for (; more && head < until; head++) {
       int i = (int) head & MASK;
       Object item = published(i, head);
       items[i] = null;
-      taker.take(item, values[i], steps[i], times[i]);
+      more = taker.take(item, values[i], steps[i], times[i]);
       if ((head & 1023) == 0) {
         COUNT.setRelease(counts, HEAD, head + 1);
       }

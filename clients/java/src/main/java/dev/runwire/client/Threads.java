@@ -1,7 +1,9 @@
 package dev.runwire.client;
 
-/** Makes the threads of a client's own. */
+/** Makes the threads of a client's own, and waits for them. */
 final class Threads {
+  private static final long LOOK_MILLISECONDS = 50;
+
   private Threads() {}
 
   /**
@@ -19,5 +21,21 @@ final class Threads {
     Thread made = new Thread(group, task, name);
     made.setDaemon(true);
     return made;
+  }
+
+  /** Waits for a thread to end, for some time, and so long also if the caller is interrupted. */
+  static void join(Thread thread, long milliseconds) {
+    boolean interrupted = false;
+    // By and by: a machine that stands still takes one look away, and not all of the time.
+    for (long waited = 0; thread.isAlive() && waited < milliseconds; waited += LOOK_MILLISECONDS) {
+      try {
+        thread.join(LOOK_MILLISECONDS);
+      } catch (InterruptedException stray) {
+        interrupted = true;
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
   }
 }

@@ -41,11 +41,27 @@ class RingTest {
             assertEquals(step * 2.0, value);
             assertEquals(t, time);
             taken[0]++;
+            return true;
           });
     }
     for (Thread thread : adding) {
       thread.join();
     }
+    assertEquals(true, ring.isEmpty());
+  }
+
+  @Test
+  void whoTakesMayStopBehindAnItemAndGoOnLater() {
+    Ring ring = new Ring();
+    for (int i = 0; i < 3; i++) {
+      ring.add(i, 0, i, 0);
+    }
+    List<Object> taken = new ArrayList<>();
+    ring.drain((item, value, step, time) -> taken.add(item) && step != 1);
+    assertEquals(List.of(0, 1), taken);
+    assertEquals(1, ring.size());
+    ring.drain((item, value, step, time) -> taken.add(item));
+    assertEquals(List.of(0, 1, 2), taken);
     assertEquals(true, ring.isEmpty());
   }
 
@@ -71,6 +87,7 @@ class RingTest {
             (item, value, step, time) -> {
               taken.add(item);
               added.decrementAndGet();
+              return true;
             });
       }
       for (Thread thread : threads) {

@@ -27,20 +27,20 @@ import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What goes wrong on the client's side: disks, threads, and closing at a bad time. */
-@Timeout(60)
 class TroubleTest {
   private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
+  private static final long MINUTE = 60 * SECOND;
   private static final String RUN = "1".repeat(32);
   private static final Path FULL = Path.of("/dev/full");
 
@@ -76,8 +76,8 @@ class TroubleTest {
     pipeline.record(new LogRecord(RUN, new byte[1], null, false));
     long start = System.nanoTime();
     InternalException told =
-        assertThrows(InternalException.class, () -> pipeline.flush(20 * SECOND));
-    assertTrue(System.nanoTime() - start < 10 * SECOND);
+        assertThrows(InternalException.class, () -> pipeline.flush(5 * MINUTE));
+    assertTrue(System.nanoTime() - start < MINUTE);
     assertTrue(told.getMessage().contains("NullPointerException"), told.getMessage());
     assertThrows(InternalException.class, () -> log(pipeline, "m"));
     assertThrows(InternalException.class, () -> pipeline.close(SECOND, false));
@@ -93,8 +93,12 @@ class TroubleTest {
   }
 
   private static void tellsOfItsCertificates(Pipeline pipeline, long timeout) {
-    UnavailableException told =
-        assertThrows(UnavailableException.class, () -> pipeline.flush(timeout));
+    RunwireException told;
+    do {
+      // On a slow machine the time may be over before the first attempt is.
+      told = assertThrows(RunwireException.class, () -> pipeline.flush(timeout));
+    } while (told instanceof DeadlineExceededException);
+    assertInstanceOf(UnavailableException.class, told);
     assertTrue(told.getMessage().contains("ca.pem can not be read"), told.getMessage());
     assertThrows(UnavailableException.class, () -> pipeline.close(SECOND, false));
   }
@@ -119,7 +123,7 @@ class TroubleTest {
   private static String stuck(Executable call) {
     long start = System.nanoTime();
     String told = assertThrows(ResourceExhaustedException.class, call).getMessage();
-    assertTrue(System.nanoTime() - start < 10 * SECOND);
+    assertTrue(System.nanoTime() - start < MINUTE);
     assertTrue(told.endsWith(". What was logged last is in memory only"), told);
     return told;
   }
@@ -130,7 +134,7 @@ class TroubleTest {
     log(pipeline, "m");
     for (Executable call :
         List.<Executable>of(
-            () -> pipeline.flush(60 * SECOND), () -> pipeline.close(60 * SECOND, false))) {
+            () -> pipeline.flush(5 * MINUTE), () -> pipeline.close(5 * MINUTE, false))) {
       String told = stuck(call);
       assertTrue(told.startsWith("the spool in /proc/nope can not be written: "), told);
       assertFalse(told.contains("0 frames"), told);
@@ -139,7 +143,7 @@ class TroubleTest {
 
   @Test
   void aFullSpoolIsToldAtOnceOfflineWithWhatLiesThere() {
-    RunwireClient client = offline().spoolBytes(4096).build();
+    RunwireClient client = offline().spoolBytes(4096).timeout(Duration.ofMinutes(5)).build();
     RunLogger logger = client.logger(RUN);
     assertThrows(
         ResourceExhaustedException.class,
@@ -156,17 +160,24 @@ class TroubleTest {
     }
   }
 
+  private static String late(Executable call) {
+    String told = assertThrows(DeadlineExceededException.class, call).getMessage();
+    assertFalse(told.contains("0 frames"), told);
+    return told;
+  }
+
   @Test
   void aSpoolThatCanNotBeWrittenIsNamedWhenTheTimeIsOver() {
     Pipeline pipeline = pipeline(away().spoolDir(Path.of("/proc/nope")));
     log(pipeline, "m");
-    for (Executable call :
-        List.<Executable>of(() -> pipeline.flush(SECOND), () -> pipeline.close(SECOND, false))) {
-      String told = assertThrows(DeadlineExceededException.class, call).getMessage();
-      String memory = "What was logged last is in memory only: the spool in /proc/nope can not be";
-      assertTrue(told.contains(memory), told);
-      assertFalse(told.contains("0 frames"), told);
-    }
+    String memory = "What was logged last is in memory only: the spool in /proc/nope can not be";
+    String told;
+    do {
+      // On a slow machine the time may be over before it was tried to write there.
+      told = late(() -> pipeline.flush(SECOND));
+    } while (!told.contains(memory));
+    told = late(() -> pipeline.close(SECOND, false));
+    assertTrue(told.contains(memory), told);
   }
 
   /** Lanes without a server, whose disk can be full. */
@@ -218,6 +229,31 @@ class TroubleTest {
   }
 
   @Test
+  void whoHearsThatAMarkIsReachedFindsNothingLeft() throws Exception {
+    Disk disk = new Disk(offline());
+    Cutter cutter = new Cutter(disk.lanes, Map.of());
+    Folding folding =
+        new Folding(disk.settings, disk.guard, disk.buffer, disk.lanes, cutter, () -> {});
+    Field thread = Folding.class.getDeclaredField("thread");
+    thread.setAccessible(true);
+    folding.start();
+    disk.guard.lock();
+    try {
+      disk.buffer.mark();
+      // At the mark, for which it needs the guard.
+      while (((Thread) thread.get(folding)).getState() != Thread.State.WAITING) {
+        Thread.sleep(1);
+      }
+      assertFalse(folding.isBusy());
+      assertEquals(0, disk.buffer.size());
+      folding.close();
+    } finally {
+      disk.guard.unlock();
+    }
+    folding.join(TimeUnit.SECONDS.toMillis(Patience.SECONDS));
+  }
+
+  @Test
   void aDiskThatHasRoomAgainTakesFramesAgain() throws Exception {
     Disk disk = new Disk(offline());
     Lane lane = disk.lanes.open(100).lane;
@@ -233,7 +269,7 @@ class TroubleTest {
       Thread.sleep(10);
     }
     disk.mend();
-    assertTrue(written.get(10, TimeUnit.SECONDS));
+    assertTrue(written.get(Patience.SECONDS, TimeUnit.SECONDS));
     disk.buffer.point(series, 1, 1, 1);
     assertFalse(disk.isStuck());
   }
@@ -247,7 +283,7 @@ class TroubleTest {
     disk.fill();
     CompletableFuture<Boolean> written =
         CompletableFuture.supplyAsync(() -> disk.lanes.write(lane, new byte[100], List.of()));
-    assertFalse(written.get(5, TimeUnit.SECONDS));
+    assertFalse(written.get(Patience.SECONDS, TimeUnit.SECONDS));
     assertFalse(Files.exists(Path.of(lane.frames.place()).resolve("0000000000000001.segment")));
     disk.lanes.open(100);
     assertTrue(disk.lanes.write(lane, new byte[100], List.of()));
@@ -285,25 +321,24 @@ class TroubleTest {
 
   @Test
   void whoClosesWhileAnotherDoesWaitsForIt() throws Exception {
-    RunwireClient client = away().retry(new Retry().connectTimeout(Duration.ofSeconds(2))).build();
+    Duration time = Duration.ofMinutes(5);
+    RunwireClient client = away().retry(new Retry().connectTimeout(time)).build();
     client.logger(RUN).logMetric("m", 1);
-    CountDownLatch begun = new CountDownLatch(1);
-    AtomicInteger ended = new AtomicInteger();
+    CompletableFuture<RunwireException> left = new CompletableFuture<>();
     Thread first =
         new Thread(
-            () -> {
-              begun.countDown();
-              assertThrows(RunwireException.class, () -> client.close(Duration.ofSeconds(2)));
-              ended.set(1);
-            });
+            () -> left.complete(assertThrows(RunwireException.class, () -> client.close(time))));
     first.start();
-    begun.await();
     while (first.getState() != Thread.State.TIMED_WAITING) {
       Thread.yield();
     }
-    client.close();
-    first.join(500);
-    assertEquals(1, ended.get());
+    Thread second = new Thread(client::close);
+    second.start();
+    second.join(500);
+    assertTrue(second.isAlive());
+    first.interrupt();
+    assertInstanceOf(CancelledException.class, left.get(Patience.SECONDS, TimeUnit.SECONDS));
+    second.join();
   }
 
   @Test
@@ -335,7 +370,8 @@ class TroubleTest {
     Duration pause = Duration.ofSeconds(2);
     RunwireClient client =
         away()
-            .retry(new Retry().initial(pause).maximum(pause).connectTimeout(Duration.ofSeconds(5)))
+            .retry(new Retry().initial(pause).maximum(pause).connectTimeout(Duration.ofMinutes(5)))
+            .timeout(Duration.ofMinutes(5))
             .build();
     for (int i = 0; i < 10; i++) {
       calls.add(client.async().serverInfo());
@@ -348,7 +384,8 @@ class TroubleTest {
     calls.add(client.async().resumeRun(RUN));
     for (CompletableFuture<?> call : calls) {
       ExecutionException ended =
-          assertThrows(ExecutionException.class, () -> call.get(10, TimeUnit.SECONDS));
+          assertThrows(
+              ExecutionException.class, () -> call.get(Patience.SECONDS, TimeUnit.SECONDS));
       assertInstanceOf(IllegalStateException.class, ended.getCause());
     }
   }
@@ -357,19 +394,19 @@ class TroubleTest {
   void aDiskThatCanNotBeSyncedIsToldAtOnce() throws Exception {
     Pipeline pipeline = pipeline(offline());
     log(pipeline, "m");
-    pipeline.flush(10 * SECOND);
+    pipeline.flush(2 * MINUTE);
     Path spool = spools().get(0);
     Path away = folder.resolve("away");
     Files.move(spool, away);
     log(pipeline, "m");
     long start = System.nanoTime();
     InternalException told =
-        assertThrows(InternalException.class, () -> pipeline.flush(20 * SECOND));
-    assertTrue(System.nanoTime() - start < 10 * SECOND);
+        assertThrows(InternalException.class, () -> pipeline.flush(5 * MINUTE));
+    assertTrue(System.nanoTime() - start < MINUTE);
     assertTrue(told.getMessage().contains("can not be synced"), told.getMessage());
     Files.move(away, spool);
-    pipeline.flush(10 * SECOND);
-    pipeline.close(10 * SECOND, false);
+    pipeline.flush(2 * MINUTE);
+    pipeline.close(2 * MINUTE, false);
   }
 
   /** Frames that can not be read back. */
@@ -448,7 +485,7 @@ class TroubleTest {
     guard.unlock();
     delivery.start();
     try {
-      assertTrue(service.cut.await(10, TimeUnit.SECONDS));
+      assertTrue(service.cut.await(Patience.SECONDS, TimeUnit.SECONDS));
     } finally {
       delivery.stop(5000);
       link.close();
