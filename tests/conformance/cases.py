@@ -34,6 +34,7 @@ class Case:
         torture: Whether it takes long.
         disk: The size of a small file system at `${folder}/disk`; None where it needs none.
         close_fails: Whether what it leaves open can not be closed without an error.
+        brief: Whether it has so little time for something that it says nothing where all stood still.
     """
 
     group: str
@@ -46,11 +47,20 @@ class Case:
     torture: bool = False
     disk: str | None = None
     close_fails: bool = False
+    brief: bool = False
 
     @property
     def own_server(self) -> bool:
         """Whether it needs a server that nobody else uses."""
         return self.server is not None or any("server" in step for step in self.steps)
+
+    @property
+    def again(self) -> bool:
+        """Whether it is played again where it failed and all stood still.
+
+        So it is with sessions: their client has times of its own.
+        """
+        return self.brief or any(step.get("op") in ("with_run", "start_run") for step in self.steps)
 
     @property
     def own_driver(self) -> bool:

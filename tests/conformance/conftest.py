@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.conformance.cases import expand
 from tests.conformance.drivers import Driver, build
+from tests.conformance.stillness import Stillness
 from tests.conformance.table import outcome_table, write
 from tests.faults.environments import environment_of
 from tests.support.server import ServerProcess
@@ -62,6 +63,12 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
         yield running
 
 
+@pytest.fixture(scope="session")
+def stillness() -> Stillness:
+    """What knows when everything stood still."""
+    return Stillness().watch()
+
+
 class Shared:
     """Drivers that cases use one after the other, and the builds that all of a language need."""
 
@@ -108,17 +115,18 @@ def shared_drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Callable[[dict[str, Any]], ServerProcess]]:
-    """Makes a server of the case's own."""
+def own_server() -> Iterator[Callable[[dict[str, Any], Path], ServerProcess]]:
+    """Makes a server of the case's own in a folder."""
     started: list[ServerProcess] = []
 
-    def make(given: dict[str, Any]) -> ServerProcess:
-        known = {"folder": str(tmp_path), "tests": str(Path(__file__).resolve().parents[1] / "client")}
+    def make(given: dict[str, Any], folder: Path) -> ServerProcess:
+        folder.mkdir(exist_ok=True)
+        known = {"folder": str(folder), "tests": str(Path(__file__).resolve().parents[1] / "client")}
         options = expand(list(given.get("options", ())), known)
         environment = environment_of(given["planted"]) if "planted" in given else {}
         for name, content in given.get("files", {}).items():
-            (tmp_path / name).write_text(content)
-        server = ServerProcess(tmp_path / "server", *options, environment=environment)
+            (folder / name).write_text(content)
+        server = ServerProcess(folder / "server", *options, environment=environment)
         started.append(server)
         return server.start()
 

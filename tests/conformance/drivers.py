@@ -18,7 +18,11 @@ HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parents[1]
 # Variables of the runner's own that would change what a client does.
 _NOT_PASSED: Final = ("RUNWIRE_", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-_PATIENCE: Final = 90.0
+# More than the clients' own, which say better what they wait for.
+PATIENCE: Final = 180.0
+# What clients have for a call and for their first connection: far more than a machine stands still for.
+CLIENTS: Final = 120.0
+_ENDING: Final = 60.0
 _BUILD_PATIENCE: Final = 1_200.0
 
 
@@ -105,7 +109,7 @@ class Driver:
     def _first_line(self) -> int:
         """Waits until it is there, and returns the process that holds its clients."""
         try:
-            return int(self._line(_PATIENCE)["pid"])
+            return int(self._line(PATIENCE)["pid"])
         except BaseException:
             self.stop()
             raise
@@ -146,7 +150,7 @@ class Driver:
         except OSError:
             raise DriverFailed(f"the {self.language} driver is gone\n{self.stderr}") from None
 
-    def receive(self, timeout: float = _PATIENCE) -> dict[str, Any]:
+    def receive(self, timeout: float = PATIENCE) -> dict[str, Any]:
         """Waits for the next answer."""
         answer = self._line(timeout)
         self._due -= 1
@@ -162,7 +166,7 @@ class Driver:
             return True
         return False
 
-    def ask(self, op: str, args: dict[str, Any], timeout: float = _PATIENCE) -> dict[str, Any]:
+    def ask(self, op: str, args: dict[str, Any], timeout: float = PATIENCE) -> dict[str, Any]:
         """Sends a request and waits for its answer."""
         self.send(op, args)
         return self.receive(timeout)
@@ -181,7 +185,7 @@ class Driver:
         with contextlib.suppress(OSError):
             self._in.close()
 
-    def wait(self, timeout: float = _PATIENCE) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Waits for its end, and returns its exit code."""
         try:
             return self._process.wait(timeout)
@@ -194,12 +198,12 @@ class Driver:
         """Ends it, whatever state it is in."""
         self.end()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(20)
+            self._process.wait(_ENDING)
         # What it started may live on and hold its output open.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(20)
-        self._reader.join(10)
+        self._process.wait(_ENDING)
+        self._reader.join(_ENDING)
         self._stderr.close()
         # Closing waits for who reads.
         if self._reader.is_alive():

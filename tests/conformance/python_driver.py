@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TextIO
 
 import grpc
@@ -70,7 +71,7 @@ class Driver:
     def _watched(self, op: str, args: Args) -> Any:
         watch = self._watches[args["watch"]]
         if op == "watch_until":
-            return watch.until(args["points"], args.get("timeout", 30))
+            return watch.until(args["points"], args.get("timeout", 120))
         watch.close()
         return None
 
@@ -87,7 +88,7 @@ class Driver:
             call = channel.stream_stream(args["method"])
             requests = [bytes.fromhex(one) for one in args["requests"]]
             try:
-                answers = list(call(iter(requests), metadata=metadata, timeout=30))
+                answers = list(call(iter(requests), metadata=metadata, timeout=120))
             except grpc.RpcError as failed:
                 raise runwire.from_rpc_error(failed) from None
         return {"responses": [answer.hex() for answer in answers]}
@@ -124,12 +125,27 @@ def _answer(driver: Driver, request: dict[str, Any]) -> dict[str, Any]:
         return {"error": failure(error)}
 
 
+def _lines() -> Iterator[bytes]:
+    """Reads lines, and waits for them in short parts: a signal right before a wait is heard behind it."""
+    held = b""
+    while True:
+        while b"\n" not in held:
+            if select.select([0], [], [], 0.1)[0]:
+                more = os.read(0, 1 << 20)
+                if not more:
+                    return
+                held += more
+        line, _, held = held.partition(b"\n")
+        yield line
+
+
 class Conversation:
     """Requests and answers, also those within a run."""
 
     def __init__(self, said: TextIO) -> None:
         """Takes up where to answer."""
         self._said = said
+        self._asked = _lines()
         self._driver = Driver(self._stay)
         # The request that is answered next; None where none waits.
         self._id: int | None = None
@@ -141,7 +157,7 @@ class Conversation:
 
     def serve(self) -> int | None:
         """Answers requests until there are no more, or one leaves the run: that one's id is returned."""
-        for line in sys.stdin:
+        for line in self._asked:
             request = json.loads(line)
             self._id = request["id"]
             if request["op"] == "leave_run":

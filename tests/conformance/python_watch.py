@@ -23,7 +23,7 @@ class Watching:
         self.cursor = ""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
-        self._take(60)
+        self._take(120)
 
     def _read(self) -> None:
         try:

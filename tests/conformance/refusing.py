@@ -49,20 +49,24 @@ class Refusal:
         reason: Name of the `ErrorReason`, which has its code in `clients/vectors/errors.json`.
         message: The text.
         metadata: What the error is about.
-        retry_delay: Seconds after which a repeat may help; None where none does.
+        retry_delay: Seconds after which a repeat may help; None where none does. Of several, each answer
+            has the next one, and the last is for all that follow.
         count: How many calls; None for all.
     """
 
     reason: str
     message: str = "refused by the tests"
     metadata: dict[str, str] | None = None
-    retry_delay: float | None = None
+    retry_delay: float | list[float] | None = None
     count: int | None = None
 
     def abort(self, context: grpc.ServicerContext) -> None:
         """Ends a call with it."""
         kind = _CLASSES[_REASONS[self.reason]["code"]]
-        status = rich_status(kind(self.reason, self.message, self.metadata, retry_after=self.retry_delay))
+        delay = self.retry_delay
+        if isinstance(delay, list):
+            delay = delay.pop(0) if len(delay) > 1 else delay[0]
+        status = rich_status(kind(self.reason, self.message, self.metadata, retry_after=delay))
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
         context.abort(_CODES[status.code], status.message)
 

@@ -10,6 +10,7 @@ from tests.conformance.cases import load
 from tests.conformance.compare import differences, error_differences
 from tests.conformance.conftest import Outcomes
 from tests.conformance.drivers import languages
+from tests.conformance.stillness import Stillness
 from tests.conformance.table import expected_table, known_failures, title, written
 
 from runwire.v1 import error_pb2, experiment_pb2, metric_pb2, run_pb2, server_pb2
@@ -160,3 +161,11 @@ def test_the_comparer_tells_differences() -> None:
     assert list(error_differences({"code": "NOT_FOUND", "metadata": {"run_id": "1"}}, found)) == []
     assert list(error_differences({"code": "ABORTED"}, found)) != []
     assert list(error_differences({"kind": "argument"}, found)) != []
+
+
+def test_a_case_is_played_again_only_where_all_stood_still() -> None:
+    now = [0.0]
+    stillness = Stillness(lambda: now[0])
+    for seconds, times in ((0.1, 0), (0.4, 0), (2, 1), (0.1, 1), (20, 2), (0, 2)):
+        now[0] += seconds
+        assert stillness.times() == times

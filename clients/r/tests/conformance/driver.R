@@ -225,7 +225,8 @@ ops <- list(
   sync = function(a) {
     found <- call_with(
       runwire_sync,
-      folder = a$folder, address = a$address, as_new_writer = a$as_new_writer
+      folder = a$folder, address = a$address, as_new_writer = a$as_new_writer, timeout = 120,
+      retry = runwire_retry(connect_timeout = 120)
     )
     lapply(seq_len(nrow(found)), function(i) {
       list(
@@ -256,7 +257,7 @@ curves_of <- function(a, f, ...) {
 }
 
 watch_until <- function(held, points, timeout) {
-  end <- proc.time()[["elapsed"]] + if (is.null(timeout)) 60 else timeout
+  end <- proc.time()[["elapsed"]] + if (is.null(timeout)) 120 else timeout
   events <- held$events
   count <- function() sum(vapply(events, function(one) nrow(one$points), 0))
   timed_out <- FALSE

@@ -343,7 +343,7 @@ final class Ops {
   private JsonElement watchUntil(Arguments args) throws InterruptedException {
     return watches
         .get(args.text("watch"))
-        .until(args.integer("points").orElse(0), args.real("timeout").orElse(30.0));
+        .until(args.integer("points").orElse(0), args.real("timeout").orElse(120.0));
   }
 
   private JsonElement watchClose(Arguments args) throws InterruptedException {

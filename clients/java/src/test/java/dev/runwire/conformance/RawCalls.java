@@ -63,7 +63,7 @@ final class RawCalls {
             .setFullMethodName(name)
             .setType(type(name))
             .build();
-    CallOptions options = CallOptions.DEFAULT.withDeadlineAfter(30, TimeUnit.SECONDS);
+    CallOptions options = CallOptions.DEFAULT.withDeadlineAfter(120, TimeUnit.SECONDS);
     ClientCall<byte[], byte[]> call = client.channel().newCall(method, options);
     JsonArray responses = new JsonArray();
     CompletableFuture<Void> done = new CompletableFuture<>();

@@ -28,7 +28,7 @@ final class Watching {
     this.watch = watch;
     thread.setDaemon(true);
     thread.start();
-    take(TimeUnit.SECONDS.toNanos(60));
+    take(TimeUnit.SECONDS.toNanos(120));
   }
 
   String cursor() {

@@ -259,7 +259,7 @@ private[conformance] class ScalaOps(stay: JsonElement => Unit) extends ScalaLogg
     },
     plain("watch_until") { args =>
       val (count, time) = (args.integer("points"), args.real("timeout"))
-      watches(args.text("watch")).until(count.orElse(0), time.orElse(30.0))
+      watches(args.text("watch")).until(count.orElse(0), time.orElse(120.0))
     },
     plain("watch_close") { args =>
       watches(args.text("watch")).close()

@@ -20,7 +20,7 @@ final private[conformance] class ScalaWatching(watch: MetricWatch) {
 
   thread.setDaemon(true)
   thread.start()
-  take(TimeUnit.SECONDS.toNanos(60))
+  take(TimeUnit.SECONDS.toNanos(120))
 
   def cursor: String = last
 
