@@ -4,7 +4,9 @@ import com.google.protobuf.DescriptorProtos.FileDescriptorProto;
 import com.google.protobuf.InvalidProtocolBufferException;
 import dev.runwire.client.MetricHistory;
 import dev.runwire.client.NotFoundException;
+import dev.runwire.client.Retry;
 import dev.runwire.client.RunwireClient;
+import java.time.Duration;
 
 /**
  * A program that uses an old protobuf and the shaded client: logs a run, and prints what it got.
@@ -23,7 +25,13 @@ public final class CrowdedProgram {
     System.out.println("old=" + FileDescriptorProto.parseFrom(file.toByteArray()).getName());
     System.out.println("from=" + jarOf(FileDescriptorProto.class));
     System.out.println("client=" + jarOf(RunwireClient.class));
-    try (RunwireClient client = RunwireClient.connect(arguments[0])) {
+    // The first connection of a process takes a while on a slow machine.
+    try (RunwireClient client =
+        RunwireClient.builder()
+            .address(arguments[0])
+            .timeout(Duration.ofMinutes(2))
+            .retry(new Retry().connectTimeout(Duration.ofMinutes(2)))
+            .build()) {
       String runId =
           client.call(
               "crowded",

@@ -37,8 +37,7 @@ class ClientTest {
 
   @BeforeEach
   void connect(ServerProcess server) {
-    client =
-        RunwireClient.builder().address(server.address()).spoolDir(folder.resolve("spool")).build();
+    client = Patience.client().address(server.address()).spoolDir(folder.resolve("spool")).build();
     experiment = client.createExperiment("java-" + Ids.hex());
   }
 
@@ -295,13 +294,15 @@ class ClientTest {
                   async.logger(made.runId()).logMetric("m", 3, 1);
                   return async.getRun(made.runId(), new RunMask());
                 })
-            .get(10, TimeUnit.SECONDS);
+            .get(Patience.SECONDS, TimeUnit.SECONDS);
     assertEquals(3, run.metrics().get("m").value());
     CompletionException failed =
         assertThrows(
             CompletionException.class, () -> async.getRun("0".repeat(32), new RunMask()).join());
     assertTrue(failed.getCause() instanceof NotFoundException);
-    assertEquals(Optional.empty(), async.getExperimentByName("no such").get(10, TimeUnit.SECONDS));
+    assertEquals(
+        Optional.empty(),
+        async.getExperimentByName("no such").get(Patience.SECONDS, TimeUnit.SECONDS));
   }
 
   @Test
@@ -338,7 +339,7 @@ class ClientTest {
   void aRunThatACallEndedKeepsItsStatusWhenTheClientIsClosed(ServerProcess server) {
     String runId;
     try (RunwireClient own =
-        RunwireClient.builder().address(server.address()).spoolDir(folder.resolve("own")).build()) {
+        Patience.client().address(server.address()).spoolDir(folder.resolve("own")).build()) {
       runId = own.startRun("ended by a call").runId();
       own.updateRun(runId, RunStatus.FAILED, null);
     }

@@ -20,21 +20,19 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What becomes of what others do with a client while it is closed, and after. */
 @ExtendWith(ServerExtension.class)
-@Timeout(60)
 class ClosingTest {
   private static final String RUN = "1".repeat(32);
 
   @TempDir Path folder;
 
   private RunwireClient.Builder builder() {
-    return RunwireClient.builder().spoolDir(folder.resolve("spool"));
+    return Patience.client().spoolDir(folder.resolve("spool"));
   }
 
   private static void isClosed(Executable call) {
@@ -66,7 +64,7 @@ class ClosingTest {
         begun.await();
         client.close();
         for (int i = 0; i < 4; i++) {
-          long logged = logging.get(i).get(20, TimeUnit.SECONDS);
+          long logged = logging.get(i).get(Patience.SECONDS, TimeUnit.SECONDS);
           assertEquals(logged, reader.getMetricHistory(logger.runId(), "m" + i).size());
         }
       }
@@ -181,8 +179,8 @@ class ClosingTest {
       isClosed(() -> client.beginRun(new RunSpec().experimentId("0")));
       isClosed(() -> client.keepAlive(RUN));
       channel.go.countDown();
-      starting.get(20, TimeUnit.SECONDS);
-      closing.get(20, TimeUnit.SECONDS);
+      starting.get(Patience.SECONDS, TimeUnit.SECONDS);
+      closing.get(Patience.SECONDS, TimeUnit.SECONDS);
       assertEquals(RunStatus.KILLED, reader.getRun(runId).status());
     } finally {
       channel.shutdownNow();
@@ -245,7 +243,7 @@ class ClosingTest {
       MetricWatch unused = client.watchMetrics(spec);
       CompletableFuture<Boolean> waiting = CompletableFuture.supplyAsync(watch::hasNext);
       client.close();
-      assertFalse(waiting.get(20, TimeUnit.SECONDS));
+      assertFalse(waiting.get(Patience.SECONDS, TimeUnit.SECONDS));
       assertFalse(watch.hasNext());
       assertFalse(unused.hasNext());
       isClosed(() -> client.watchMetrics(spec).close());

@@ -30,17 +30,15 @@ import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** What waits for the delivery of logs and then asks the server takes its timeout once. */
-@Timeout(60)
 class DeadlineTest {
   private static final String RUN = "1".repeat(32);
-  private static final long TIMEOUT = 20_000;
+  private static final long TIMEOUT = Patience.LONG.toMillis();
   private static final long SLOWNESS = 1000;
 
   @TempDir Path folder;
@@ -134,7 +132,7 @@ class DeadlineTest {
   }
 
   private RunwireClient client() {
-    return RunwireClient.builder()
+    return Patience.client()
         .address("runwire://127.0.0.1:" + server.getPort())
         .timeout(Duration.ofMillis(TIMEOUT))
         .spoolDir(folder)

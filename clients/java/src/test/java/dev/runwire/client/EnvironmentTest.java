@@ -63,7 +63,7 @@ class EnvironmentTest {
       ManagedChannel channel =
           Grpc.newChannelBuilder("127.0.0.1:1", InsecureChannelCredentials.create()).build();
       RunwireClient client =
-          RunwireClient.builder()
+          Patience.client()
               .channel(channel)
               .spoolDir(Paths.get(arguments[0]))
               .retry(new Retry().connectTimeout(Duration.ofMillis(300)))
@@ -131,12 +131,7 @@ class EnvironmentTest {
   static final class StartsRuns {
     public static void main(String[] arguments) {
       try (RunwireClient client =
-          RunwireClient.builder()
-              .address(arguments[0])
-              .spoolDir(Paths.get(arguments[1]))
-              // The first connection of a process takes a while on a busy machine.
-              .retry(new Retry().connectTimeout(Duration.ofSeconds(30)))
-              .build()) {
+          Patience.client().address(arguments[0]).spoolDir(Paths.get(arguments[1])).build()) {
         for (int i = 0; i < 2; i++) {
           RunSpec spec = RunSpec.named("r" + i).params(Map.of("p", i)).tags(Map.of("t", i));
           System.out.println(client.<String, RuntimeException>call(spec, RunLogger::runId));
@@ -155,7 +150,7 @@ class EnvironmentTest {
   void runsGoIntoTheEnvironmentsExperiment(ServerProcess server) throws Exception {
     String name = "environment-" + Ids.hex();
     List<String> runIds = started(server, "RUNWIRE_EXPERIMENT", name);
-    try (RunwireClient client = RunwireClient.connect(server.address())) {
+    try (RunwireClient client = Patience.client().address(server.address()).build()) {
       String experimentId = client.getExperimentByName(name).orElseThrow().experimentId();
       for (String runId : runIds) {
         assertEquals(experimentId, client.getRun(runId).experimentId());
@@ -165,7 +160,7 @@ class EnvironmentTest {
 
   @Test
   void theFirstRunThatIsStartedIsTheEnvironments(ServerProcess server) throws Exception {
-    try (RunwireClient client = RunwireClient.connect(server.address())) {
+    try (RunwireClient client = Patience.client().address(server.address()).build()) {
       String runId = client.createRun(RunSpec.named("theirs")).runId();
       client.finishRun(runId, RunStatus.KILLED);
       List<String> runIds = started(server, "RUNWIRE_RUN_ID", runId);
@@ -182,7 +177,7 @@ class EnvironmentTest {
   static final class Asks {
     public static void main(String[] arguments) {
       try (RunwireClient client =
-          RunwireClient.builder()
+          Patience.client()
               .address(arguments[0])
               .retry(new Retry().connectTimeout(Duration.ofSeconds(Long.parseLong(arguments[1]))))
               .build()) {
@@ -201,7 +196,9 @@ class EnvironmentTest {
     try (ServerProcess server =
         new ServerProcess(folder, "--tls-cert", certificate, "--tls-key", key).start()) {
       String address = "runwires://" + server.address();
-      assertEquals("sqlite", said(Map.of("RUNWIRE_TLS_CA", certificate), Asks.class, address, 30));
+      assertEquals(
+          "sqlite",
+          said(Map.of("RUNWIRE_TLS_CA", certificate), Asks.class, address, Patience.SECONDS));
       assertEquals("refused", said(Map.of(), Asks.class, address, 3));
     }
   }
@@ -210,7 +207,7 @@ class EnvironmentTest {
   static final class LogsToNowhere {
     public static void main(String[] arguments) {
       RunwireClient client =
-          RunwireClient.builder()
+          Patience.client()
               .address("runwire://127.0.0.1:1")
               .retry(new Retry().connectTimeout(Duration.ofMillis(300)))
               .build();

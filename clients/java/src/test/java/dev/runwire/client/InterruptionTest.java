@@ -15,24 +15,18 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.logging.LogManager;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Who is interrupted while he waits is told what becomes of what was logged, and that is true. */
-@Timeout(60)
 class InterruptionTest {
-  private static final long SECOND = 1_000_000_000L;
+  private static final long LONG = Patience.LONG.toNanos();
   private static final String RUN = "1".repeat(32);
 
   @TempDir Path folder;
 
   private RunwireClient online(ServerProcess server) {
-    return RunwireClient.builder()
-        .address(server.address())
-        .retry(new Retry().connectTimeout(Duration.ofSeconds(30)))
-        .spoolDir(folder.resolve("spool"))
-        .build();
+    return Patience.client().address(server.address()).spoolDir(folder.resolve("spool")).build();
   }
 
   private Pipeline offline() {
@@ -114,8 +108,12 @@ class InterruptionTest {
               });
       waiting.start();
       begun.await();
+      // However short the time to close is, it is told of a frame.
+      while (Spools.in(folder.resolve("spool")).isEmpty() || framesOnDisk() == 0) {
+        Thread.sleep(10);
+      }
       assertThrows(RunwireException.class, () -> client.close(Duration.ofSeconds(2)));
-      RunwireException error = told.get(20, TimeUnit.SECONDS);
+      RunwireException error = told.get(Patience.SECONDS, TimeUnit.SECONDS);
       assertEquals(CancelledException.class, error.getClass());
       assertTrue(error.getMessage().contains("closed meanwhile. 1 frame waits"), error.toString());
     }
@@ -154,10 +152,10 @@ class InterruptionTest {
 
     private static void leaveOpen(Path spool) {
       RunwireClient client =
-          RunwireClient.builder()
+          Patience.client()
               .mode(Mode.OFFLINE)
               .spoolDir(spool)
-              .shutdownTimeout(Duration.ofSeconds(5))
+              .shutdownTimeout(Patience.LONG)
               .build();
       client.startRun("open").flush();
     }
@@ -190,12 +188,12 @@ class InterruptionTest {
     // So that nothing is folded before the wait begins.
     guard.lock();
     try {
-      CancelledException told = interrupted(() -> pipeline.flush(SECOND));
+      CancelledException told = interrupted(() -> pipeline.flush(LONG));
       assertTrue(told.getMessage().contains("written to the disk"), told.getMessage());
     } finally {
       guard.unlock();
     }
-    pipeline.close(10 * SECOND, false);
+    pipeline.close(LONG, false);
     assertEquals(1, framesOnDisk());
   }
 
@@ -205,7 +203,7 @@ class InterruptionTest {
     log(pipeline);
     Thread.currentThread().interrupt();
     try {
-      pipeline.close(SECOND, false);
+      pipeline.close(LONG, false);
     } catch (CancelledException early) {
       // Unless all was folded before anybody had to wait.
       Path spool = Spools.in(folder.resolve("spool")).get(0);

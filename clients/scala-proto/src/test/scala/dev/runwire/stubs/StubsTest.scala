@@ -14,6 +14,8 @@ import io.grpc.InsecureChannelCredentials
 import io.grpc.ManagedChannel
 
 class StubsTest extends munit.FunSuite {
+  override def munitTimeout: Duration = 600.seconds
+
   private var server: ServerProcess = null
   private var channel: ManagedChannel = null
 
@@ -38,7 +40,7 @@ class StubsTest extends munit.FunSuite {
       values = Seq(0.5, 0.25)
     )
     val batch = LogBatchRequest(runId = runId, blocks = Seq(block), params = Seq(Param("alpha", "1")))
-    Await.result(RunServiceGrpc.stub(channel).logBatch(batch), 30.seconds)
+    Await.result(RunServiceGrpc.stub(channel).logBatch(batch), 2.minutes)
     val found = RunServiceGrpc.blockingStub(channel).getRun(GetRunRequest(runId)).getRun
     assertEquals(found.params, Seq(Param("alpha", "1")))
     assertEquals(found.metrics.map(_.count), Seq(2L))
@@ -48,7 +50,7 @@ class StubsTest extends munit.FunSuite {
     val client = RunwireClient.builder().address(server.address).build()
     try {
       val found = RunServiceGrpc.stub(client.channel).getRun(GetRunRequest("0" * 32))
-      val error = RunwireException.of(Await.result(found.failed, 30.seconds))
+      val error = RunwireException.of(Await.result(found.failed, 2.minutes))
       assertEquals(error.reason, "RUN_NOT_FOUND")
     } finally client.close()
   }

@@ -3,11 +3,14 @@ package dev.runwire.scaladsl
 import java.nio.file.Files
 import java.nio.file.Paths
 
+import scala.concurrent.duration._
 import scala.jdk.CollectionConverters._
 
 import com.google.gson.JsonParser
 
 class AddressTest extends munit.FunSuite {
+  override def munitTimeout: Duration = 600.seconds
+
   private def vectors =
     JsonParser.parseString(Files.readString(Paths.get("../../vectors/addresses.json"))).getAsJsonObject
 

@@ -93,9 +93,9 @@ class ClientTest extends ServerSuite {
         catch { case error: Throwable => thrown.success(error); () }
       val calling = new Thread(work)
       calling.start()
-      val runId = Await.result(started.future, 30.seconds)
+      val runId = Await.result(started.future, 2.minutes)
       calling.interrupt()
-      val error = Await.result(thrown.future, 30.seconds)
+      val error = Await.result(thrown.future, 2.minutes)
       assertEquals(error.getClass.getSimpleName, "CancelledException")
       assertEquals(client.getRun(runId).status, RunStatus.Killed: RunStatus)
     }
@@ -110,7 +110,7 @@ class ClientTest extends ServerSuite {
           run.runId
         }
       }
-      val ended = runs.map(run => Await.ready(run, 30.seconds).value.get)
+      val ended = runs.map(run => Await.ready(run, 2.minutes).value.get)
       assertEquals(ended.map(_.isSuccess), Seq(true, true, true, false))
       val Some(experiment) = client.getExperimentByName("futures"): @unchecked
       val found =
@@ -128,7 +128,7 @@ class ClientTest extends ServerSuite {
           started.success(run.runId)
           throw error
         }
-        val thrown = Await.result(ended.failed, 30.seconds)
+        val thrown = Await.result(ended.failed, 2.minutes)
         assert(thrown.getCause eq error, thrown)
         assertEquals(client.getRun(started.future.value.get.get).status, RunStatus.Failed: RunStatus)
       }
@@ -137,7 +137,7 @@ class ClientTest extends ServerSuite {
 
   test("calls as futures have the results and the errors of the blocking ones") {
     withClient { client =>
-      def get[A](future: Future[A]): A = Await.result(future, 30.seconds)
+      def get[A](future: Future[A]): A = Await.result(future, 2.minutes)
       val id = get(client.async.createExperiment("async", Map("year" -> 2026)))
       assertEquals(get(client.async.getExperiment(id)), client.getExperiment(id))
       assertEquals(get(client.async.getExperimentByName("missing")), None)

@@ -15,15 +15,18 @@ import io.grpc.Status
 
 /** The vectors of errors, as somebody meets them who catches in Scala. */
 class ErrorsTest extends munit.FunSuite {
+  override def munitTimeout: Duration = 600.seconds
+
   private val vectors = Paths.get("../../vectors")
   private var server: ScriptedServer = null
   private var client: Client = null
 
   override def beforeAll(): Unit = {
     server = new ScriptedServer
-    val quick = Retry(initial = 1.milli, maximum = 1.milli, maxAttempts = Some(2))
+    val quick =
+      Retry(initial = 1.milli, maximum = 1.milli, maxAttempts = Some(2), connectTimeout = 2.minutes)
     val spools = Files.createTempDirectory("runwire-scala")
-    client = Runwire.connect(server.address, retry = quick, spoolDir = Some(spools))
+    client = Runwire.connect(server.address, timeout = 2.minutes, retry = quick, spoolDir = Some(spools))
   }
 
   override def afterAll(): Unit = {

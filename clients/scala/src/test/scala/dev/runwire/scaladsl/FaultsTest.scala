@@ -7,7 +7,7 @@ import scala.concurrent.duration._
 import dev.runwire.client.ServerProcess
 
 class FaultsTest extends munit.FunSuite {
-  override def munitTimeout: Duration = 180.seconds
+  override def munitTimeout: Duration = 600.seconds
 
   private def withServer[A](body: ServerProcess => A): A = {
     val server = new ServerProcess(Files.createTempDirectory("runwire-scala")).start()
@@ -18,8 +18,9 @@ class FaultsTest extends munit.FunSuite {
   private def connect(server: ServerProcess): Client =
     Runwire.connect(
       s"runwire://${server.address}",
-      spoolDir = Some(Files.createTempDirectory("runwire-spool")),
-      retry = Retry(connectTimeout = 30.seconds)
+      timeout = 2.minutes,
+      retry = Retry(connectTimeout = 2.minutes),
+      spoolDir = Some(Files.createTempDirectory("runwire-spool"))
     )
 
   test("a server that is killed in the middle of a run has each point once") {

@@ -80,7 +80,7 @@ class ReplayTest extends ServerSuite {
           over.countDown()
           work(log, 4000 until Steps)
         }
-        Await.result(older, 60.seconds)
+        Await.result(older, 2.minutes)
         assertWhole(first, runId)
         // The older, the newer, the older again when it was told, and who asks.
         assert(epoch(first, runId, "app") >= 4, "nobody was fenced")
@@ -95,7 +95,7 @@ class ReplayTest extends ServerSuite {
         val attempts = Seq(first -> "1", second -> "2", first -> "3").map { case (client, attempt) =>
           Future(client.replayAttempt(attempt, runId, "app")(work(_, 0 until Steps)))
         }
-        attempts.foreach(Await.result(_, 60.seconds))
+        attempts.foreach(Await.result(_, 2.minutes))
         assertWhole(first, runId)
       }
     }

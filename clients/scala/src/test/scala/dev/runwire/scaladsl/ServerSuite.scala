@@ -12,7 +12,7 @@ abstract class ServerSuite extends munit.FunSuite {
   private var process: ServerProcess = null
   private var spools: Path = null
 
-  override def munitTimeout: Duration = 120.seconds
+  override def munitTimeout: Duration = 600.seconds
 
   override def beforeAll(): Unit = {
     spools = Files.createTempDirectory("runwire-scala")
@@ -28,9 +28,13 @@ abstract class ServerSuite extends munit.FunSuite {
 
   /** Lends a client of its own. */
   def withClient[A](body: Client => A): A = {
-    // The first connection of a process may take long where others are busy.
-    val patient = Retry(connectTimeout = 30.seconds)
-    val client = Runwire.connect(s"runwire://${server.address}", spoolDir = Some(folder()), retry = patient)
+    // A slow machine may stand still for a while.
+    val client = Runwire.connect(
+      s"runwire://${server.address}",
+      timeout = 2.minutes,
+      retry = Retry(connectTimeout = 2.minutes),
+      spoolDir = Some(folder())
+    )
     try body(client)
     finally client.close()
   }

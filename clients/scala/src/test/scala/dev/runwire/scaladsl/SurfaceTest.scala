@@ -3,7 +3,11 @@ package dev.runwire.scaladsl
 import java.lang.reflect.Method
 import java.lang.reflect.Modifier
 
+import scala.concurrent.duration._
+
 class SurfaceTest extends munit.FunSuite {
+  override def munitTimeout: Duration = 600.seconds
+
   private val facade: Seq[Class[_]] = Seq(
     Runwire.getClass,
     classOf[Client],

@@ -15,7 +15,7 @@ import dev.runwire.v1.Hello
 import dev.runwire.v1.MetricServiceGrpc
 
 class SparkIT extends munit.FunSuite {
-  override def munitTimeout: Duration = 300.seconds
+  override def munitTimeout: Duration = 900.seconds
 
   private val folder: Path = Files.createTempDirectory("runwire-spark")
   // Maven runs the tests in the folder of the Spark that they are for.
@@ -26,11 +26,11 @@ class SparkIT extends munit.FunSuite {
 
   override def beforeAll(): Unit = {
     server = new ServerProcess(folder.resolve("server")).start()
-    // The first connection of a process may take long where others are busy.
+    // A slow machine may stand still for a while.
     client = Runwire.connect(
       s"runwire://${server.address}",
       timeout = 2.minutes,
-      retry = Retry(connectTimeout = 1.minute),
+      retry = Retry(connectTimeout = 2.minutes),
       spoolDir = Some(folder.resolve("spools"))
     )
   }
@@ -63,7 +63,7 @@ class SparkIT extends munit.FunSuite {
     val builder = program("submit", words).redirectOutput(said.toFile).redirectError(log.toFile)
     master.foreach(builder.environment.put("MASTER", _))
     val process = builder.start()
-    try assert(process.waitFor(240, TimeUnit.SECONDS), s"$job does not end:\n${Files.readString(log)}")
+    try assert(process.waitFor(800, TimeUnit.SECONDS), s"$job does not end:\n${Files.readString(log)}")
     finally process.destroy()
     assertEquals(process.exitValue(), 0, Files.readString(said) + Files.readString(log))
     Files.readString(said)
