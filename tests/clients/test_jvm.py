@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from tests.clients.outside import CLIENTS, succeed
 
-pytestmark = [pytest.mark.xdist_group("jvm"), pytest.mark.timeout(2_700)]
+pytestmark = [pytest.mark.xdist_group("jvm"), pytest.mark.timeout(6_000)]
 
 # Maven says nothing of a module in which it finds no tests, or leaves all of them out.
 SCALA = [f"{module}/{version}" for module in ("scala", "scala-proto") for version in ("2.12", "2.13", "3")]
@@ -23,7 +23,7 @@ def reports() -> list[Path]:
 def test_everything_builds_and_passes_its_tests() -> None:
     for old in reports():
         old.unlink()
-    succeed(["mvn", "-B", "-ntp", "-q", "verify"], CLIENTS, timeout=2400)
+    succeed(["mvn", "-B", "-ntp", "-q", "verify"], CLIENTS, timeout=5400)
     suites = [(path, ElementTree.parse(path).getroot()) for path in reports()]
     assert [str(path) for path, suite in suites if suite.get("skipped") != "0"] == []
     found = {path.parents[2] for path, suite in suites if suite.get("tests") != "0"}

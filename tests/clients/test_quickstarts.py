@@ -35,14 +35,14 @@ def program(language: str, text: str, needs: str = "") -> str:
 def python(source: str, folder: Path, **more: str) -> str:
     """Runs a program in Python."""
     (folder / "quickstart.py").write_text(source)
-    return succeed([sys.executable, "quickstart.py"], folder, timeout=120, **more)
+    return succeed([sys.executable, "quickstart.py"], folder, timeout=600, **more)
 
 
 def java(source: str, folder: Path, **more: str) -> str:
     """Runs a program in Java, from its source."""
     (folder / "Quickstart.java").write_text(source)
     path = succeed([CLIENTS / "java" / "conformance", "--class-path"], CLIENTS, timeout=1200).strip()
-    return succeed(["java", "-cp", path, "Quickstart.java"], folder, timeout=300, **more)
+    return succeed(["java", "-cp", path, "Quickstart.java"], folder, timeout=600, **more)
 
 
 def scala(source: str, folder: Path, **more: str) -> str:
@@ -54,15 +54,15 @@ def scala(source: str, folder: Path, **more: str) -> str:
     compiler = succeed([CLIENTS / "scala" / "conformance", "--compiler"], CLIENTS, timeout=1200).strip()
     # The compiler is done before it pays to compile its own code well.
     main = ["java", "-XX:TieredStopAtLevel=1", "-cp", compiler, "scala.tools.nsc.Main", "-classpath", path]
-    succeed([*main, "-d", folder, "Quickstart.scala"], folder, timeout=300)
-    return succeed(["java", "-cp", f"{path}:{folder}", named[1]], folder, timeout=120, **more)
+    succeed([*main, "-d", folder, "Quickstart.scala"], folder, timeout=600)
+    return succeed(["java", "-cp", f"{path}:{folder}", named[1]], folder, timeout=600, **more)
 
 
 def r(source: str, folder: Path, **more: str) -> str:
     """Runs a program in R, with the package in the checkout's own library."""
-    library = succeed([CLIENTS / "r" / "tests" / "library"], folder, timeout=900).strip()
+    library = succeed([CLIENTS / "r" / "tests" / "library"], folder, timeout=1800).strip()
     (folder / "quickstart.R").write_text(source)
-    return succeed(["Rscript", "quickstart.R"], folder, timeout=120, R_LIBS=library, **more)
+    return succeed(["Rscript", "quickstart.R"], folder, timeout=600, R_LIBS=library, **more)
 
 
 def marked(run: Callable[..., str], tools: str) -> object:
@@ -85,7 +85,7 @@ def serving(folder: Path) -> Iterator[tuple[Client, dict[str, str]]]:
             yield client, named
 
 
-@pytest.mark.timeout(2_000)
+@pytest.mark.timeout(4_000)
 @pytest.mark.parametrize(
     "run", [marked(python, "python"), marked(java, "jvm"), marked(scala, "jvm"), marked(r, "r")]
 )
@@ -103,7 +103,7 @@ def test_the_quickstart_does_what_it_says(run: Callable[..., str], tmp_path: Pat
     assert (rmse.count, rmse.first, rmse.value, rmse.step) == (100, 1.0, 0.01, 99)
 
 
-@pytest.mark.timeout(2_000)
+@pytest.mark.timeout(4_000)
 @pytest.mark.parametrize("run", [marked(java, "jvm"), marked(scala, "jvm"), marked(r, "r")])
 def test_the_program_of_a_client_s_readme_does_what_it_says(run: Callable[..., str], tmp_path: Path) -> None:
     text = (CLIENTS / run.__name__ / "README.md").read_text(encoding="utf-8")

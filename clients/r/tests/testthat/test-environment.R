@@ -23,20 +23,20 @@ test_that("RUNWIRE_TLS_CA is the file of the certificates to trust", {
   authority <- normalizePath(certificates("localhost.pem"))
   server <- new_server("--tls-cert", authority, "--tls-key", certificates("localhost.key"))
   address <- paste0("runwires://localhost:", server$port)
-  lines <- c(
-    "client <- runwire_connect(retry = runwire_retry(connect_timeout = 2))",
+  lines <- function(seconds) c(
+    paste0("client <- runwire_connect(retry = runwire_retry(connect_timeout = ", seconds, "))"),
     "cat('found', tryCatch(runwire_server_info(client = client)$api_version, error = function(e) class(e)[1]), '\\n')",
     "run_id <- runwire_begin_run('0', client = client)",
     "runwire_log_metric('m', 1, run_id = run_id, client = client)",
     "cat('flushed', tryCatch(is.null(runwire_flush(client = client)), error = function(e) class(e)[1]), '\\n')",
     "tools::pskill(Sys.getpid(), tools::SIGKILL)"
   )
-  trusting <- new_script(lines, RUNWIRE_TRACKING_URI = address, RUNWIRE_TLS_CA = authority)
+  trusting <- new_script(lines(120), RUNWIRE_TRACKING_URI = address, RUNWIRE_TLS_CA = authority)
   trusting$end()
   expect_identical(trimws(trusting$told("found")), "v1")
   expect_identical(trimws(trusting$told("flushed")), "TRUE")
   # The system's certificates do not vouch for this one.
-  other <- new_script(lines, RUNWIRE_TRACKING_URI = address, RUNWIRE_TLS_CA = "")
+  other <- new_script(lines(2), RUNWIRE_TRACKING_URI = address, RUNWIRE_TLS_CA = "")
   other$end()
   expect_identical(trimws(other$told("found")), "runwire_server_unavailable")
   expect_identical(trimws(other$told("flushed")), "runwire_server_unavailable")
@@ -45,7 +45,7 @@ test_that("RUNWIRE_TLS_CA is the file of the certificates to trust", {
 test_that("without RUNWIRE_SPOOL_DIR spools lie in the user's folder for state, by address", {
   lines <- c(
     "retry <- runwire_retry(connect_timeout = 0.2)",
-    "client <- runwire_connect('127.0.0.1:1', shutdown_timeout = 0.2, retry = retry)",
+    "client <- runwire_connect('127.0.0.1:1', shutdown_timeout = 120, retry = retry)",
     "run_id <- runwire_begin_run('0', client = client)"
   )
   # The hash is that of the text runwire://127.0.0.1:1.

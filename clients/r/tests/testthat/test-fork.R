@@ -23,7 +23,7 @@ test_that("every way in is an error in a forked child, and the parent goes on", 
   run <- runwire_start_run(experiment_id = "0", client = client)
   runwire_flush(client = client)
   watch <- runwire_watch(run_id, client = client)
-  runwire_watch_next(watch, 10)
+  runwire_watch_next(watch, 120)
   spool <- tempfile("spool")
   dir.create(spool)
   found <- in_child(

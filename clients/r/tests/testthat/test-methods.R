@@ -6,9 +6,9 @@ test_that("each class is shown in a line, at length, in sum and as a data frame"
   run_id <- runwire_begin_run(experiment_id, run_name = "one", params = c(a = 1), client = client)
   other <- runwire_begin_run(experiment_id, run_name = "two", client = client)
   watch <- runwire_watch(c(run_id, other), client = client)
-  runwire_watch_next(watch, 10)
+  runwire_watch_next(watch, 120)
   runwire_log_series("m", c(3, NaN, 1, 2), steps = 1:4, timestamps = 1000, run_id = run_id, client = client)
-  event <- runwire_watch_next(watch, 10)
+  event <- runwire_watch_next(watch, 120)
   runwire_log_metric("m", 5, run_id = other, client = client)
 
   expect_identical(format(watch), "<watch of 2 runs>")
