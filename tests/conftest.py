@@ -21,8 +21,10 @@ from runwire_server.storage.base import Stores
 from runwire_server.storage.engine import Engine
 from runwire_server.storage.stores import open_engine
 
-# No example fails for being slow: a machine may be busy with others.
-hypothesis.settings.register_profile("tests", deadline=None)
+# No example fails for being slow: a machine may be busy with others, or stand still for a while.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("tests")
 
 

@@ -12,6 +12,8 @@ from runwire._watch import AsyncMetricWatch
 from runwire.curves import MetricEvent
 
 KINDS = ("sync", "async")
+# More than any call has time for.
+PATIENCE = 400
 
 
 class Blocking:
@@ -32,15 +34,15 @@ class Blocking:
             made = method(*args, **given)
             if isinstance(made, AsyncMetricWatch):
                 return BlockingWatch(made, self._loop)
-            return asyncio.run_coroutine_threadsafe(made, self._loop).result(60)
+            return asyncio.run_coroutine_threadsafe(made, self._loop).result(PATIENCE)
 
         return call
 
     def close(self) -> None:
         """Closes the client and ends the loop."""
-        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._client.close(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def __enter__(self) -> Blocking:
@@ -67,7 +69,7 @@ class BlockingWatch:
 
     def close(self) -> None:
         """Ends the watch."""
-        asyncio.run_coroutine_threadsafe(self._watch.close(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._watch.close(), self._loop).result(PATIENCE)
 
     def __iter__(self) -> BlockingWatch:
         """Returns the watch."""
@@ -79,7 +81,7 @@ class BlockingWatch:
         async def following() -> MetricEvent | None:
             return await anext(self._watch, None)
 
-        event = asyncio.run_coroutine_threadsafe(following(), self._loop).result(60)
+        event = asyncio.run_coroutine_threadsafe(following(), self._loop).result(PATIENCE)
         if event is None:
             raise StopIteration
         return event

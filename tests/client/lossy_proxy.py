@@ -96,12 +96,12 @@ class LossyProxy:
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
 
-        server = asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+        server = asyncio.run_coroutine_threadsafe(start(), loop).result(120)
         try:
             self.address = f"runwire://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             yield self
         finally:
-            asyncio.run_coroutine_threadsafe(stop(server), loop).result(10)
+            asyncio.run_coroutine_threadsafe(stop(server), loop).result(120)
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
+            thread.join(120)
             loop.close()

@@ -27,13 +27,13 @@ def fill(client: Any, run: str, values: Any, key: str = "loss", first: int = 0) 
 def command(server: Any, *arguments: str) -> subprocess.Popen[str]:
     """Starts the command."""
     there = {**os.environ, "RUNWIRE_TRACKING_URI": server.address}
-    words = [sys.executable, "-u", "-m", "runwire.cli", *arguments]
+    words = [sys.executable, "-u", "-m", "runwire.cli", "--timeout", "100", *arguments]
     return subprocess.Popen(words, env=there, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def said(server: Any, *arguments: str) -> str:
     """Runs the command to its end, and returns what it printed."""
     process = command(server, *arguments)
-    out, complained = process.communicate(timeout=60)
+    out, complained = process.communicate(timeout=120)
     assert (process.returncode, complained) == (0, "")
     return out

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -40,12 +39,13 @@ class Sent:
 
 @dataclass
 class Script:
-    """What to answer, call by call; the last answer stays."""
+    """What to answer, call by call; the last answer stays. Once `over` is set, nothing is silent any more."""
 
     answers: list[bytes | Failure | float] = field(default_factory=list)
     seen: list[Sent] = field(default_factory=list)
     address: str = ""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    over: threading.Event = field(default_factory=threading.Event)
 
     def take(self) -> bytes | Failure | float:
         """Returns the next answer: bytes, a failure, or seconds of silence before an empty answer."""
@@ -69,7 +69,7 @@ class _Handler(grpc.GenericRpcHandler):
                 context.set_trailing_metadata((("grpc-status-details-bin", _details(answer)),))
             context.abort(grpc.StatusCode[answer.code], answer.message)
         if isinstance(answer, float):
-            time.sleep(answer)
+            self._script.over.wait(answer)
             answer = b""
         yield answer
 
@@ -78,7 +78,8 @@ def _details(failure: Failure) -> bytes:
     status = status_pb2.Status(message=failure.message)
     found: list[Any] = [error_details_pb2.ErrorInfo(reason=failure.reason, domain="runwire")]
     if failure.retry_delay is not None:
-        delay = Duration(nanos=int(failure.retry_delay * 1e9))
+        delay = Duration()
+        delay.FromNanoseconds(int(failure.retry_delay * 1e9))
         found.append(error_details_pb2.RetryInfo(retry_delay=delay))
     for detail in found:
         packed = any_pb2.Any()

@@ -35,8 +35,9 @@ def run(server: Any, *arguments: str, **environment: str) -> subprocess.Complete
     there = {**os.environ, **environment}
     if server is not None:
         there["RUNWIRE_TRACKING_URI"] = server.address
+        arguments = ("--timeout", "100", *arguments)
     command = [sys.executable, "-m", "runwire.cli", *arguments]
-    return subprocess.run(command, env=there, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=there, capture_output=True, text=True, timeout=120, check=False)
 
 
 def output(server: Any, *arguments: str) -> Any:
@@ -189,7 +190,7 @@ from runwire.cli import main
 main()
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [done.stderr.strip()]

@@ -17,7 +17,7 @@ from runwire.v1 import frame_pb2, metric_pb2, metric_pb2_grpc, run_pb2, run_pb2_
 
 RUN = "a" * 32
 SLOWNESS = 1.0
-TIMEOUT = 20.0
+TIMEOUT = 300.0
 
 
 class Slow(metric_pb2_grpc.MetricServiceServicer, run_pb2_grpc.RunServiceServicer):

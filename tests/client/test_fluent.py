@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas
 import pytest
+from tests.client.test_process_life import PATIENT
 from tests.support.server import ServerProcess
 
 import runwire
@@ -36,7 +37,12 @@ def script(server: Any, code: str, **environment: str) -> subprocess.CompletedPr
     """Runs a program of a user to its end."""
     there = {**os.environ, "RUNWIRE_TRACKING_URI": f"runwire://{server.address}", **environment}
     return subprocess.run(
-        [sys.executable, "-c", code], env=there, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", PATIENT + code],
+        env=there,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
 
 
@@ -194,7 +200,7 @@ def test_each_thread_has_its_own_run() -> None:
 
     def work(number: int) -> None:
         with runwire.start_run() as run:
-            barrier.wait(30)
+            barrier.wait(120)
             runwire.log_param("number", number)
             seen[number] = run.info.run_id
 
@@ -317,7 +323,7 @@ print(time.time(), flush=True)
 """
     done = script(server, code, RUNWIRE_SPOOL_DIR=str(tmp_path / "kept"))
     # An exit may take 60 s where there is hope.
-    assert time.time() - float(done.stdout) < 20
+    assert time.time() - float(done.stdout) < 60
     assert done.returncode == 0
     assert str(tmp_path / "kept") in done.stderr
     assert "runwire sync" in done.stderr

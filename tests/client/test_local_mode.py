@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.client.blocking import KINDS, connect
+from tests.client.test_process_life import PATIENT
 from tests.support.server import ServerProcess
 
 from runwire import Client, errors
@@ -72,13 +73,13 @@ def gone(pid: int) -> None:
         return
     with open(descriptor, "rb") as file:
         # Readable when the process has ended.
-        waiting = select.select([file], [], [], 60)
+        waiting = select.select([file], [], [], 120)
         assert waiting[0], f"process {pid} does not end"
 
 
 def script(code: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Starts a program in the current folder."""
-    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    command = [sys.executable, "-W", "error", "-c", PATIENT + code, *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment}
     )
@@ -86,7 +87,7 @@ def script(code: str, *arguments: str, **environment: str) -> subprocess.Popen[s
 
 def finished(process: subprocess.Popen[str]) -> str:
     """Waits for a program, and returns what it printed."""
-    said, complained = process.communicate(timeout=120)
+    said, complained = process.communicate(timeout=400)
     assert (process.returncode, complained) == (0, "")
     return said
 
@@ -314,7 +315,7 @@ def test_without_the_servers_packages_it_says_what_to_install(place: Path) -> No
     )
     paths = os.pathsep.join(filter(None, [str(place / "hidden"), os.environ.get("PYTHONPATH", "")]))
     process = script(LOG_ONE, PYTHONPATH=paths)
-    _, complained = process.communicate(timeout=60)
+    _, complained = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "pip install 'runwire[server]'" in complained
     assert "aiosqlite" in complained
@@ -334,7 +335,7 @@ def test_forked_children_log_to_the_same_server(place: Path) -> None:
         for child in children:
             child.start()
         for child in children:
-            child.join(60)
+            child.join(120)
             assert child.exitcode == 0
         assert client.get_metric_history(run, "loss").steps.tolist() == [0, 1, 2, 3]
 

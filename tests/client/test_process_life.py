@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,8 +17,14 @@ from tests.support.server import ServerProcess
 
 from runwire import Client
 
-RUNWIRE = str(Path(sys.executable).with_name("runwire"))
+RUNWIRE = (str(Path(sys.executable).with_name("runwire")), "--timeout", "120")
 NOWHERE = "runwire://127.0.0.1:1"
+# Programs have time for what they do, and nothing to say of it, also where the machine stands still.
+PATIENT = """
+from runwire import Client, _local, _process, _waiting
+_local._START_SECONDS = _process._TERMINATION_SECONDS = _waiting._PROGRESS = 200.0
+Client.__init__.__kwdefaults__["timeout"] = 200.0
+"""
 
 
 @dataclass
@@ -35,7 +42,7 @@ class Program:
     def end(self, told: str | None = None) -> tuple[int, str, str]:
         """Tells it something, waits for its end, and returns its exit code and what it printed."""
         try:
-            out, err = self.process.communicate(told, timeout=90)
+            out, err = self.process.communicate(told, timeout=300)
         except subprocess.TimeoutExpired:
             # With its children, which hold its output open.
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -45,10 +52,10 @@ class Program:
     def sync(self, address: str) -> str:
         """Delivers what it left."""
         done = subprocess.run(
-            [RUNWIRE, "-a", address, "sync", str(self.spools)],
+            [*RUNWIRE, "-a", address, "sync", str(self.spools)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -64,7 +71,7 @@ def program(tmp_path: Path, address: str, code: str, **environment: str) -> Prog
     spools = tmp_path / "left"
     there = {**os.environ, "RUNWIRE_TRACKING_URI": address, "RUNWIRE_SPOOL_DIR": str(spools), **environment}
     path = tmp_path / "program.py"
-    path.write_text(code)
+    path.write_text(PATIENT + code)
     process = subprocess.Popen(
         [sys.executable, str(path)],
         env=there,
@@ -173,13 +180,13 @@ mark = lane.buffer.mark()
 with lane._guard:
     lane._guard.wait_for(lambda: mark.folded)
 print(run, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
     running = program(tmp_path, NOWHERE, code)
     run_id = running.line()
     assert len(running.left()) == 1
     held = subprocess.run(
-        [RUNWIRE, "-a", server.address, "sync", str(running.spools)],
+        [*RUNWIRE, "-a", server.address, "sync", str(running.spools)],
         capture_output=True,
         text=True,
         check=False,
@@ -188,7 +195,7 @@ time.sleep(60)
     assert f"in use by process {running.process.pid}" in held.stdout
     running.process.send_signal(signal.SIGKILL)
     running.end()
-    assert "1 frames delivered, 0 left" in running.sync(server.address)
+    assert re.search(r"[1-9]\d* frames delivered, 0 left", running.sync(server.address))
     assert steps(server, run_id) == list(range(500))
     assert running.left() == []
     assert "nothing to deliver" in running.sync(server.address)
@@ -215,6 +222,9 @@ def test_the_exit_ends_in_time_and_names_what_is_left(tmp_path: Path) -> None:
     server.start()
     code = """
 import runwire, sys
+from runwire import _waiting
+# The first word comes at once, not when the time may be over already.
+_waiting._PROGRESS = 0.0
 client = runwire.Client(shutdown_timeout=4)
 run = client.begin_run("0")
 client.flush()
@@ -227,7 +237,8 @@ client.log_series(run, "m", range(1000))
     server.kill()
     start = time.monotonic()
     found, _, err = running.end("\n")
-    assert 3.5 < time.monotonic() - start < 30
+    # Others have 60 s.
+    assert 3.5 < time.monotonic() - start < 60
     assert found == 0
     assert "giving up in" in err
     assert str(running.spools) in err
@@ -241,7 +252,7 @@ def test_the_clients_of_a_process_share_the_time_that_its_exit_may_take(tmp_path
     server.start()
     code = """
 import runwire, sys
-clients = [runwire.Client(shutdown_timeout=9) for _ in range(3)]
+clients = [runwire.Client(shutdown_timeout=9) for _ in range(9)]
 runs = [client.begin_run("0") for client in clients]
 for client in clients:
     client.flush()
@@ -255,12 +266,13 @@ for client, run in zip(clients, runs):
     server.kill()
     start = time.monotonic()
     found, _, err = running.end("\n")
-    assert 8.5 < time.monotonic() - start < 24
+    # Each has a second still when the nine are over. One after the other they would take 81.
+    assert 8.5 < time.monotonic() - start < 75
     assert found == 0
-    assert err.count("`runwire sync ") == 3
+    assert err.count("`runwire sync ") == 9
     with server:
         running.sync(server.address)
-        assert [len(steps(server, run_id)) for run_id in run_ids] == [1000] * 3
+        assert [len(steps(server, run_id)) for run_id in run_ids] == [1000] * 9
 
 
 def test_a_forked_child_logs_as_a_writer_of_its_own(server: ServerProcess, tmp_path: Path) -> None:
@@ -347,13 +359,13 @@ for child in range(12):
     if pid == 0:
         for step in range(10):
             client.log_metric(run, "child", step, step=10 * child + step)
-        client.close()
+        client.close(200)
         os._exit(0)
     codes.append(os.waitpid(pid, 0)[1])
 stop = True
 for one in threads:
     one.join()
-client.close()
+client.close(200)
 print(run, *counts, *codes, flush=True)
 """
     running = program(tmp_path, server.address, code)
@@ -390,6 +402,8 @@ def test_a_daemon_thread_that_logs_does_not_hold_up_the_exit(server: ServerProce
     code = """
 import threading, time
 import runwire
+# What an exit may take that is held up.
+runwire.Client.__init__.__kwdefaults__["shutdown_timeout"] = 200.0
 run = runwire.start_run()
 started = threading.Event()
 def log():
@@ -409,7 +423,7 @@ print(run.info.run_id)
 """
     start = time.monotonic()
     found, out, err = program(tmp_path, server.address, code).end()
-    assert time.monotonic() - start < 30
+    assert time.monotonic() - start < 150
     assert found == 0, err
     there = steps(server, out.strip())
     assert there == list(range(len(there)))
@@ -419,7 +433,7 @@ print(run.info.run_id)
 def test_training_goes_on_while_the_server_restarts(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data")
     server.start()
-    with Client(server.address, timeout=60.0) as client:
+    with Client(server.address, timeout=120.0) as client:
         run = client.begin_run("0")
         client.log_metric(run, "m", 0.0, step=0)
         client.flush()
@@ -428,7 +442,7 @@ def test_training_goes_on_while_the_server_restarts(tmp_path: Path) -> None:
         for step in range(1, 20_000):
             client.log_metric(run, "m", float(step), step=step)
         # Who waited for the server would not get here.
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 60
         server.start()
         client.flush()
         assert client.get_metric_history(run, "m").steps.tolist() == list(range(20_000))

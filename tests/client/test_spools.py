@@ -40,8 +40,8 @@ with runwire.start_run(run_name="far") as run:
 
 def sync(folder: Path, address: str, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Runs `runwire sync`, and returns its exit code and what it says of each spool."""
-    command = [RUNWIRE, "-a", address, "sync", "--json", *arguments, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [*RUNWIRE, "-a", address, "sync", "--json", *arguments, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -92,9 +92,9 @@ def test_offline_spools_lie_where_the_program_runs(tmp_path: Path) -> None:
 
 def test_two_syncs_at_once_deliver_once(server: Any, tmp_path: Path) -> None:
     run_id, spools = offline(tmp_path)
-    command = [RUNWIRE, "-a", server.address, "sync", str(spools)]
+    command = [*RUNWIRE, "-a", server.address, "sync", str(spools)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [one.communicate(timeout=60)[0] for one in both]
+    said = [one.communicate(timeout=120)[0] for one in both]
     # Who comes too late is told who delivers it, or finds nothing.
     for one, text in zip(both, said, strict=True):
         assert one.returncode == 0 or "in use by process" in text
@@ -109,14 +109,14 @@ def test_a_sync_that_is_killed_half_way_goes_on(server: Any, tmp_path: Path) -> 
     half = False
     # Every other message comes late, so that there is a middle to kill it in.
     with RoughProxy(host.removeprefix("runwire://"), int(port), Fault.DELAY, 2, 0.05).running() as proxy:
-        command = [RUNWIRE, "-a", proxy.address, "sync", str(spools)]
+        command = [*RUNWIRE, "-a", proxy.address, "sync", str(spools)]
         running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         mark = next(spools.iterdir()) / "acked"
         while running.poll() is None and not half:
             half = mark.exists()
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
-        running.communicate(timeout=30)
+        running.communicate(timeout=120)
     assert half
     code_found, rows = sync(spools, server.address)
     assert code_found == 0
@@ -186,7 +186,7 @@ def test_runs_end_without_waiting_for_a_server_that_is_away(tmp_path: Path) -> N
                     client.set_terminated(run, "FAILED", wait=False)
                 server.start()
                 with pytest.raises(errors.RunwireError, match="deleted"):
-                    client.flush(60)
+                    client.flush(120)
                 ended = [client.get_run(run).info.status for run in [*short, gone]]
                 assert ended == ["FAILED"] * 20 + ["RUNNING"]
 
@@ -212,9 +212,9 @@ def test_a_full_spool_raises_where_asked_for(tmp_path: Path) -> None:
         taken = fill(client, run)
         assert sum(path.stat().st_size for path in (tmp_path / "s").rglob("*.segment")) < 2 << 20
         server.start()
-        client.flush(60)
+        client.flush(120)
         client.log_metric(run, "after", 1.0)
-        client.flush(60)
+        client.flush(120)
         assert len(client.get_metric_history(run, "m")) == taken
         client.close()
 
@@ -234,6 +234,8 @@ def test_a_full_spool_holds_callers_back_until_there_is_room(tmp_path: Path) -> 
 
         thread = threading.Thread(target=log)
         thread.start()
+        while not client._pipeline.buffer.is_full(1 << 20):
+            time.sleep(0.01)
         there = -1
         # It stands when nothing was added for a second.
         while logged[0] > there:
@@ -242,9 +244,9 @@ def test_a_full_spool_holds_callers_back_until_there_is_room(tmp_path: Path) -> 
         assert thread.is_alive()
         assert 0 < there < 8_000_000
         server.start()
-        thread.join(60)
+        thread.join(300)
         assert not thread.is_alive()
-        client.flush(60)
+        client.flush(300)
         assert len(client.get_metric_history(run, "m")) == 8_000_000
         client.close()
 
@@ -267,10 +269,12 @@ def log():
 
 for _ in range(2):
     threading.Thread(target=log, daemon=True).start()
-before = -1
-while logged[0] > before:
+# They stand when nothing was added for some seconds; one of them may be the machine's own.
+before, still = 0, 0
+while still < 4:
+    time.sleep(1)
+    still = still + 1 if logged[0] == before > 0 else 0
     before = logged[0]
-    time.sleep(2)
 with open("/proc/self/status") as status:
     peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
 print(int(peak) // 1024, logged[0], flush=True)
@@ -278,7 +282,6 @@ os._exit(0)
 """
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "call",
     ["log_series(run, 'm', values)", "log_metric(run, 'm', 1.0)", "log_metrics(run, row)"],
@@ -309,10 +312,11 @@ def test_who_waits_for_a_delivery_is_told_that_the_client_was_closed(tmp_path: P
         server.kill()
         client.log_metric(run, "m", 1.0)
         waiting = pool.submit(flush)
-        assert begun.wait(30)
-        with pytest.raises(errors.Unavailable):
+        assert begun.wait(120)
+        # It depends on how far the delivery has come by then.
+        with pytest.raises((errors.Unavailable, errors.DeadlineExceeded)):
             client.close(timeout=2)
-        told = waiting.exception(30)
+        told = waiting.exception(120)
     assert isinstance(told, errors.Cancelled)
     assert "closed meanwhile. 1 frame waits in" in str(told)
 
@@ -322,7 +326,13 @@ def test_who_acknowledges_nothing_is_unavailable(tmp_path: Path, monkeypatch: py
     with socket.create_server(("127.0.0.1", 0)) as hole:
         client = Client(f"127.0.0.1:{hole.getsockname()[1]}", spool_dir=tmp_path)
         client.begin_run("0")
-        with pytest.raises(errors.Unavailable, match="nothing was acknowledged"):
-            client.flush(timeout=3)
+        while client._pipeline._delivery.away is None:
+            time.sleep(0.01)
+        told = ""
+        # Where the machine stands still, gRPC may give up the connection before anybody is silent on it.
+        while "nothing was acknowledged" not in told:
+            with pytest.raises(errors.Unavailable) as caught:
+                client.flush(timeout=1)
+            told = str(caught.value)
         with pytest.raises(errors.Unavailable):
             client.close(timeout=0.1)

@@ -25,6 +25,7 @@ def script() -> Iterator[Script]:
     script = Script([b""])
     server = serve(script)
     yield script
+    script.over.set()
     server.stop(None).wait()
 
 
@@ -79,38 +80,52 @@ def test_final_failures_are_sent_once(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_call_has_a_deadline(kind: str, script: Script) -> None:
-    with connect(kind, script.address, timeout=7.0) as client:
-        client.delete_run("r")
-        client.delete_run("r", timeout=50.0)
+def test_each_call_has_a_deadline(kind: str, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The default is what it is for users.
+    monkeypatch.undo()
+    # The machine may stand still on the way of a call, but not of all.
+    with connect(kind, script.address, timeout=700.0) as client:
+        for _ in range(3):
+            client.delete_run("r")
+        for _ in range(3):
+            client.delete_run("r", timeout=5000.0)
     with connect(kind, script.address) as client:
-        client.delete_run("r")
-    first, second, third = (sent.time_remaining for sent in script.seen)
-    assert 4 < first < 8
-    assert 47 < second < 51
+        for _ in range(3):
+            client.delete_run("r")
+    left = [sent.time_remaining for sent in script.seen]
+    first, second, third = (max(left[at : at + 3]) for at in (0, 3, 6))
+    # gRPC rounds what is long.
+    assert 690 < first < 710
+    assert 4980 < second < 5020
     assert 27 < third < 31
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_silent_server_is_left_at_the_deadline(kind: str, script: Script) -> None:
-    script.answers = [6.0]
+    script.answers = [300.0]
     start = time.monotonic()
-    with connect(kind, script.address) as client, pytest.raises(errors.DeadlineExceeded):
-        client.delete_run("r", timeout=0.3)
-    assert time.monotonic() - start < 5
-    assert len(script.seen) == 1
+    with connect(kind, script.address) as client:
+        calls = 0
+        # Where the machine stands still first, a call is not even sent.
+        while not script.seen:
+            with pytest.raises(errors.DeadlineExceeded):
+                client.delete_run("r", timeout=0.3)
+            calls += 1
+    assert time.monotonic() - start < 100
+    assert 1 <= len(script.seen) <= calls
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_repeats_end_at_the_deadline(kind: str, script: Script) -> None:
-    # The third attempt is the last for which there is time, and has enough of it.
-    script.answers = [Failure("UNAVAILABLE", "STORAGE_UNAVAILABLE", retry_delay=1.0)]
+    # The third attempt is the last for which there is time.
+    delays = (0.5, 0.5, 200.0)
+    script.answers = [Failure("UNAVAILABLE", "STORAGE_UNAVAILABLE", retry_delay=delay) for delay in delays]
     start = time.monotonic()
     with connect(kind, script.address, retry=QUICK) as client, pytest.raises(errors.Unavailable) as caught:
-        client.delete_run("r", timeout=2.8)
+        client.delete_run("r", timeout=150.0)
     assert caught.value.reason == "STORAGE_UNAVAILABLE"
-    assert time.monotonic() - start < 8
-    assert 1 < len(script.seen) < 4
+    assert 1.0 < time.monotonic() - start < 100
+    assert len(script.seen) == 3
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,8 +143,8 @@ def test_tokens_are_sent_over_plain_text(kind: str, script: Script, monkeypatch:
 def test_nothing_listens(kind: str, nowhere: str) -> None:
     start = time.monotonic()
     with connect(kind, nowhere, retry=QUICK) as client, pytest.raises(errors.ServerUnavailable) as caught:
-        client.server_info()
-    assert 0.4 < time.monotonic() - start < 10
+        client.server_info(timeout=300.0)
+    assert 0.4 < time.monotonic() - start < 100
     assert nowhere in str(caught.value)
     assert "runwire server" in str(caught.value)
     assert "refused" in str(caught.value)
@@ -142,7 +157,7 @@ def test_a_server_that_comes_up_within_the_window_is_found(kind: str, nowhere: s
     target = nowhere.removeprefix("runwire://")
     timer = threading.Timer(0.7, lambda: started.append(serve(script, target)))
     timer.start()
-    with connect(kind, nowhere) as client:
+    with connect(kind, nowhere, retry=Retry(connect_timeout=100.0)) as client:
         client.delete_run("r")
     timer.join()
     started[0].stop(None).wait()

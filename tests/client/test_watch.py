@@ -26,6 +26,7 @@ def script() -> Iterator[Script]:
     script = Script([b""])
     server = serve(script)
     yield script
+    script.over.set()
     server.stop(None).wait()
 
 
@@ -132,12 +133,12 @@ def test_a_server_that_never_answers_is_given_up(kind: str) -> None:
             pytest.raises(errors.ServerUnavailable, match="no Runwire server answers"),
         ):
             next(watch)
-        assert 0.4 < time.monotonic() - began < 10
+        assert 0.4 < time.monotonic() - began < 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_closing_ends_the_wait_for_an_event(kind: str, script: Script) -> None:
-    script.answers = [news("c1"), 30.0]
+    script.answers = [news("c1"), 300.0]
     with connect(kind, script.address) as client:
         watch = client.watch_metrics([RUN])
         next(watch)
@@ -161,7 +162,7 @@ def test_closing_ends_a_pause(kind: str, script: Script) -> None:
 
 
 def test_closing_while_it_connects_ends_it(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    script.answers = [30.0]
+    script.answers = [300.0]
 
     async def main() -> None:
         async with AsyncClient(script.address) as client:
@@ -179,7 +180,7 @@ def test_closing_while_it_connects_ends_it(script: Script, monkeypatch: pytest.M
             await connected.wait()
             await watch.close()
             closed.set()
-            assert await asyncio.wait_for(waiting, 20) is None
+            assert await asyncio.wait_for(waiting, 120) is None
 
     asyncio.run(main())
 
@@ -188,10 +189,14 @@ def test_a_wait_that_is_left_takes_nothing_away(script: Script) -> None:
     async def main() -> None:
         async with AsyncClient(script.address, retry=QUICK) as client:
             watch = client.watch_metrics([RUN])
-            script.answers = [news("c1", 1), 30.0, news("c2", 2)]
+            script.answers = [news("c1", 1), 300.0, news("c2", 2)]
             assert (await anext(watch)).cursor == "c1"
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(anext(watch), 0.3)
+            waiting = asyncio.ensure_future(anext(watch))
+            while len(script.answers) > 1:  # noqa: ASYNC110 - the server says nothing
+                await asyncio.sleep(0.01)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
             assert (await anext(watch)).cursor == "c2"
             await watch.close()
 

@@ -92,7 +92,7 @@ def test_all_open_runs_have_heartbeats(tmp_path: Path, monkeypatch: pytest.Monke
         client.flush()
         alive = 0
         with closing(sqlite3.connect(server.data_dir / "runwire.db")) as database:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while alive < 1_001 and time.monotonic() < deadline:
                 query = "SELECT count(*) FROM runs WHERE heartbeat_time IS NOT NULL"
                 ((alive,),) = database.execute(query)
@@ -120,7 +120,7 @@ def test_an_open_run_is_alive_also_behind_a_restart(
 def await_beat(server: ServerProcess, last: int) -> int:
     """Waits for a heartbeat behind one, and returns its time."""
     with closing(sqlite3.connect(server.data_dir / "runwire.db")) as database:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             ((found,),) = database.execute("SELECT coalesce(max(heartbeat_time), 0) FROM runs")
             if found > last:
@@ -163,7 +163,7 @@ def test_the_command_follows_until_the_run_has_ended(server: Any, direct: Client
     assert seen == ["1", "2", "3", "4", "5"]
     fill(direct, run, [6.0], first=6)
     direct.finish_run(run)
-    out, complained = process.communicate(timeout=60)
+    out, complained = process.communicate(timeout=120)
     assert (process.returncode, complained) == (0, "")
     assert [line.split()[2] for line in out.splitlines()] == ["6"]
 
@@ -175,5 +175,5 @@ def test_ctrl_c_ends_the_tail_without_a_word(server: Any, direct: Client) -> Non
     assert process.stdout
     assert process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60) == ("", "")
+    assert process.communicate(timeout=120) == ("", "")
     assert process.returncode == 0

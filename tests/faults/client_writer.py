@@ -71,7 +71,7 @@ def flush(client: Client) -> None:
     """Flushes until it works: a server that was not there yet is told of at once."""
     while True:
         try:
-            return client.flush(60)
+            return client.flush(600)
         except ServerUnavailable:
             continue
 
@@ -86,7 +86,7 @@ def main(address: str, path: str, run_id: str) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     batch = next_batch(Path(path))
-    with open(path, "a", buffering=1) as ledger, Client(address) as client:
+    with open(path, "a", buffering=1) as ledger, Client(address, timeout=120.0) as client:
         client.begin_run("0", run_id=run_id)
         while not stopped.is_set():
             for _ in range(BATCHES_A_FLUSH):

@@ -35,7 +35,7 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 100),
 ]
 # A server that says nothing for so long has hung.
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class FrameWriter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from enum import Enum
 
 from tests.client.lossy_proxy import LossyProxy
@@ -31,7 +32,7 @@ class RoughProxy(LossyProxy):
 
     Attributes:
         faults: How many messages have been mistreated.
-        calm: Whether it leaves messages alone.
+        calm: Whether it leaves messages alone; a black hole ends then.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class RoughProxy(LossyProxy):
             return True
         if self._fault is Fault.BLACKHOLE:
             # Nothing is read in this direction either; the other one ends with this one.
-            await asyncio.sleep(self._seconds)
+            until = time.monotonic() + self._seconds
+            while not self.calm and time.monotonic() < until:  # noqa: ASYNC110 - set from another thread
+                await asyncio.sleep(0.01)
             return False
         writer.write(frame[: len(frame) // 2])
         await writer.drain()

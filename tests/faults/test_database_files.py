@@ -36,7 +36,7 @@ def database(folder: Path) -> Path:
 
 def start(folder: Path, **how: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runwire_server", "--data-dir", str(folder), "--grpc-port", "0"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **how)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **how)
 
 
 def assert_refused(done: subprocess.CompletedProcess[str], path: Path, *said: str) -> None:
@@ -115,7 +115,7 @@ def start_without_privileges(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runwire_server", "--data-dir", str(folder), "--grpc-port", "0"]
     if os.getuid() == 0:
         command = ["setpriv", "--bounding-set=-dac_override", *command]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_a_database_that_the_user_may_only_read(folder: Path, database: Path) -> None:

@@ -41,7 +41,7 @@ def failing_once(pid: int, folder: Path, file: str) -> Iterator[None]:
 
 
 def health(channel: grpc.Channel) -> int:
-    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+    answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=120)
     return int(answer.status)
 
 

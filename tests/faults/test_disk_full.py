@@ -172,7 +172,7 @@ def test_no_space_for_a_new_database(tmp_path: Path, may_mount: bool) -> None:
             "--data-dir",
             tmp_path / "data",
         ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert "disk is full" in done.stderr
@@ -216,10 +216,10 @@ async def at_once(engine: SqliteEngine, units: list[Unit]) -> list[Any]:
 
     def hold(connection: sa.Connection) -> None:
         busy.set()
-        assert go.wait(30)
+        assert go.wait(120)
 
     holding = asyncio.ensure_future(engine.write(hold))
-    await asyncio.to_thread(busy.wait, 30)
+    await asyncio.to_thread(busy.wait, 120)
     waiting = [asyncio.ensure_future(engine.write(unit)) for unit in units]
     # A task's first step takes it to its place in the queue.
     await asyncio.sleep(0)
@@ -284,7 +284,7 @@ async def test_callers_hear_of_a_commit_that_fails_in_a_way_nobody_foresaw(
             raise sqlite3.OperationalError("disk I/O error")
 
         broken.setattr(engine._writer, "commit_units", fail)
-        results = await asyncio.wait_for(at_once_without_holding(engine), 10)
+        results = await asyncio.wait_for(at_once_without_holding(engine), 120)
         assert {type(r) for r in results} == {sqlite3.OperationalError}
     assert await engine.write(Unit("after", 100)) == "after"
 

@@ -23,7 +23,7 @@ WRITERS = 2
 ROWS = 100
 # How many kills there are, and how many points there have to be in the end.
 HARDNESS = [
-    pytest.param(30, 10_000, id="short", marks=pytest.mark.timeout(400)),
+    pytest.param(30, 10_000, id="short", marks=pytest.mark.timeout(900)),
     pytest.param(1_000, 1_000_000, id="long", marks=(pytest.mark.torture, pytest.mark.timeout(10_000))),
 ]
 

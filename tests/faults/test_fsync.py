@@ -94,7 +94,7 @@ def mutate(channel: grpc.Channel) -> int:
         (runs.DeleteRun, run_pb2.DeleteRunRequest(run_id=RUN_ID)),
     ]
     for method, request in calls:
-        method(request, wait_for_ready=True, timeout=30)
+        method(request, wait_for_ready=True, timeout=120)
     return len(calls)
 
 

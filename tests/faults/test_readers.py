@@ -30,7 +30,7 @@ class Reader:
 
     def count(self) -> int:
         """Asks once how many points the metric has."""
-        run = self._stub.GetRun(self._request, timeout=10).run
+        run = self._stub.GetRun(self._request, timeout=120).run
         return max((metric.count for metric in run.metrics if metric.key == NARROW[0]), default=0)
 
     def _read(self) -> None:

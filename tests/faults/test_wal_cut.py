@@ -93,7 +93,7 @@ def problems(left: Killed, folder: Path, offset: int) -> list[str]:
     return wrong
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 def test_the_log_cut_anywhere(tmp_path: Path) -> None:
     left = killed(tmp_path)
     chance = random.Random(7)

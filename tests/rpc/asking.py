@@ -37,7 +37,7 @@ METHOD_OF = {method.input_type.full_name: name for name, method in METHODS.items
 # Mutations are those that may be repeated under an id.
 MUTATIONS = [n for n, method in METHODS.items() if "request_id" in method.input_type.fields_by_name]
 
-SECONDS = 60.0
+SECONDS = 120.0
 # Streams that go on for as long as the caller likes.
 ENDLESS = {"WatchMetrics"}
 

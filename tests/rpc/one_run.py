@@ -16,7 +16,7 @@ def main(address: str, run_id: str, channels: int) -> None:
     own = (("grpc.use_local_subchannel_pool", 1),)
     opened = [grpc.insecure_channel(address, own) for _ in range(channels)]
     for channel in opened:
-        grpc.channel_ready_future(channel).result(30)
+        grpc.channel_ready_future(channel).result(120)
     print("ready", flush=True)
     sys.stdin.readline()
 
@@ -27,7 +27,7 @@ def main(address: str, run_id: str, channels: int) -> None:
             allow_existing=True,
             tags=[{"key": "creator", "value": f"{sys.argv[4]}-{number}"}],
         )
-        return run_pb2_grpc.RunServiceStub(opened[number]).CreateRun(request, timeout=60).run.name
+        return run_pb2_grpc.RunServiceStub(opened[number]).CreateRun(request, timeout=120).run.name
 
     with ThreadPoolExecutor(channels) as pool:
         for name in pool.map(create, range(channels)):

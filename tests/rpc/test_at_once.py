@@ -33,7 +33,7 @@ def callers(address: str, count: int) -> Iterator[list[Api]]:
         options = (("grpc.use_local_subchannel_pool", 1),)
         channels = [stack.enter_context(grpc.insecure_channel(address, options)) for _ in range(count)]
         for channel in channels:
-            grpc.channel_ready_future(channel).result(30)
+            grpc.channel_ready_future(channel).result(120)
         yield [Api(channel) for channel in channels]
 
 
@@ -43,7 +43,7 @@ def at_once(address: str, count: int, call: Callable[[Api, int], Any]) -> list[A
 
     def one(numbered: tuple[int, Api]) -> Any:
         number, api = numbered
-        barrier.wait(30)
+        barrier.wait(120)
         try:
             return call(api, number)
         except grpc.RpcError as error:
@@ -74,7 +74,7 @@ def test_processes_of_one_job_share_a_run(api: Api, any_server: ServerProcess) -
             assert process.stdin
             process.stdin.write("\n")
             process.stdin.flush()
-        answers = [process.communicate(timeout=60)[0].split() for process in processes]
+        answers = [process.communicate(timeout=120)[0].split() for process in processes]
     finally:
         for process in processes:
             process.kill()

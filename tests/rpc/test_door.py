@@ -80,12 +80,12 @@ def test_the_token_lets_in(guarded: grpc.Channel) -> None:
 def reflected(channel: grpc.Channel, metadata: list[tuple[str, str]]) -> set[str]:
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    (answer,) = stub.ServerReflectionInfo(iter([request]), metadata=metadata, timeout=20)
+    (answer,) = stub.ServerReflectionInfo(iter([request]), metadata=metadata, timeout=120)
     return {service.name for service in answer.list_services_response.service}
 
 
 def test_health_is_open_and_reflection_is_not(guarded: grpc.Channel) -> None:
-    check = health_pb2_grpc.HealthStub(guarded).Check(health_pb2.HealthCheckRequest(), timeout=20)
+    check = health_pb2_grpc.HealthStub(guarded).Check(health_pb2.HealthCheckRequest(), timeout=120)
     assert check.status == health_pb2.HealthCheckResponse.SERVING
     with pytest.raises(grpc.RpcError) as caught:
         reflected(guarded, [])
@@ -129,11 +129,11 @@ def test_a_reader_that_leaves(api: Api) -> None:
     for first in range(0, 80_000, 10_000):
         api.log(run, column("m", [1.0] * 10_000, first))
     request = metrics.GetMetricHistoryRequest(run_ids=[run])
-    calls = [api.method("GetMetricHistory")(request, timeout=60) for _ in range(20)]
+    calls = [api.method("GetMetricHistory")(request, timeout=120) for _ in range(20)]
     for call in calls:
         next(iter(call))
         call.cancel()
-    early = [api.method("GetMetricHistory")(request, timeout=60) for _ in range(20)]
+    early = [api.method("GetMetricHistory")(request, timeout=120) for _ in range(20)]
     for call in early:
         call.cancel()
     assert sum(len(b.block.values) for b in api.history(run)) == 80_000

@@ -248,7 +248,7 @@ def test_points_logged_while_a_history_streams_are_left_out(api: Api) -> None:
     for start in range(0, 90_000, 10_000):
         api.log(first, column("m", [1.0] * 10_000, start))
     api.log(second, column("m", [1.0]))
-    stream = api.method("GetMetricHistory")(metrics.GetMetricHistoryRequest(run_ids=[first]), timeout=60)
+    stream = api.method("GetMetricHistory")(metrics.GetMetricHistoryRequest(run_ids=[first]), timeout=120)
     blocks = list(next(stream).blocks)
     api.log(first, column("m", [1.0] * 10_000, 90_000))
     blocks += [b for message in stream for b in message.blocks]

@@ -35,7 +35,7 @@ from runwire_server import config
 def refused(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a server that does not start."""
     command = [sys.executable, "-m", "runwire_server", "--data-dir", str(tmp_path / "data"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_one_ready_line_and_a_ready_file(tmp_path: Path) -> None:
@@ -140,7 +140,10 @@ def until_refused(runs: run_pb2_grpc.RunServiceStub, run_id: str) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_lets_running_calls_finish(tmp_path: Path, number: int) -> None:
-    with ServerProcess(tmp_path / "data") as server, grpc.insecure_channel(server.address) as channel:
+    with (
+        ServerProcess(tmp_path / "data", "--grace", "300") as server,
+        grpc.insecure_channel(server.address) as channel,
+    ):
         runs = run_pb2_grpc.RunServiceStub(channel)
         run_id = runs.CreateRun(run_pb2.CreateRunRequest(experiment_id="0")).run.run_id
         # More than the flow-control windows hold, so that the call lasts until it is read.
@@ -169,7 +172,7 @@ def test_a_signal_lets_running_calls_finish(tmp_path: Path, number: int) -> None
         for message in history:
             points += sum(len(b.block.values) for b in message.blocks)
         assert points == 600_000
-        stopping.join(timeout=60)
+        stopping.join(timeout=120)
         assert codes == [0]
 
 
@@ -194,7 +197,8 @@ def test_calls_that_do_not_finish_are_cut_off_when_grace_ends(tmp_path: Path) ->
         next(history)
         began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began < 20
+        # The default is that many.
+        assert time.monotonic() - began < 30
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -237,7 +241,7 @@ def test_two_servers_that_start_at_once_on_one_new_database(tmp_path: Path, post
     for thread in starting:
         thread.start()
     for thread in starting:
-        thread.join(timeout=60)
+        thread.join(timeout=120)
     try:
         for i, server in enumerate(servers):
             with grpc.insecure_channel(server.address) as channel:

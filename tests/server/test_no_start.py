@@ -20,7 +20,7 @@ from runwire_server.errors import Unavailable
 def refused(folder: Path, *arguments: str) -> str:
     """Runs a server that does not start, and returns its one line."""
     command = [sys.executable, "-m", "runwire_server", "--grpc-port", "0", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
     assert done.returncode == 1, done.stderr
     assert "ready" not in done.stdout
     (line,) = done.stderr.splitlines()
@@ -88,7 +88,7 @@ async def test_housekeeping_goes_on_after_failures(monkeypatch: pytest.MonkeyPat
     housekeeping: Any = Housekeeping()
     stores: Any = SimpleNamespace(maintenance=housekeeping, writers=housekeeping, leases=housekeeping)
     working = asyncio.create_task(janitor.work(stores))
-    await asyncio.wait_for(housekeeping.done.wait(), 10)
+    await asyncio.wait_for(housekeeping.done.wait(), 120)
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working

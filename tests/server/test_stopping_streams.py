@@ -38,9 +38,9 @@ async def test_frames_that_wait_are_stored_first(tmp_path: Path) -> None:
 
     def hold(connection: sa.Connection) -> None:
         busy.set()
-        assert go.wait(30)
+        assert go.wait(120)
 
-    settings = config.read(["--grpc-port", "0", "--data-dir", str(tmp_path)])
+    settings = config.read(["--grpc-port", "0", "--grace", "300", "--data-dir", str(tmp_path)])
     async with working(engine, clock, random.Random(1)) as metrics:
         serving = listening(settings, metrics, engine.dialect)
         with grpc.insecure_channel(await serving.__aenter__()) as channel:
@@ -48,7 +48,7 @@ async def test_frames_that_wait_are_stored_first(tmp_path: Path) -> None:
             stream = await asyncio.to_thread(FrameStream, channel, cutter.writer_id)
             await asyncio.to_thread(stream.deliver, cutter.cut(begin(run_id)))
             holding = asyncio.ensure_future(engine.write(hold))
-            await asyncio.to_thread(busy.wait, 30)
+            await asyncio.to_thread(busy.wait, 120)
             sent = [cutter.cut(points(run_id, float(n), first=n)) for n in range(50)]
             stream.send(*sent)
             await taken_in(metrics.ingest, sent)
@@ -69,7 +69,7 @@ async def test_frames_that_wait_are_stored_first(tmp_path: Path) -> None:
 async def taken_in(ingest: Ingest, frames: list[Frame]) -> None:
     """Waits until the server has these frames in its queues."""
     weight = sum(len(frame.payload) + FRAME_OVERHEAD for frame in frames)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             if ingest.queued_bytes == weight:
                 return

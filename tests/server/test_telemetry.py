@@ -23,7 +23,7 @@ Figures = dict[tuple[str, ...], float]
 
 def scrape(server: ServerProcess) -> Figures:
     """Returns the figures by name and the values of their labels."""
-    with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://{server.ready['metrics']}/metrics", timeout=120) as answer:
         text = answer.read().decode()
     return {
         (sample.name, *sample.labels.values()): sample.value
@@ -118,7 +118,7 @@ def test_the_endpoint_ends_with_the_server(measured: ServerProcess) -> None:
     address = measured.ready["metrics"]
     assert measured.stop() == 0
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(f"http://{address}/metrics", timeout=30)
+        urllib.request.urlopen(f"http://{address}/metrics", timeout=120)
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ async def test_a_run_that_can_not_be_compacted_keeps_no_other_waiting(
             await asyncio.sleep(0.01)
 
     try:
-        await asyncio.wait_for(done(), 20)
+        await asyncio.wait_for(done(), 120)
     finally:
         await working.close()
     left = sa.select(sa.func.count()).where(of_it)

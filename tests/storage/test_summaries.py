@@ -301,7 +301,7 @@ async def test_points_come_no_faster_than_they_are_stored(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "MAX_UNSTORED", 3)
-    monkeypatch.setattr(memory, "HELD_SECONDS", 60)
+    monkeypatch.setattr(memory, "HELD_SECONDS", 600)
     run = (await new_run(server.stores)).run_id
     await log(server.stores, run, block(KEYS[:3], [(1, [1.0] * 3)]))
     held = asyncio.create_task(log(server.stores, run, block(KEYS, [(2, [1.0] * 4)])))

@@ -23,6 +23,8 @@ from runwire.v1 import frame_pb2, metric_pb2, run_pb2
 
 PATH = "/runwire.v1.MetricService/StreamFrames"
 INLINE_KEYS = 8
+# A server that says nothing for so long has hung, also on a machine that stands still for a while.
+PATIENCE = 120
 # Numbers of fields that are written by hand.
 _FRAME, _PAYLOAD_RECORDS, _RECORD_BATCH = 2, 1, 3
 _BATCH_RUN, _BATCH_BLOCKS = 1, 2
@@ -171,7 +173,7 @@ class FrameStream:
         acked_sequence: int = 0,
         acked_crc: int = 0,
         replayable: bool = False,
-        timeout: float = 30,
+        timeout: float = PATIENCE,
     ) -> None:
         """Says hello, and waits for the welcome.
 
@@ -217,7 +219,7 @@ class FrameStream:
         """Confirms rejections."""
         self._requests.put(metric_pb2.StreamFramesRequest(confirmed_through=through).SerializeToString())
 
-    def wait(self, sequence: int, timeout: float = 30) -> None:
+    def wait(self, sequence: int, timeout: float = PATIENCE) -> None:
         """Waits until a frame is acknowledged.
 
         Raises:
@@ -226,12 +228,12 @@ class FrameStream:
         """
         self._await(lambda: self.acked >= sequence, timeout)
 
-    def deliver(self, *frames: Frame, timeout: float = 30) -> None:
+    def deliver(self, *frames: Frame, timeout: float = PATIENCE) -> None:
         """Sends frames and waits until they are acknowledged; raises as `wait` does."""
         self.send(*frames)
         self.wait(frames[-1].sequence, timeout)
 
-    def half_close(self, timeout: float = 30) -> None:
+    def half_close(self, timeout: float = PATIENCE) -> None:
         """Says that nothing more comes, and waits for the end of the stream.
 
         Raises:
@@ -241,7 +243,7 @@ class FrameStream:
         self._requests.put(None)
         self._await(lambda: self._over, timeout)
 
-    def error(self, timeout: float = 30) -> grpc.RpcError:
+    def error(self, timeout: float = PATIENCE) -> grpc.RpcError:
         """Waits for the stream to end badly, and returns how.
 
         Raises:

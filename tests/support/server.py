@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# When one that does not end is taken to hang: long enough for a machine that stands still for a while.
+PATIENCE = 120
+
 
 class ServerProcess:
     """`runwire server` as a child; `start` and `kill` or `stop` may alternate.
@@ -119,11 +122,11 @@ class ServerProcess:
         assert self.process
         return self.process.poll() is None
 
-    def wait(self, timeout: float = 60) -> int:
+    def wait(self, timeout: float = PATIENCE) -> int:
         """Waits until it ends by itself, and returns its exit code."""
         return self._reap(timeout)
 
-    def _reap(self, timeout: float = 60) -> int:
+    def _reap(self, timeout: float = PATIENCE) -> int:
         assert self.process
         code = self.process.wait(timeout)
         if self.process.stdout:

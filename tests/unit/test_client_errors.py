@@ -38,7 +38,7 @@ def test_what_stubs_raise_becomes_the_client_s_error() -> None:
     with grpc.insecure_channel("127.0.0.1:1") as channel:
         call = channel.unary_unary("/runwire.v1.RunService/GetRun")
         with pytest.raises(grpc.RpcError) as raised:
-            call(b"", timeout=5)
+            call(b"", timeout=120)
     error = from_rpc_error(raised.value)
     assert isinstance(error, errors.ServerUnavailable)
     assert "127.0.0.1:1" in error.message

@@ -51,7 +51,7 @@ def test_callers_that_wait_for_room_are_told_too(tmp_path: Path) -> None:
         thread.start()
     buffer.items.append(("a" * 32, "m", "no number", 0, 0))
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert len(raised) == 3
     with pytest.raises(errors.InternalError):
         client.close()

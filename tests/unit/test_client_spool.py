@@ -325,7 +325,7 @@ os._exit(0)
     command = [sys.executable, "-c", code, tmp_path]
     program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        assert program.communicate(timeout=60)[0] == "all are gone\n"
+        assert program.communicate(timeout=120)[0] == "all are gone\n"
     finally:
         # Also a child that hangs.
         with contextlib.suppress(ProcessLookupError):

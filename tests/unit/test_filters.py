@@ -310,9 +310,10 @@ class TestErrors:
     )
     def test_come_at_once_for_what_is_too_much(self, text: str, expected: str) -> None:
         parse_run_filter("status = 'FAILED'")
-        began = time.process_time()
+        # Of this thread alone, and with room for a collection of garbage.
+        began = time.thread_time()
         assert refused(text).metadata["expected"] == expected
-        assert time.process_time() - began < 0.5
+        assert time.thread_time() - began < 2
 
     def test_limits_can_be_reached(self) -> None:
         assert parse_run_filter("(" * 50 + "status = 'FAILED'" + ")" * 50)
@@ -390,9 +391,10 @@ def test_like_is_what_the_oracle_says(text: str, pattern: str, fold: bool) -> No
     assert like_matcher(pattern, fold=fold)(text) == wanted
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("part", ["%", "%_", "%E", "%\\\\"])
 def test_no_pattern_takes_the_server_long(part: str) -> None:
+    began = time.thread_time()
     node = parse_run_filter(f"status LIKE '{part * 5000}X'")
+    assert time.thread_time() - began < 10
     assert isinstance(node, Term)
     assert node.value == ()

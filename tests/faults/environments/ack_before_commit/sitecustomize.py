@@ -21,7 +21,7 @@ class _Hasty:
         def hasty(connection):
             result = unit(connection)
             loop.call_soon_threadsafe(early.set_result, result)
-            time.sleep(0.01)
+            time.sleep(0.03)
             return result
 
         commit = asyncio.ensure_future(self._engine.write(hasty))
