@@ -22,6 +22,8 @@ _REPEATABLE: Final = (errors.Unavailable, errors.Aborted, errors.Cancelled)
 # What the last repeat has for its answer, seconds; a tenth of a call's time if that is less. Without it the
 # repeat would be done and heard of by nobody, and its DEADLINE_EXCEEDED would hide what was said before.
 _ROOM: Final = 0.1
+# After an attempt to connect that failed, gRPC begins no other for a tenth of a second and a bit.
+_AGAIN: Final = 0.25
 
 
 class Attempts:
@@ -54,6 +56,8 @@ class Attempts:
         self._reached = reached or given.address.folder is not None
         self._uniform = uniform
         self._count = 0
+        # Whether the window in which a server has to be reached is over when the next attempt begins.
+        self._last = False
 
     def remaining(self, now: float) -> float:
         """Returns the seconds that the next attempt may take."""
@@ -75,9 +79,13 @@ class Attempts:
             return None
         pause = self._uniform(0, backoff(retry, self._count)) + (error.retry_delay or 0)
         if isinstance(error, errors.ServerUnavailable) and not self._reached:
+            if self._last or now >= self._latest:
+                return None
             left = min(self._start + retry.connect_timeout, self._latest) - now
-            # One last attempt at the end of the window, so that it is as long as it says.
-            return min(pause, left) if left > 0 else None
+            self._last = pause >= left
+            # One last attempt at the end of the window, so that it is as long as it says; or behind it: this
+            # one may have found no server only because all stood still.
+            return min(pause, left) if left > 0 else _AGAIN
         self._reached = True
         return pause if now + pause < self._latest else None
 

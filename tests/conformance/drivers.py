@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -179,6 +180,12 @@ class Driver:
         """Sends a signal to the process that holds the clients."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
+
+    def stand(self, seconds: float) -> None:
+        """Has that process stand still for a while."""
+        os.kill(self.pid, signal.SIGSTOP)
+        time.sleep(seconds)
+        os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> None:
         """Ends its input."""

@@ -305,6 +305,9 @@ class Play:
             self._drivers[name] = Driver(language, self._folder / name, environment)
             return
         driver = self._drivers[name]
+        if what == "stand":
+            driver.stand(step["seconds"])
+            return
         self._open = {one: None for one in self._open if one[0] != name}
         if what == "end":
             driver.end()

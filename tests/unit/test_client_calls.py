@@ -85,6 +85,10 @@ def test_a_server_never_reached_is_given_up_after_the_window() -> None:
     # The last attempt lies at the end of the window.
     assert call.pause(AWAY, 102.9) == pytest.approx(0.1)
     assert call.pause(AWAY, 103.0) is None
+    # Where the one before took longer than that, behind it.
+    slow = attempts(reached=False, retry=Retry(connect_timeout=3.0))
+    assert slow.pause(AWAY, 108.0) == 0.25
+    assert slow.pause(AWAY, 108.3) is None
     # Or where it still has time for an answer.
     short = attempts(timeout=1.0, reached=False, retry=Retry(connect_timeout=3.0))
     assert short.pause(AWAY, 100.85) == pytest.approx(0.05)

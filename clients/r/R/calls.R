@@ -36,6 +36,8 @@ new_attempts <- function(client, timeout, reached = client$reached) {
   deadline <- start + timeout
   latest <- deadline - min(room, timeout / 10)
   count <- 0L
+  # Whether the window in which a server has to be reached is over when the next attempt begins.
+  last <- FALSE
   folder <- client$settings$address$folder
 
   remaining <- function() deadline - now()
@@ -50,9 +52,14 @@ new_attempts <- function(client, timeout, reached = client$reached) {
     # Who joined a folder had its server before.
     joined <- !is.null(folder) && !identical(failure$joined, FALSE)
     if (is_away(failure) && !reached && !joined) {
-      left <- min(start + retry$connect_timeout, latest) - now()
-      # One last attempt at the end of the window, so that it is as long as it says.
-      return(if (left > 0) min(wait, left))
+      if (last || now() >= latest) {
+        return(NULL)
+      }
+      left <- max(0, min(start + retry$connect_timeout, latest) - now())
+      last <<- wait >= left
+      # One last attempt at the end of the window, so that it is as long as it says; or behind it: this one may have
+      # found no server only because all stood still.
+      return(min(wait, left))
     }
     reached <<- TRUE
     if (now() + wait < latest) wait

@@ -190,9 +190,10 @@ open_channel <- function(client, timeout) {
 
 user_agent <- function() paste0("runwire-r/", utils::packageVersion("runwire"))
 
-# The server could not be reached: that of a folder may be elsewhere by now.
+# The server could not be reached: that of a folder may be elsewhere by now, and a channel that could not connect fails
+# the next call with its old failure.
 lose_server <- function(client) {
-  if (!is.null(client$settings$address$folder)) client$channel <- NULL
+  if (!is.null(client$settings$address$folder) || !client$reached) client$channel <- NULL
 }
 
 check_online <- function(client, method) {

@@ -22,6 +22,9 @@ final class Attempts {
   // the server said before.
   private static final long ROOM = TimeUnit.MILLISECONDS.toNanos(100);
 
+  // What the last attempt has to connect, where it begins when the window for that is over.
+  private static final long LAST = TimeUnit.SECONDS.toNanos(1);
+
   private static final String START =
       "Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI.";
 
@@ -31,6 +34,8 @@ final class Attempts {
   private final long latest;
   private boolean reached;
   private int count;
+  // Whether the window in which a server has to be reached is over when the next attempt begins.
+  private boolean last;
 
   Attempts(Settings given, long timeout, long now, boolean reached) {
     this.given = given;
@@ -48,7 +53,9 @@ final class Attempts {
   /** Returns the nanoseconds that connecting may take; 0 if a connection stood before. */
   long connecting(long now) {
     long window = Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
-    return reached ? 0 : Math.max(1, Math.min(start + window - now, deadline - now));
+    // The last attempt, at the end of the window or behind it, needs its time too.
+    long left = Math.max(start + window - now, Math.min(LAST, window));
+    return reached ? 0 : Math.max(1, Math.min(left, deadline - now));
   }
 
   /** Decides what follows a failed attempt: nanoseconds to wait before the next, or NONE. */
@@ -62,9 +69,14 @@ final class Attempts {
     long pause = drawn(retry, count) + asked;
     if (error instanceof ServerUnavailableException && !reached) {
       long window = Values.nanoseconds("connectTimeout", retry.connectTimeout());
-      long left = Math.min(start + window, latest) - now;
-      // One last attempt at the end of the window, so that it is as long as it says.
-      return left > 0 ? Math.min(pause, left) : NONE;
+      if (last || now >= latest) {
+        return NONE;
+      }
+      // One last attempt at the end of the window, or behind it: this one may have found no server
+      // only because all stood still.
+      long left = Math.max(0, Math.min(start + window, latest) - now);
+      last = pause >= left;
+      return Math.min(pause, left);
     }
     reached = true;
     return now + pause < latest ? pause : NONE;
