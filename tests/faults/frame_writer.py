@@ -19,6 +19,7 @@ from typing import Any
 import grpc
 from tests.faults.frame_plan import Plan
 from tests.support.frames import FrameStream
+from tests.support.server import PATIENCE
 
 # The ways in which a server or its database that is gone shows itself.
 PASSING = {
@@ -34,8 +35,6 @@ OPTIONS = [
     ("grpc.min_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 100),
 ]
-# A server that says nothing for so long has hung.
-PATIENCE = 120.0
 
 
 class FrameWriter:

@@ -16,11 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.support.postgres import Postgres
-from tests.support.server import ServerProcess
+from tests.support.server import PATIENCE, ServerProcess
 
 ROOT = Path(__file__).resolve().parents[2]
-# Longer than a server that fails makes anybody wait, on a machine that has other things to do.
-PATIENCE = 120
 
 
 class Lane:
@@ -29,7 +27,7 @@ class Lane:
     Attributes:
         server: The server.
         starting: Held while the server starts, for which its database must be there.
-        acks: How many acknowledgements were waited for so far.
+        acks: How many acknowledgements were taken in so far.
     """
 
     def __init__(

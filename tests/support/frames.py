@@ -17,14 +17,13 @@ from typing import Any
 
 import grpc
 import numpy as np
+from tests.support.server import PATIENCE
 
 from runwire._ids import uuid7
 from runwire.v1 import frame_pb2, metric_pb2, run_pb2
 
 PATH = "/runwire.v1.MetricService/StreamFrames"
 INLINE_KEYS = 8
-# A server that says nothing for so long has hung, also on a machine that stands still for a while.
-PATIENCE = 120
 # Numbers of fields that are written by hand.
 _FRAME, _PAYLOAD_RECORDS, _RECORD_BATCH = 2, 1, 3
 _BATCH_RUN, _BATCH_BLOCKS = 1, 2

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# When one that does not end is taken to hang: long enough for a machine that stands still for a while.
+# One that does not end, or says nothing, for so many seconds hangs: a machine may stand still for a while.
 PATIENCE = 120
 
 

@@ -106,7 +106,7 @@ final class Folding {
     do {
       foldToMark();
       if (mark != null) {
-        reached(mark);
+        reached();
       }
     } while (mark != null);
   }
@@ -134,7 +134,7 @@ final class Folding {
       return false;
     }
     if (!busy) {
-      // Before the buffer looks empty.
+      // Before the buffer looks empty; once, as writing it costs more than looking.
       busy = true;
     }
     if (item instanceof KeySet) {
@@ -149,16 +149,16 @@ final class Folding {
     return true;
   }
 
-  private void reached(Milestone place) {
+  private void reached() {
     guard.lock();
     try {
       Lane lane = lanes.current();
       if (given.offline() && lane != null) {
         sync();
       }
-      place.lane = lane;
-      place.sequence = lane == null ? 0 : lane.writer.cut().sequence;
-      place.folded = true;
+      mark.lane = lane;
+      mark.sequence = lane == null ? 0 : lane.writer.cut().sequence;
+      mark.folded = true;
       guard.signal();
     } finally {
       guard.unlock();
