@@ -75,7 +75,6 @@ class Delivery:
     Attributes:
         reached: Whether the server has ever welcomed this client.
         away: How the last stream failed, while it is not mended.
-        failed_at: When that was, by the monotonic clock.
         refusal: An error that a repeat will not heal, as a wrong token; None if there is none.
         rejections: What the server rejected, and nobody was told of yet.
         ended: Writers that are over, and nobody was told of yet.
@@ -103,10 +102,12 @@ class Delivery:
         self._told = False
         self._progress = 0.0
         self._hurried = False
+        self._began = 0.0
+        # When the attempt began that failed last.
+        self._tried = 0.0
         self._thread = threading.Thread(target=self._run, name="runwire-delivery", daemon=True)
         self.reached = False
         self.away: errors.RunwireError | None = None
-        self.failed_at = 0.0
         self.refusal: errors.RunwireError | None = None
         self.rejections: list[frame_pb2.Rejection] = []
         self.ended: list[Lane] = []
@@ -157,11 +158,35 @@ class Delivery:
             stream.silent = True
         stream.call.cancel()
 
-    def hurry(self) -> None:
-        """Ends the pause before the next stream; the guard is held."""
+    def given_up(self, start: float, now: float) -> errors.RunwireError | None:
+        """Says whether there is no hope for who waits; the guard is held.
+
+        To be asked again and again: it may have found that the pause before the next stream is too long.
+
+        Args:
+            start: Since when he waits, by the monotonic clock.
+            now: The time, by the same clock.
+
+        Returns:
+            How it failed; None while there is hope.
+        """
+        if self.refusal is not None:
+            return self.refusal
+        never = not self.reached and isinstance(self.away, errors.ServerUnavailable)
+        if self._given.address.folder is not None:
+            # One that does not answer yet is being started, or replaced.
+            never = isinstance(self.away, errors.LocalServerFailed)
+        enough = start + self._given.retry.connect_timeout
+        if not never or now <= enough:
+            return None
+        if self._tried > enough:
+            return self.away
+        # One last attempt: the server may have come since the one before, whose pause may be long, or which
+        # failed only because all stood still.
         if not self._hurried:
             self._hurried = True
             self._guard.notify_all()
+        return None
 
     def heartbeat(self, run_ids: list[str]) -> None:
         """Says that runs are alive, without waiting for an answer; no stream need be open."""
@@ -194,6 +219,7 @@ class Delivery:
                 if self._stopping:
                     return
                 due, self._due = self._due, []
+                self._began, self._hurried = time.monotonic(), False
                 lane = self._lane if self._needed() else None
             if lane is None:
                 self._beat(due)
@@ -326,8 +352,7 @@ class Delivery:
                 self._set_aside(lane, error)
                 return
             self._failures += 1
-            self.away, self.failed_at = error, time.monotonic()
-            self._hurried = False
+            self.away, self._tried = error, self._began
             self.refusal = error if isinstance(error, _REFUSALS) else None
             if isinstance(error, errors.ServerUnavailable):
                 self._say_away(lane)
@@ -337,7 +362,7 @@ class Delivery:
             while not (self._stopping or self._hurried) and (left := deadline - time.monotonic()) > 0:
                 self._guard.wait(left)
         if isinstance(error, errors.Unavailable):
-            self._link.lost()
+            self._link.lost(anew=not self.reached)
 
     def _set_aside(self, lane: Lane, error: errors.RunwireError) -> None:
         delivered = error.metadata.get("committed_sequence", "")

@@ -52,9 +52,16 @@ class Link:
         with self._lock:
             return self._stubs or self._open(remaining)
 
-    def lost(self) -> None:
-        """Says that the server could not be reached: the next call looks where it is."""
-        if self._given.address.folder is not None:
+    def lost(self, *, anew: bool = False) -> None:
+        """Says that the server could not be reached: the next call looks where it is.
+
+        Args:
+            anew: Whether the next call has a connection of its own. One that could not connect answers with
+                that failure until the end of its own back-off.
+        """
+        if anew:
+            self._server = None
+        if anew or self._given.address.folder is not None:
             self._stubs = None
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from runwire import _channel, errors
+from runwire import _channel
 from runwire._delivery import Delivery, Lane
 from runwire._failures import told
 from runwire._renewal import renewed
@@ -125,9 +125,7 @@ def _wait(
             return f"{lane.over.message} ({lane.over.reason}); --as-new-writer delivers what is left"
         if delivery.refusal is not None:
             return delivery.refusal.message
-        away = isinstance(delivery.away, errors.ServerUnavailable) and not delivery.reached
-        patience = given.retry.connect_timeout if away else given.timeout
-        if now - moved > patience:
+        if delivery.given_up(moved, now) is not None or now - moved > given.timeout:
             cause = delivery.away.message if delivery.away else "the server acknowledges nothing"
             return f"{given.address.text}: {' '.join(cause.split())}"
         if now - told_at > _PROGRESS:

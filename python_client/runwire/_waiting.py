@@ -93,20 +93,7 @@ class Waiting:
         if delivery is None:
             # Nobody makes room in a spool that is not delivered.
             return errors.ResourceExhausted(self._lanes.stuck) if self._lanes.stuck else None
-        if delivery.refusal is not None:
-            return delivery.refusal
-        never = not delivery.reached and isinstance(delivery.away, errors.ServerUnavailable)
-        if self._given.address.folder is not None:
-            # One that does not answer yet is being started, or replaced.
-            never = isinstance(delivery.away, errors.LocalServerFailed)
-        enough = start + self._given.retry.connect_timeout
-        if not never or now <= enough:
-            return None
-        if delivery.failed_at > enough:
-            return delivery.away
-        # One last attempt: the server may have come since the one before, whose pause may be long.
-        delivery.hurry()
-        return None
+        return delivery.given_up(start, now)
 
     def _undelivered(self, error: errors.RunwireError | None, waited: float) -> errors.RunwireError:
         cause = error or (self.delivery.away if self.delivery else None)

@@ -53,6 +53,8 @@ struct Delivery::Inner {
   bool stopping = false;
   bool hurried = false;
   int failures = 0;
+  // When the last attempt began, and the last one that failed.
+  Clock::time_point began, tried;
   bool told = false;
   Clock::time_point away_since, progress;
   Beats beats;
@@ -127,6 +129,8 @@ void Delivery::Inner::run() {
       while (!stopping && !needed() && due.empty()) guard.changed.wait(lock);
       if (stopping) break;
       alive.swap(due);
+      began = Clock::now();
+      hurried = false;
       if (needed()) carried = lane;
     }
     if (!carried) {
@@ -367,8 +371,7 @@ void Delivery::Inner::pause(const Failure& failure) {
   if (Writer::is_final(failure.reason)) return set_aside(failure);
   failures++;
   outer.away = failure;
-  outer.failed_at = Clock::now();
-  hurried = false;
+  tried = began;
   outer.refused = is_refusal(failure);
   if (is_away(failure)) say_away();
   const RetryOptions& retry = options.retry;
@@ -409,9 +412,17 @@ void Delivery::Inner::say_away() {
   }
 }
 
-void Delivery::hurry() {
-  inner_->hurried = true;
-  inner_->guard.changed.notify_all();
+bool Delivery::is_hopeless(Clock::time_point start) {
+  double window = inner_->options.retry.connect_timeout;
+  if (reached || !away || !is_away(*away) || since(start) <= window) return false;
+  if (std::chrono::duration<double>(inner_->tried - start).count() > window) return true;
+  // One last attempt: the server may have come since the one before, whose pause may be long, or which failed only
+  // because all stood still.
+  if (!inner_->hurried) {
+    inner_->hurried = true;
+    inner_->guard.changed.notify_all();
+  }
+  return false;
 }
 
 void Delivery::heartbeat(const std::vector<std::string>& run_ids) {

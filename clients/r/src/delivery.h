@@ -65,8 +65,9 @@ class Delivery {
   void carry(std::shared_ptr<Lane> lane);
   // Says that there is a new frame; the guard is held.
   void poke();
-  // Ends the pause before the next stream; the guard is held.
-  void hurry();
+  // Whether a server that was never reached is given up by who waits since then; the guard is held. To be asked again
+  // and again: it may have found that the pause before the next stream is too long.
+  bool is_hopeless(Clock::time_point start);
   // Says that runs are alive, without waiting for an answer.
   void heartbeat(const std::vector<std::string>& run_ids);
   // Ends the stream and the thread.
@@ -77,8 +78,6 @@ class Delivery {
   bool reached = false;
   // How the last stream failed, while it is not mended.
   std::optional<Failure> away;
-  // When that was.
-  Clock::time_point failed_at;
   // Whether a repeat will not heal that, as with a wrong token.
   bool refused = false;
   // What the server rejected, and nobody was told of yet.

@@ -82,7 +82,7 @@ std::unique_ptr<Spool> renewed(std::unique_ptr<Spool> old) {
 }
 
 // Waits until all is delivered, or nothing is any more; returns why it is not.
-std::string wait(Guard& guard, const Delivery& delivery, const Lane& lane, const DeliveryOptions& options,
+std::string wait(Guard& guard, Delivery& delivery, const Lane& lane, const DeliveryOptions& options,
                  double timeout, const Interrupted& interrupted) {
   auto moved = Clock::now();
   int64_t acked = -1;
@@ -96,8 +96,7 @@ std::string wait(Guard& guard, const Delivery& delivery, const Lane& lane, const
         acked = lane.writer.acked().sequence;
         moved = Clock::now();
       }
-      bool away = delivery.away && is_away(*delivery.away) && !delivery.reached;
-      if (since(moved) > (away ? options.retry.connect_timeout : timeout)) {
+      if (delivery.is_hopeless(moved) || since(moved) > timeout) {
         return concat(
             {options.address, ": ", delivery.away ? delivery.away->message : "the server acknowledges nothing"});
       }

@@ -269,7 +269,7 @@ Failure Pipeline::deliver(double timeout, const Interrupted& interrupted, bool t
       if (!broken_.empty()) return broken();
       // Nobody but a person makes room here.
       if (options_.offline && !stuck_.empty() && tried_) return stuck(left());
-      if (waited >= timeout || is_hopeless(waited)) {
+      if (waited >= timeout || is_hopeless(start)) {
         if (!delivery_) return unwritten(left(), waited);
         return undelivered(left(), options_.delivery.address, waited, delivery_->away);
       }
@@ -292,16 +292,9 @@ bool Pipeline::is_done(const Mark& mark) {
 }
 
 // Whether there is no hope for the server.
-bool Pipeline::is_hopeless(double waited) {
-  if (!delivery_ || !delivery_->away) return false;
-  if (delivery_->refused) return true;
-  bool never = !reached_ && !delivery_->reached && is_away(*delivery_->away);
-  double late = waited - options_.delivery.retry.connect_timeout;
-  if (!never || late <= 0) return false;
-  if (since(delivery_->failed_at) < late) return true;
-  // One last attempt: the server may have come since the one before, whose pause may be long.
-  delivery_->hurry();
-  return false;
+bool Pipeline::is_hopeless(Clock::time_point start) {
+  if (!delivery_) return false;
+  return delivery_->refused || (!reached_ && delivery_->is_hopeless(start));
 }
 
 std::string Pipeline::where() const { return lane_ ? lane_->spool->folder() : options_.root; }

@@ -79,7 +79,7 @@ class Pipeline : private FrameSink, private Terminable {
   void unstick();
   std::string full_text() const;
   bool is_done(const Mark& mark);
-  bool is_hopeless(double waited);
+  bool is_hopeless(Clock::time_point start);
   std::string where() const;
   Left left() const;
   void close_spool();

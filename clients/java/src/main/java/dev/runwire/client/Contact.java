@@ -10,7 +10,9 @@ final class Contact {
   private final Settings given;
   private boolean reached;
   private int failures;
-  private long failedAt;
+  private long began;
+  // When the attempt began that failed last.
+  private long tried;
   private boolean hurried;
   private long awaySince;
   private boolean told;
@@ -34,6 +36,12 @@ final class Contact {
   /** An error that a repeat will not heal, as a wrong token, or null. */
   RunwireException refusal() {
     return refusal;
+  }
+
+  /** Takes in that an attempt to open a stream begins. */
+  void tries() {
+    began = System.nanoTime();
+    hurried = false;
   }
 
   /** Takes in that the server has welcomed a writer. */
@@ -60,8 +68,7 @@ final class Contact {
    */
   long failed(RunwireException error, String place) {
     failures++;
-    failedAt = System.nanoTime();
-    hurried = false;
+    tried = began;
     away = error;
     refusal = isRefusal(error) ? error : null;
     if (error instanceof ServerUnavailableException) {
@@ -111,10 +118,11 @@ final class Contact {
     if (reached || now - enough <= 0 || !(away instanceof ServerUnavailableException)) {
       return null;
     }
-    if (failedAt - enough > 0) {
+    if (tried - enough > 0) {
       return away;
     }
-    // One last attempt: the server may have come since the one before, whose pause may be long.
+    // One last attempt: the server may have come since the one before, whose pause may be long, or
+    // which failed only because all stood still.
     hurried = true;
     return null;
   }

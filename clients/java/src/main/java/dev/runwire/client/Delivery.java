@@ -166,6 +166,7 @@ final class Delivery {
         if (stopping) {
           return;
         }
+        contact.tries();
         to = lane;
       } finally {
         guard.unlock();

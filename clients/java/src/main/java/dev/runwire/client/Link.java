@@ -148,7 +148,11 @@ final class Link {
     channel();
     ManagedChannel channel = managed;
     // Loads the classes that a connection takes, which is no time that the server lets pass.
-    channel.getState(true);
+    if (channel.getState(true) == ConnectivityState.TRANSIENT_FAILURE) {
+      // One that could not connect answers with that failure until the end of its own back-off, of
+      // up to two minutes, and does not show its further attempts.
+      channel.enterIdle();
+    }
     long deadline = System.nanoTime() + nanoseconds;
     ConnectivityState state = channel.getState(true);
     while (state == ConnectivityState.IDLE || state == ConnectivityState.CONNECTING) {
