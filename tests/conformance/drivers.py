@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -181,11 +181,14 @@ class Driver:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def stand(self, seconds: float) -> None:
-        """Has that process stand still for a while."""
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        """Has that process stand still meanwhile."""
         os.kill(self.pid, signal.SIGSTOP)
-        time.sleep(seconds)
-        os.kill(self.pid, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def end(self) -> None:
         """Ends its input."""

@@ -306,7 +306,10 @@ class Play:
             return
         driver = self._drivers[name]
         if what == "stand":
-            driver.stand(step["seconds"])
+            with driver.standing():
+                time.sleep(step["seconds"])
+                if step.get("thaw"):
+                    self._server.thaw()
             return
         self._open = {one: None for one in self._open if one[0] != name}
         if what == "end":

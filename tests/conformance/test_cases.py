@@ -29,7 +29,7 @@ SAID = {
     "waits": "waits on",
     "server": "server",
     "proxy": "proxy count",
-    "driver": "driver name code stderr timeout seconds",
+    "driver": "driver name code stderr timeout seconds thaw",
     "sync": "sync address as_new_writer code expect save",
     "spool": "spool expect save",
     "threads": "threads on",

@@ -22,9 +22,6 @@ final class Attempts {
   // the server said before.
   private static final long ROOM = TimeUnit.MILLISECONDS.toNanos(100);
 
-  // What the last attempt has to connect, where it begins when the window for that is over.
-  private static final long LAST = TimeUnit.SECONDS.toNanos(1);
-
   private static final String START =
       "Start one with `runwire server`, or name another with RUNWIRE_TRACKING_URI.";
 
@@ -53,9 +50,8 @@ final class Attempts {
   /** Returns the nanoseconds that connecting may take; 0 if a connection stood before. */
   long connecting(long now) {
     long window = Values.nanoseconds("connectTimeout", given.retry.connectTimeout());
-    // The last attempt, at the end of the window or behind it, needs its time too.
-    long left = Math.max(start + window - now, Math.min(LAST, window));
-    return reached ? 0 : Math.max(1, Math.min(left, deadline - now));
+    // All of it for each attempt: the last one, at its end or behind it, needs its time too.
+    return reached ? 0 : Math.max(1, Math.min(window, deadline - now));
   }
 
   /** Decides what follows a failed attempt: nanoseconds to wait before the next, or NONE. */
