@@ -256,9 +256,10 @@ class Delivery:
                     self._take(lane, response)
             return None
         except grpc.RpcError as failed:
+            error = from_rpc_error(failed)
             if stream.silent:
                 return errors.Unavailable(f"nothing was acknowledged for {_SILENCE:.0f} s")
-            return from_rpc_error(failed)
+            return error
         except Disagreement as disagreement:
             stream.call.cancel()
             return errors.FailedPrecondition(disagreement.message, reason=disagreement.reason)

@@ -96,13 +96,17 @@ def from_rpc_error(error: grpc.RpcError) -> errors.RunwireError:
     """Turns what a call by a generated stub raises into what `Client` raises for it.
 
     Args:
-        error: As gRPC raised it, with `grpc` or `grpc.aio`.
+        error: As gRPC raised it, with `grpc` or `grpc.aio`. Its traceback is dropped.
 
     Returns:
         The error, with reason, metadata and violations as the server sent them.
     """
     # Every RpcError that a call raises is a grpc.Call too, which the types do not know.
     failed: Any = error
+    # It goes through frames of gRPC that hold the error, which for a stream is the call. As a circle that
+    # would live until Python collects garbage, as the process exits at the latest: a thread of gRPC's may be
+    # dead then that had the call's lock, and the call's finalizer would wait for that for ever.
+    failed.__traceback__ = None
     return to_error(failed.code().name, failed.details() or "", failed.trailing_metadata() or ())
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 import time
+import weakref
 from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
 
 from runwire import errors
 from runwire._channel import Retry, settings
@@ -13,6 +19,7 @@ from runwire._delivery import Delivery, Lane
 from runwire._ids import uuid7
 from runwire._link import Link
 from runwire._spool import NO_LIMIT, Spool
+from runwire._status import from_rpc_error
 
 WINDOW = 3.0
 # No attempt follows another by itself.
@@ -50,6 +57,28 @@ def test_the_attempt_that_decides_begins_behind_the_window(tmp_path: Path) -> No
             assert isinstance(error, errors.ServerUnavailable)
     finally:
         delivery.stop(60)
+
+
+def test_a_stream_that_failed_is_gone_at_once() -> None:
+    listed: list[weakref.ref[Any]] = []
+
+    def fail() -> None:
+        with grpc.insecure_channel("127.0.0.1:1") as channel:
+            call = channel.stream_stream("/runwire.v1.MetricService/StreamFrames")(iter([b""]))
+            listed.append(weakref.ref(call))
+            try:
+                next(call)
+            except grpc.RpcError as error:
+                raise from_rpc_error(error) from None
+
+    gc.disable()
+    try:
+        with pytest.raises(errors.ServerUnavailable):
+            fail()
+        # Garbage is collected as the process exits, and a thread that is dead then may have its lock.
+        assert listed[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_each_attempt_at_a_server_never_reached_has_a_connection_of_its_own() -> None:
