@@ -184,11 +184,9 @@ open_channel <- function(client, timeout) {
     where <- parse_address(found)
   }
   checked(channel_open(
-    where$target, where$secure, where$local, given$tls_ca, given$token, given$retry$connect_timeout, user_agent()
+    where$target, where$secure, where$local, given$tls_ca, given$token, given$retry$connect_timeout, the$user_agent
   ))
 }
-
-user_agent <- function() paste0("runwire-r/", utils::packageVersion("runwire"))
 
 # The server could not be reached: that of a folder may be elsewhere by now, and a channel that could not connect fails
 # the next call with its old failure.

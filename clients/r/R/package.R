@@ -46,6 +46,9 @@ the$silence <- 30
   the$schema <- checked(schema_load(readBin(path, "raw", file.size(path))))
   the$clients <- new.env(parent = emptyenv())
   the$session <- new_session()
+  # Not with each connection: a limit of time that ends within packageVersion() comes out of it as the error that there
+  # is no such package.
+  the$user_agent <- paste0("runwire-r/", utils::packageVersion(pkgname, lib.loc = libname))
   reg.finalizer(the$clients, function(clients) close_at_exit(), onexit = TRUE)
 }
 

@@ -58,7 +58,7 @@ delivery_options <- function(client) {
   where <- given$address
   list(
     target = where$target %||% "", secure = isTRUE(where$secure), local = isTRUE(where$local),
-    tls_ca = given$tls_ca, token = given$token, user_agent = user_agent(),
+    tls_ca = given$tls_ca, token = given$token, user_agent = the$user_agent,
     connect_timeout = given$retry$connect_timeout, initial = given$retry$initial,
     multiplier = given$retry$multiplier, maximum = given$retry$maximum, silence = the$silence,
     address = where$text %||% "", folder = where$folder %||% ""

@@ -241,6 +241,24 @@ test_that("a limit of time ends a wait as an error that a script can deal with, 
   expect_true(script$says("metric 7"))
 })
 
+test_that("a limit of time comes out as itself, wherever in a call it ends", {
+  client <- new_client(
+    "127.0.0.1:1",
+    timeout = 300, retry = runwire_retry(initial = 0.001, maximum = 0.001, connect_timeout = 300)
+  )
+  limited <- function(...) {
+    on.exit(setTimeLimit())
+    tryCatch(
+      {
+        setTimeLimit(elapsed = 0.1, transient = TRUE)
+        runwire_server_info(client = client)
+      },
+      error = conditionMessage
+    )
+  }
+  expect_setequal(vapply(1:60, limited, ""), "reached elapsed time limit")
+})
+
 test_that("a block that ends by infinite recursion is FAILED", {
   reader <- shared_client()
   script <- new_script(c(
