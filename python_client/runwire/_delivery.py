@@ -102,7 +102,6 @@ class Delivery:
         self._told = False
         self._progress = 0.0
         self._hurried = False
-        self._began = 0.0
         # When the attempt began that failed last.
         self._tried = 0.0
         self._thread = threading.Thread(target=self._run, name="runwire-delivery", daemon=True)
@@ -219,14 +218,14 @@ class Delivery:
                 if self._stopping:
                     return
                 due, self._due = self._due, []
-                self._began, self._hurried = time.monotonic(), False
                 lane = self._lane if self._needed() else None
             if lane is None:
                 self._beat(due)
                 continue
+            began = time.monotonic()
             error = self._carry(lane)
             if error is not None:
-                self._pause(error)
+                self._pause(error, began)
 
     def _beat(self, run_ids: list[str]) -> None:
         """Finds the server while there is nothing to carry, and says that runs are alive."""
@@ -256,6 +255,7 @@ class Delivery:
                     self._take(lane, response)
             return None
         except grpc.RpcError as failed:
+            # Also where another error is told: it lets go of the stream.
             error = from_rpc_error(failed)
             if stream.silent:
                 return errors.Unavailable(f"nothing was acknowledged for {_SILENCE:.0f} s")
@@ -342,8 +342,8 @@ class Delivery:
         )
         return [*(Request(declare=group) for group in new), Request(frame=message)]
 
-    def _pause(self, error: errors.RunwireError) -> None:
-        """Decides what follows a stream that failed, and waits."""
+    def _pause(self, error: errors.RunwireError, began: float) -> None:
+        """Decides what follows a stream that began then and failed, and waits."""
         with self._guard:
             lane = self._lane
             assert lane is not None
@@ -353,7 +353,8 @@ class Delivery:
                 self._set_aside(lane, error)
                 return
             self._failures += 1
-            self.away, self._tried = error, self._began
+            self.away, self._tried = error, began
+            self._hurried = False
             self.refusal = error if isinstance(error, _REFUSALS) else None
             if isinstance(error, errors.ServerUnavailable):
                 self._say_away(lane)

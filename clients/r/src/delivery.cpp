@@ -53,8 +53,8 @@ struct Delivery::Inner {
   bool stopping = false;
   bool hurried = false;
   int failures = 0;
-  // When the last attempt began, and the last one that failed.
-  Clock::time_point began, tried;
+  // When the attempt began that failed last.
+  Clock::time_point tried;
   bool told = false;
   Clock::time_point away_since, progress;
   Beats beats;
@@ -73,7 +73,7 @@ struct Delivery::Inner {
   void reject(Lane& carried, const std::vector<Rejection>& rejections);
   void fail(Stream& it, Failure failure);
   void watch(Stream& it);
-  void pause(const Failure& failure);
+  void pause(const Failure& failure, Clock::time_point began);
   void set_aside(const Failure& failure);
   void say_away();
   void wake();
@@ -129,16 +129,15 @@ void Delivery::Inner::run() {
       while (!stopping && !needed() && due.empty()) guard.changed.wait(lock);
       if (stopping) break;
       alive.swap(due);
-      began = Clock::now();
-      hurried = false;
       if (needed()) carried = lane;
     }
     if (!carried) {
       beat(alive);
       continue;
     }
+    auto began = Clock::now();
     std::optional<Failure> failure = carry(carried);
-    if (failure) pause(*failure);
+    if (failure) pause(*failure, began);
   }
   beats.stop();
 }
@@ -364,14 +363,15 @@ void Delivery::Inner::watch(Stream& it) {
   if (waits && since(progress) >= options.silence) fail(it, simple_failure("UNAVAILABLE", "the server says nothing"));
 }
 
-// Decides what follows a stream that failed, and waits.
-void Delivery::Inner::pause(const Failure& failure) {
+// Decides what follows a stream that began then and failed, and waits.
+void Delivery::Inner::pause(const Failure& failure, Clock::time_point began) {
   std::unique_lock<std::mutex> lock(guard.mutex);
   if (stopping) return;
   if (Writer::is_final(failure.reason)) return set_aside(failure);
   failures++;
   outer.away = failure;
   tried = began;
+  hurried = false;
   outer.refused = is_refusal(failure);
   if (is_away(failure)) say_away();
   const RetryOptions& retry = options.retry;

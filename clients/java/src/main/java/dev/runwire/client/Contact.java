@@ -10,7 +10,6 @@ final class Contact {
   private final Settings given;
   private boolean reached;
   private int failures;
-  private long began;
   // When the attempt began that failed last.
   private long tried;
   private boolean hurried;
@@ -38,12 +37,6 @@ final class Contact {
     return refusal;
   }
 
-  /** Takes in that an attempt to open a stream begins. */
-  void tries() {
-    began = System.nanoTime();
-    hurried = false;
-  }
-
   /** Takes in that the server has welcomed a writer. */
   void welcomed() {
     reached = true;
@@ -63,12 +56,14 @@ final class Contact {
   /**
    * Takes in that a stream failed.
    *
+   * @param began when it was begun to open it
    * @param place where what is logged waits
    * @return the nanoseconds to pause
    */
-  long failed(RunwireException error, String place) {
+  long failed(RunwireException error, long began, String place) {
     failures++;
     tried = began;
+    hurried = false;
     away = error;
     refusal = isRefusal(error) ? error : null;
     if (error instanceof ServerUnavailableException) {

@@ -166,14 +166,14 @@ final class Delivery {
         if (stopping) {
           return;
         }
-        contact.tries();
         to = lane;
       } finally {
         guard.unlock();
       }
+      long began = System.nanoTime();
       RunwireException error = carryOnce(to);
       if (error != null) {
-        pause(to, error);
+        pause(to, error, began);
       }
     }
   }
@@ -320,8 +320,8 @@ final class Delivery {
     }
   }
 
-  /** Decides what follows a stream that failed, and waits. */
-  private void pause(Lane of, RunwireException error) {
+  /** Decides what follows a stream that began then and failed, and waits. */
+  private void pause(Lane of, RunwireException error, long began) {
     guard.lock();
     try {
       if (stopping) {
@@ -331,7 +331,7 @@ final class Delivery {
         setAside(of, error);
         return;
       }
-      long pause = contact.failed(error, of.frames.place());
+      long pause = contact.failed(error, began, of.frames.place());
       link.lost(error);
       long deadline = System.nanoTime() + pause;
       guard.signal();

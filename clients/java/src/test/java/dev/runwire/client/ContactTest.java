@@ -42,30 +42,28 @@ class ContactTest {
 
   @Test
   void theAttemptThatDecidesBeginsBehindTheWindow() {
-    contact.tries();
+    long began = System.nanoTime();
     long enough = between();
     long start = enough - WINDOW.toNanos();
     assertNull(contact.givenUp(start, System.nanoTime()));
-    contact.failed(refused(), "a spool");
+    contact.failed(refused(), began, "a spool");
     assertFalse(contact.isHurried());
     // It failed behind the window, and may have only because all stood still.
     assertNull(contact.givenUp(start, System.nanoTime()));
     assertTrue(contact.isHurried());
-    contact.tries();
-    assertFalse(contact.isHurried());
+    began = System.nanoTime();
     assertNull(contact.givenUp(start, System.nanoTime()));
     ServerUnavailableException last = refused();
-    contact.failed(last, "a spool");
+    contact.failed(last, began, "a spool");
+    assertFalse(contact.isHurried());
     assertSame(last, contact.givenUp(start, System.nanoTime()));
   }
 
   @Test
   void whoWasReachedIsWaitedFor() {
-    contact.tries();
     contact.welcomed();
-    contact.failed(refused(), "a spool");
-    contact.tries();
-    contact.failed(refused(), "a spool");
+    contact.failed(refused(), System.nanoTime(), "a spool");
+    contact.failed(refused(), System.nanoTime(), "a spool");
     assertNull(contact.givenUp(System.nanoTime() - 2 * WINDOW.toNanos(), System.nanoTime()));
     assertFalse(contact.isHurried());
   }
